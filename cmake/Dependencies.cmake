@@ -1,0 +1,36 @@
+# Everything from outside, found once.
+find_package(Threads REQUIRED)
+find_package(ZLIB REQUIRED)
+find_package(nlohmann_json 3.10 REQUIRED)
+find_package(CLI11 2.1 REQUIRED)
+find_package(Eigen3 3.3 REQUIRED NO_MODULE)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(tomlplusplus REQUIRED IMPORTED_TARGET tomlplusplus)
+pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
+
+if(DIABOLO_ONEDNN)
+  find_package(dnnl 2.6 REQUIRED)
+  find_package(OpenMP REQUIRED COMPONENTS CXX)
+endif()
+
+if(DIABOLO_CUDA)
+  # One list for the whole project (docs/gpu.md); `cuda-quick` overrides it.
+  if(NOT CMAKE_CUDA_ARCHITECTURES)
+    set(CMAKE_CUDA_ARCHITECTURES
+        80-real 86-real 89-real 90a-real 100-real 120-real 80-virtual)
+  endif()
+  set(CMAKE_CUDA_STANDARD 20)
+  set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+  enable_language(CUDA)
+  find_package(CUDAToolkit 12.4 REQUIRED)
+endif()
+
+if(DIABOLO_TESTS)
+  find_package(GTest REQUIRED)
+  include(GoogleTest)
+  find_path(RAPIDCHECK_INCLUDE_DIR rapidcheck.h REQUIRED)
+  find_library(RAPIDCHECK_LIBRARY rapidcheck REQUIRED)
+endif()
+if(DIABOLO_BENCH)
+  find_package(benchmark REQUIRED)
+endif()
