@@ -1,0 +1,72 @@
+// A long output that survives being killed: the bytes go to "TARGET.partial"; a small journal
+// beside it, "TARGET.partial.journal", says how much of it is certainly on disk, what it was made
+// from, and the hash of the bytes, so that another process can continue it or see that it must not.
+#pragma once
+
+#include <string>
+
+#include "base/file_writer.h"
+#include "base/hash.h"
+
+namespace diabolo {
+
+// How far an output got. Rows written are fewer than rows read where bad rows are skipped.
+struct Progress {
+  uint64_t rows_read = 0;
+  uint64_t rows_written = 0;
+
+  bool operator==(const Progress&) const = default;
+};
+
+struct PartialOptions {
+  // Everything that decides the output's bytes: input's File::identity, model hash, options. One
+  // line. A journal with another one is not continued.
+  std::string identity;
+  bool resume = false;  // continue a partial output; without one, start
+  // The first bytes of the output, which write_at may replace (a header that holds the number of
+  // rows). They are not part of the journal's hash.
+  uint64_t header_bytes = 0;
+};
+
+// Sink for one thread. Destroyed without commit it leaves the partial file and the journal if there
+// was a checkpoint, so that the work can be continued, and nothing otherwise.
+class PartialWriter final : public Sink {
+ public:
+  // With resume: throws Error{kUsage} if the identity differs, Error{kData} if journal or partial
+  // file are damaged; both say what to do. Without: replaces a partial output that is there.
+  // Error{kUsage} if another process writes the same target.
+  PartialWriter(std::string target, PartialOptions options, FileSystem& fs = real_file_system());
+  ~PartialWriter() override;
+  PartialWriter(PartialWriter&&) = delete;
+
+  // Where to go on: what the checkpoint that is being continued had reached. Zero at a fresh start,
+  // and then the caller writes the header; at a resumption the header is there already.
+  const Progress& resumed() const { return resumed_; }
+  // Bytes of the output so far.
+  uint64_t size_bytes() const { return size_bytes_; }
+
+  using Sink::write;
+  void write(std::span<const std::byte> bytes) override;
+  bool can_rewrite() const override { return true; }
+  void write_at(uint64_t offset, std::span<const std::byte> bytes) override;
+  // Everything written so far is on disk when this returns, and is what a resumption starts from.
+  void checkpoint(const Progress& progress);
+  // Flushes, renames to the target, removes the journal.
+  void commit() override;
+
+ private:
+  void start_anew();
+  void continue_from_journal();
+  void check_content(uint64_t bytes, const std::string& expected_hash);
+
+  std::string target_, partial_, journal_;
+  PartialOptions options_;
+  Descriptor descriptor_;
+  Progress resumed_;
+  Hasher hasher_;
+  uint64_t size_bytes_ = 0;
+  bool has_checkpoint_ = false;
+  bool is_committed_ = false;
+};
+
+}  // namespace diabolo

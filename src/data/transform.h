@@ -1,0 +1,75 @@
+// From the numbers of a file to the floats that a model sees: scaled = (value - shift) * scale, per
+// feature, where value is the file's number rounded to f32. The model file stores the result.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/dtype.h"
+#include "data/dataset.h"
+
+namespace diabolo {
+
+enum class Scale {
+  kUnit,      // divided by the integer type's maximum
+  kStandard,  // mean 0, deviation 1 over the training rows; deviation 1 where it is 0
+  kMinmax,    // training minimum to 0, maximum to 1; range 1 where it is 0
+  kNone,
+};
+const char* name(Scale scale);  // "unit", "standard", "minmax", "none"
+std::optional<Scale> scale_from_name(std::string_view text);
+
+// What to do with NaN, infinity and numbers that f32 cannot hold.
+enum class BadValue {
+  kError,
+  kZero,  // becomes 0 before scaling
+  kMean,  // becomes the training mean of its feature
+  kSkip,  // the row is left out
+};
+const char* name(BadValue policy);  // "error", "zero", "mean", "skip"
+std::optional<BadValue> bad_value_from_name(std::string_view text);
+
+// unit for image containers, standard for everything else: never decided by looking at values.
+Scale default_scale(const Dataset& data);
+
+// Each vector has one entry per feature (row.elems()).
+struct Scaling {
+  Scale kind = Scale::kNone;
+  std::vector<float> shift;
+  std::vector<float> scale;
+  std::vector<float> mean;  // before scaling; for kMean. Empty if no pass over the data was made.
+};
+
+// Computes a scaling in one pass over field x, in double (Welford). `unit` and `none` make a pass
+// only where the policy is kMean. Throws Error{kUsage} for unit of a float type, Error{kData} for a
+// stream that a pass is needed over, for bad values under kError, for no rows.
+Scaling fit_scaling(const Dataset& data, Scale kind, BadValue policy);
+
+// Where a block of rows comes from, for messages.
+struct BlockPlace {
+  std::string_view name;  // of the data set
+  uint64_t first_row = 0;
+};
+
+// Converts a block of raw rows (dtype, row-major, scaling.shift.size() features each) to floats in
+// out, of the same number of elements. Returns the rows kept; under kSkip the kept ones are packed
+// at the front and, where kept is given, their indices within the block are appended to it. Throws
+// Error{kData} "data.npy: row 18231, column 7 is NaN (use --on-bad-value skip|zero|mean)"; rows
+// and columns count from 0. Finite input gives finite output or that error.
+uint64_t convert_rows(const Scaling& scaling, BadValue policy, const BlockPlace& place, DType dtype,
+                      std::span<const std::byte> raw, std::span<float> out,
+                      std::vector<uint64_t>* kept = nullptr);
+
+// The inverse, one row at a time in place: value = scaled / scale + shift. rows: a multiple of the
+// features.
+void unscale_rows(const Scaling& scaling, std::span<float> rows);
+
+// Numbers of any type as f32, rounded to nearest.
+void to_f32(DType dtype, std::span<const std::byte> raw, std::span<float> out);
+
+}  // namespace diabolo
