@@ -1,0 +1,190 @@
+// The activation functions, each written once for host and device, CPU and CUDA, reference and fast
+// path. To add one: a struct here, its name in Activation, its line in with_activation and kNames,
+// and a case in tests/cases/activations.cpp.
+//
+//   forward(z)         h = f(z)
+//   derivative(saved)  f'(z), from h where that is enough (kSavesZ false), else from z
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/common/hd.h"
+#include "kernels/common/math.h"
+
+namespace diabolo::kernels {
+
+enum class Activation : int32_t {
+  kIdentity,
+  kRelu,
+  kLeakyRelu,
+  kElu,
+  kGelu,
+  kSilu,
+  kSoftplus,
+  kTanh,
+  kSigmoid,
+};
+inline constexpr int kActivationCount = 9;
+inline constexpr const char* kActivationNames[kActivationCount] = {
+    "identity", "relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "tanh", "sigmoid"};
+
+template <class T>
+DIABOLO_HD inline T sigmoid_of(const T& z) {
+  return T(1) / (T(1) + exp_of(T(-z)));
+}
+
+// max(z, 0) + log(1 + exp(-|z|)): overflows nowhere.
+template <class T>
+DIABOLO_HD inline T softplus_of(const T& z) {
+  const T positive = real_part(z) > real_part(T(0)) ? z : T(0);
+  return positive + log1p_of(exp_of(T(-abs_of(z))));
+}
+
+struct Identity {
+  static constexpr bool kSavesZ = false;
+  template <class T>
+  DIABOLO_HD static T forward(const T& z) {
+    return z;
+  }
+  template <class T>
+  DIABOLO_HD static T derivative(const T&) {
+    return T(1);
+  }
+};
+
+struct Relu {
+  static constexpr bool kSavesZ = false;
+  template <class T>
+  DIABOLO_HD static T forward(const T& z) {
+    // Written so that a NaN passes: a broken input must reach the loss, not vanish here.
+    return real_part(z) <= real_part(T(0)) ? T(0) : z;
+  }
+  template <class T>
+  DIABOLO_HD static T derivative(const T& h) {
+    return real_part(h) > real_part(T(0)) ? T(1) : T(0);
+  }
+};
+
+struct LeakyRelu {  // slope 0.01 below 0, as in PyTorch
+  static constexpr bool kSavesZ = false;
+  template <class T>
+  DIABOLO_HD static T forward(const T& z) {
+    return real_part(z) > real_part(T(0)) ? z : z * T(0.01f);
+  }
+  template <class T>
+  DIABOLO_HD static T derivative(const T& h) {
+    return real_part(h) > real_part(T(0)) ? T(1) : T(0.01f);
+  }
+};
+
+struct Elu {  // alpha = 1
+  static constexpr bool kSavesZ = false;
+  template <class T>
+  DIABOLO_HD static T forward(const T& z) {
+    const T negative = exp_of(real_part(z) > real_part(T(0)) ? T(0) : z) - T(1);
+    return real_part(z) > real_part(T(0)) ? z : negative;
+  }
+  template <class T>
+  DIABOLO_HD static T derivative(const T& h) {
+    return real_part(h) > real_part(T(0)) ? T(1) : h + T(1);
+  }
+};
+
+struct Gelu {  // z Phi(z), the exact form with erf (Hendrycks and Gimpel 2016)
+  static constexpr bool kSavesZ = true;
+  template <class T>
+  DIABOLO_HD static T forward(const T& z) {
+    return z * (T(0.5) * (T(1) + erf_of(z * T(0.70710678118654752))));
+  }
+  template <class T>
+  DIABOLO_HD static T derivative(const T& z) {
+    const T cdf = T(0.5) * (T(1) + erf_of(z * T(0.70710678118654752)));
+    return cdf + z * (T(0.39894228040143268) * exp_of(z * z * T(-0.5)));
+  }
+};
+
+struct Silu {  // z sigmoid(z)
+  static constexpr bool kSavesZ = true;
+  template <class T>
+  DIABOLO_HD static T forward(const T& z) {
+    return z * sigmoid_of(z);
+  }
+  template <class T>
+  DIABOLO_HD static T derivative(const T& z) {
+    const T s = sigmoid_of(z);
+    return s + z * (s * (T(1) - s));
+  }
+};
+
+struct Softplus {
+  static constexpr bool kSavesZ = false;
+  template <class T>
+  DIABOLO_HD static T forward(const T& z) {
+    return softplus_of(z);
+  }
+  template <class T>
+  DIABOLO_HD static T derivative(const T& h) {
+    return T(1) - exp_of(T(-h));
+  }
+};
+
+struct Tanh {
+  static constexpr bool kSavesZ = false;
+  template <class T>
+  DIABOLO_HD static T forward(const T& z) {
+    return tanh_of(z);
+  }
+  template <class T>
+  DIABOLO_HD static T derivative(const T& h) {
+    return T(1) - h * h;
+  }
+};
+
+struct Sigmoid {
+  static constexpr bool kSavesZ = false;
+  template <class T>
+  DIABOLO_HD static T forward(const T& z) {
+    return sigmoid_of(z);
+  }
+  template <class T>
+  DIABOLO_HD static T derivative(const T& h) {
+    return h * (T(1) - h);
+  }
+};
+
+// Calls f with the struct of `activation`: the switch stands outside loops, never inside.
+template <class F>
+decltype(auto) with_activation(Activation activation, F&& f) {
+  switch (activation) {
+    case Activation::kRelu:
+      return f(Relu{});
+    case Activation::kLeakyRelu:
+      return f(LeakyRelu{});
+    case Activation::kElu:
+      return f(Elu{});
+    case Activation::kGelu:
+      return f(Gelu{});
+    case Activation::kSilu:
+      return f(Silu{});
+    case Activation::kSoftplus:
+      return f(Softplus{});
+    case Activation::kTanh:
+      return f(Tanh{});
+    case Activation::kSigmoid:
+      return f(Sigmoid{});
+    case Activation::kIdentity:
+      break;
+  }
+  return f(Identity{});
+}
+
+// True where the gradient needs z, the value before the activation, instead of h.
+inline bool saves_z(Activation activation) {
+  return with_activation(activation, [](auto act) { return decltype(act)::kSavesZ; });
+}
+
+inline const char* name(Activation activation) {
+  return kActivationNames[static_cast<int>(activation)];
+}
+
+}  // namespace diabolo::kernels

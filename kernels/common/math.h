@@ -1,0 +1,125 @@
+// exp, log1p, tanh, erf and the like for every scalar a kernel is written in. For float on the host
+// they are branch-free polynomials that a compiler can vectorise; on the device CUDA's own; for any
+// other scalar the standard library's (or the scalar's own, found by its namespace).
+#pragma once
+
+#include <bit>
+#include <cmath>
+#include <complex>
+#include <cstdint>
+
+#include "kernels/common/hd.h"
+#include "kernels/common/scalar.h"
+
+namespace diabolo::kernels {
+
+// Relative error of the float versions below, in units of 2^-24, over all arguments whose result is
+// normal (tests/kernels/math_test.cpp walks them). CUDA's documented bounds are no larger.
+inline constexpr double kMathUlp = 4;
+
+template <class T>
+DIABOLO_HD inline T exp_of(const T& x) {
+  using std::exp;
+  return exp(x);
+}
+
+// log(1 + x) for x in [0, 1].
+template <class T>
+DIABOLO_HD inline T log1p_of(const T& x) {
+  using std::log1p;
+  return log1p(x);
+}
+inline std::complex<double> log1p_of(const std::complex<double>& x) {
+  return std::log(1.0 + x);
+}
+
+template <class T>
+DIABOLO_HD inline T tanh_of(const T& x) {
+  using std::tanh;
+  return tanh(x);
+}
+
+template <class T>
+DIABOLO_HD inline T erf_of(const T& x) {
+  using std::erf;
+  return erf(x);
+}
+// First order in the imaginary part, which is all that a complex step needs.
+inline std::complex<double> erf_of(const std::complex<double>& x) {
+  constexpr double kTwoOverSqrtPi = 1.1283791670955126;
+  return {std::erf(x.real()), x.imag() * kTwoOverSqrtPi * std::exp(-x.real() * x.real())};
+}
+
+template <class T>
+DIABOLO_HD inline T abs_of(const T& x) {
+  return real_part(x) < real_part(T(0)) ? T(-x) : x;
+}
+
+template <class T>
+DIABOLO_HD inline T sqrt_of(const T& x) {
+  using std::sqrt;
+  return sqrt(x);
+}
+
+#ifndef __CUDA_ARCH__
+// Cody and Waite reduction by ln 2 in two parts, then the degree-5 polynomial of Cephes expf.
+// Below -87.3 (where the result would be subnormal) it gives 0, above 88.7 infinity.
+template <>
+DIABOLO_HD inline float exp_of<float>(const float& x) {
+  const float clamped = x < -87.3f ? -87.3f : (x > 88.8f ? 88.8f : x);
+  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
+  const float shifted = clamped * 1.44269504f + kRound;
+  const float n = shifted - kRound;
+  const float r = (clamped - n * 0.693359375f) + n * 2.12194440e-4f;
+  float p = 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * (r * r) + r + 1.0f;
+  // 2^n as a product of two powers, since n = 128 alone would leave the exponent's range.
+  const auto exponent =
+      static_cast<int32_t>(std::bit_cast<uint32_t>(shifted) - std::bit_cast<uint32_t>(kRound));
+  const int32_t first = exponent >> 1;
+  const float scale_first = std::bit_cast<float>(static_cast<uint32_t>(first + 127) << 23);
+  const float scale_rest =
+      std::bit_cast<float>(static_cast<uint32_t>(exponent - first + 127) << 23);
+  const float value = p * scale_first * scale_rest;
+  const float high = x > 88.72283f ? INFINITY : value;
+  return x < -87.3f ? 0.0f : high;
+}
+
+// log(1 + x) = 2 artanh(x / (2 + x)); for x in [0, 1] the argument is at most 1/3.
+template <>
+DIABOLO_HD inline float log1p_of<float>(const float& x) {
+  const float s = x / (2.0f + x);
+  const float q = s * s;
+  float p = 1.0f / 15.0f;
+  p = p * q + 1.0f / 13.0f;
+  p = p * q + 1.0f / 11.0f;
+  p = p * q + 1.0f / 9.0f;
+  p = p * q + 1.0f / 7.0f;
+  p = p * q + 1.0f / 5.0f;
+  p = p * q + 1.0f / 3.0f;
+  return 2.0f * (s + s * (q * p));
+}
+
+// Near 0 the odd polynomial of Cephes tanhf, elsewhere 1 - 2 / (exp(2|x|) + 1).
+template <>
+DIABOLO_HD inline float tanh_of<float>(const float& x) {
+  const float a = x < 0.0f ? -x : x;
+  const float q = x * x;
+  float p = -5.70498872745e-3f;
+  p = p * q + 2.06390887954e-2f;
+  p = p * q - 5.37397155531e-2f;
+  p = p * q + 1.33314422036e-1f;
+  p = p * q - 3.33332819422e-1f;
+  const float small = x + x * (q * p);
+  const float large = 1.0f - 2.0f / (exp_of<float>(2.0f * a) + 1.0f);
+  const float signed_large = x < 0.0f ? -large : large;
+  return a < 0.625f ? small : signed_large;
+}
+#endif
+
+}  // namespace diabolo::kernels
