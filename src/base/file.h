@@ -12,7 +12,7 @@
 
 namespace diabolo {
 
-// An open file descriptor; closes it. Movable.
+// An open file descriptor; closes it, but for standard input, output and error. Movable.
 class Descriptor {
  public:
   Descriptor() = default;

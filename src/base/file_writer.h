@@ -55,7 +55,7 @@ class AtomicWriter final : public Sink {
   std::string target_, temporary_;
   Descriptor descriptor_;
   uint64_t size_bytes_ = 0;
-  bool is_committed_ = false;
+  bool is_renamed_ = false;
 };
 
 // Standard output (path "-") or something that is there and not a regular file.
@@ -72,8 +72,6 @@ class StreamWriter final : public Sink {
  private:
   std::string name_;
   Descriptor descriptor_;
-  int fd_ = -1;
-  FileSystem* fs_;
 };
 
 // Appends to a file, for example one line of JSON per epoch. What is there beyond keep_bytes is cut

@@ -65,8 +65,7 @@ class PartialWriter final : public Sink {
   Progress resumed_;
   Hasher hasher_;
   uint64_t size_bytes_ = 0;
-  bool has_checkpoint_ = false;
-  bool is_committed_ = false;
+  bool has_checkpoint_ = false;  // then partial file and journal stay
 };
 
 }  // namespace diabolo
