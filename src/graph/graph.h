@@ -1,0 +1,89 @@
+// A graph: values and the nodes that make them, in an order that can be executed. It knows shapes
+// and names but no device and no address.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/tensor.h"
+#include "ops/op.h"
+
+namespace diabolo {
+
+using ValueId = int32_t;
+using NodeId = int32_t;
+inline constexpr ValueId kNoValue = -1;
+inline constexpr NodeId kNoNode = -1;
+
+enum class Role : uint8_t {
+  kInput,      // bound by whoever runs the plan: a slot, a data set
+  kParameter,  // lives in the ParameterStore, by name; f32 is the master, bf16 its low copy
+  kGradient,   // of the parameter of the same name; f32
+  kState,      // lives in the store and may be written by a node: moments, step state, statistics
+  kTemporary,  // lives in the arena for as long as somebody reads it
+  kOutput,     // lives in the arena until the end of the run; read by name
+};
+const char* name(Role role);
+
+struct Value {
+  TensorDesc desc;
+  std::string name;
+  Role role;
+  NodeId producer = kNoNode;  // the (last) node that writes it
+};
+
+struct Node {
+  const OpDef* op;
+  Attrs attrs;
+  std::vector<ValueId> in;
+  std::vector<ValueId> out;
+  std::string name;  // "encoder.0", "encoder.0 weight gradient": where in the model it belongs
+};
+
+// Append-only, so topological by construction: a node reads only what stands before it. A temporary
+// or output has exactly one writer; parameters, gradients and state may be written several times,
+// in the order of the list.
+class Graph {
+ public:
+  ValueId add_input(std::string name, const TensorDesc& desc);
+  ValueId add_parameter(std::string name, const TensorDesc& desc);
+  ValueId add_state(std::string name, const TensorDesc& desc);
+  ValueId add_gradient(std::string parameter,
+                       const TensorDesc& desc);  // the same one if it is there
+
+  // Appends a node; returns its outputs, new temporaries named after the node. Throws what infer
+  // throws, with the node's name in front.
+  std::vector<ValueId> add(const OpDef& op, const Attrs& attrs, std::span<const ValueId> in,
+                           std::string name);
+  std::vector<ValueId> add(const OpDef& op, const Attrs& attrs, std::initializer_list<ValueId> in,
+                           std::string name);
+
+  // The same, writing into values that exist (gradients, state). Shapes must be what infer says.
+  void add_into(const OpDef& op, const Attrs& attrs, std::span<const ValueId> in,
+                std::span<const ValueId> out, std::string name);
+
+  // Makes a temporary an output, readable by `name` after a run.
+  void mark_output(ValueId value, std::string name);
+
+  const Value& value(ValueId id) const;
+  const Node& node(NodeId id) const;
+  std::span<const Value> values() const { return values_; }
+  std::span<const Node> nodes() const { return nodes_; }
+  ValueId find(std::string_view name, Role role) const;  // kNoValue if there is none
+
+  // Rewrites (graph/fuse.cpp) build a new graph from the old one's values; see fuse.h.
+  Graph with_nodes(std::vector<Node> nodes) const;
+
+ private:
+  ValueId add_value(Value value);
+  std::vector<TensorDesc> infer(const OpDef& op, const Attrs& attrs, std::span<const ValueId> in,
+                                const std::string& node) const;
+
+  std::vector<Value> values_;
+  std::vector<Node> nodes_;
+};
+
+}  // namespace diabolo

@@ -1,0 +1,62 @@
+// A plan: a graph with kernels chosen and memory laid out for one device. Immutable; everything
+// that a run needs is decided here, before the first launch, and can be printed (dump.h).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "graph/graph.h"
+#include "graph/memory_plan.h"
+
+namespace diabolo {
+
+struct Policy {
+  bool fast = false;            // allow kernels whose rows depend on their batch
+  bool fuse = true;             // apply the rewrite rules
+  bool reference_only = false;  // the plain loops, for checking
+  bool allows_tf32 = false;     // products of f32 on CUDA may round operands to tf32
+};
+
+struct Rejection {
+  const Kernel* kernel;
+  std::string reason;
+};
+
+struct Step {
+  NodeId node;
+  const Kernel* kernel;
+  std::vector<Rejection> rejected;  // those before it in the op's list, and why
+  uint64_t scratch_bytes = 0;
+  uint64_t scratch_offset = 0;  // in the arena
+  Cost cost;
+};
+
+class Plan {
+ public:
+  // Throws Error{kDevice} if some node has no kernel on that device, with every reason; there is no
+  // silent fallback between devices.
+  static Plan compile(const Graph& graph, const DeviceInfo& device, const Policy& policy);
+
+  const Graph& graph() const { return graph_; }
+  const DeviceInfo& device() const { return device_; }
+  const Policy& policy() const { return policy_; }
+  std::span<const Step> steps() const { return steps_; }
+  uint64_t arena_bytes() const { return arena_bytes_; }
+  // Offset in the arena of a temporary or output; kNotInArena for other roles.
+  static constexpr uint64_t kNotInArena = ~uint64_t{0};
+  uint64_t offset(ValueId value) const { return offsets_[static_cast<size_t>(value)]; }
+
+ private:
+  Plan() = default;
+  void choose_kernels();
+  void lay_out_memory();
+
+  Graph graph_;
+  DeviceInfo device_;
+  Policy policy_;
+  std::vector<Step> steps_;
+  std::vector<uint64_t> offsets_;
+  uint64_t arena_bytes_ = 0;
+};
+
+}  // namespace diabolo

@@ -1,0 +1,83 @@
+// The contract of an operation: what it computes on shapes (infer), what it costs, how it is
+// differentiated, and who can do it (an ordered list of kernels).
+//
+// An OpDef is a constant object and its address is its identity: there is no enum of ops and no
+// switch over them. To add one, see CONTRIBUTING.md.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "backend/device_info.h"
+#include "base/tensor.h"
+#include "kernels/common/launch.h"
+#include "ops/attrs.h"
+
+namespace diabolo {
+
+class GradBuilder;  // graph/autodiff.h
+struct Node;        // graph/graph.h
+
+// One use of an op: attributes, inputs and outputs. While a plan is made the views have no
+// addresses yet, only shapes.
+struct Call {
+  const Attrs& attrs;
+  std::span<const TensorView> in;
+  std::span<const TensorView> out;
+};
+
+// Output `out` may share the memory of input `in`.
+struct InPlace {
+  int in;
+  int out;
+};
+
+struct Kernel {
+  const char* name;  // "cuda.dense_forward.bf16"; tests, plans and benchmarks print it
+  Space space;
+  bool is_reference = false;       // the plain loops: accepts all that infer accepts
+  bool needs_policy_fast = false;  // chooses by batch size: rows depend on their batch
+  std::span<const InPlace> in_place;
+
+  // Empty if this kernel can do the call on that device, else the reason why not.
+  std::string (*accepts)(const Call&, const DeviceInfo&);
+
+  // Scratch bytes that prepare will want, 256-byte aligned.
+  uint64_t (*scratch_bytes)(const Call&, const DeviceInfo&);
+
+  // Called once addresses are fixed; builds whatever a launch needs. Null: not in this build.
+  kernels::Launch (*prepare)(const Call&, const DeviceInfo&, void* scratch);
+};
+
+struct Cost {
+  double flops = 0;  // multiplications and additions, the tile's padding not counted
+  double bytes = 0;  // each input and output once
+};
+
+struct OpDef {
+  const char* name;
+
+  // Shapes and types of the outputs. Throws Error{kUsage} with both shapes if the inputs do not
+  // fit.
+  std::vector<TensorDesc> (*infer)(const Attrs&, std::span<const TensorDesc> in);
+
+  // Emits the nodes that carry the gradients of the outputs to the inputs. Null: none flows.
+  void (*grad)(GradBuilder&, const Node&);
+
+  Cost (*cost)(const Attrs&, std::span<const TensorDesc> in, std::span<const TensorDesc> out);
+
+  // Length of the longest sum behind one output element; the tests derive tolerances from it.
+  int64_t (*bound)(const Attrs&, std::span<const TensorDesc> in);
+
+  // "relu, bias": the attributes as a person reads them.
+  std::string (*describe)(const Attrs&);
+
+  std::span<const Kernel> kernels;  // in order of preference; the last host entry is the reference
+};
+
+// Bytes of all inputs and outputs, and `flops`: the cost of most ops.
+Cost streamed(double flops, std::span<const TensorDesc> in, std::span<const TensorDesc> out);
+
+}  // namespace diabolo
