@@ -1,0 +1,57 @@
+// What tests do in the harness and natively: a case under several schedules; skip without a device.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <string>
+
+#if defined(DIABOLO_NATIVE_CUDA)
+#include "backend/backend.h"
+#else
+#include "cuda_host.h"
+#endif
+
+namespace diabolo::test {
+
+#if defined(DIABOLO_NATIVE_CUDA)
+
+template <class F>
+void for_each_schedule(F&& body) {
+  body();
+}
+
+inline void skip_or_fail_without_device() {
+  const CudaDevices found = list_cuda_devices();
+  if (!found.devices.empty()) return;
+  const char* require = std::getenv("DIABOLO_REQUIRE_CUDA");
+  if (require != nullptr && std::string(require) == "1") {
+    FAIL() << "DIABOLO_REQUIRE_CUDA=1, but there is no CUDA device: " << found.why_none;
+  }
+  GTEST_SKIP() << "no CUDA device: " << found.why_none;
+}
+
+#else
+
+inline constexpr cuda_host::Schedule kSchedules[] = {
+    {cuda_host::Schedule::Order::kFifo, 0},
+    {cuda_host::Schedule::Order::kLifo, 0},
+    {cuda_host::Schedule::Order::kRandom, 20240607},
+};
+
+// Runs `body` under each schedule; a failure names the schedule and its seed.
+template <class F>
+void for_each_schedule(F&& body) {
+  for (const cuda_host::Schedule& schedule : kSchedules) {
+    SCOPED_TRACE("schedule " + cuda_host::describe(schedule));
+    cuda_host::set_schedule(schedule);
+    body();
+  }
+  cuda_host::set_schedule({});
+}
+
+inline void skip_or_fail_without_device() {}
+
+#endif
+
+}  // namespace diabolo::test
