@@ -1,0 +1,181 @@
+// What a training is told: a tree of plain values, one struct per table of the TOML file, and the
+// one list of its keys. The TOML reader and writer, `--set table.key=value`, `--help-config`,
+// config.toml and the metadata of a model file are all made from that list.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/dtype.h"
+#include "base/error.h"
+#include "data/transform.h"
+#include "kernels/common/activations.h"
+#include "kernels/common/losses.h"
+#include "kernels/noise.h"
+#include "kernels/optimizer.h"
+
+namespace diabolo {
+
+struct DataConfig {
+  std::string train;           // path as given; what evaluate fits PCA on
+  std::string labels;          // path, for metrics only
+  std::optional<Scale> scale;  // nothing ("auto"): unit for image containers, else standard
+  BadValue on_bad_value = BadValue::kError;
+  std::string format;          // "auto": by content
+  std::string dtype = "auto";  // of raw files
+  std::vector<int64_t> shape;  // of one row of a raw file
+};
+
+struct EncoderConfig {
+  std::vector<int64_t> hidden = {512, 256};
+  kernels::Activation activation = kernels::Activation::kRelu;
+  double dropout = 0;  // after each hidden layer
+};
+
+enum class CodeKind { kPlain };
+
+struct CodeConfig {
+  CodeKind kind = CodeKind::kPlain;
+  int64_t size = 32;
+  kernels::Activation activation = kernels::Activation::kIdentity;
+};
+
+struct DecoderConfig {
+  bool mirror = true;                // hidden layers are the encoder's, reversed
+  std::vector<int64_t> hidden = {};  // otherwise these
+  kernels::Activation activation = kernels::Activation::kRelu;
+  std::optional<kernels::Activation> output;  // nothing ("auto"): sigmoid for unit scale, else none
+  double dropout = 0;
+  bool tied = false;  // weights are the encoder's, transposed
+};
+
+enum class CorruptionKind { kNone, kGaussian, kMasking };
+enum class ClipKind { kAuto, kUnit, kNone };  // auto: unit where the scale is unit
+
+struct CorruptionConfig {
+  CorruptionKind kind = CorruptionKind::kNone;
+  double amount = 0.5;  // deviation in scaled units, or share of features masked
+  ClipKind clip = ClipKind::kAuto;
+};
+
+struct PenaltyConfig {
+  double l2 = 0;  // times the sum of squared weights
+};
+
+struct LossConfig {
+  kernels::Loss kind = kernels::Loss::kMse;
+};
+
+struct ModelConfig {
+  std::string preset = "dense";  // what the configuration began as
+  EncoderConfig encoder;
+  CodeConfig code;
+  DecoderConfig decoder;
+  CorruptionConfig corruption;
+  PenaltyConfig penalty;
+  LossConfig loss;
+};
+
+enum class Precision { kF32, kTf32, kBf16 };
+const char* name(Precision precision);
+
+struct TrainConfig {
+  int64_t epochs = 20;
+  int64_t batch_size = 256;
+  uint64_t seed = 0;
+  Precision precision = Precision::kF32;
+  bool fast_policy = false;        // "strict" or "fast"
+  std::string device = "auto";     // auto, cpu, cuda, cuda:N
+  int64_t threads = 0;             // 0: all
+  std::string validation;          // path, or a fraction of the rows such as "0.1"; empty: none
+  int64_t patience = 10;           // epochs without a better validation loss; 0: never stop early
+  double checkpoint_seconds = 60;  // at least this often; each epoch in any case
+};
+
+struct OptimizerConfig {
+  kernels::Optimizer kind = kernels::Optimizer::kAdam;
+  double learning_rate = 1e-3;
+  double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
+  double weight_decay = 0;
+  double momentum = 0.9;  // sgd
+  double clip_norm = 0;   // 0: never
+
+  kernels::OptimizerRule rule() const;
+};
+
+enum class ScheduleKind { kConstant, kCosine, kStep };
+
+struct ScheduleConfig {
+  ScheduleKind kind = ScheduleKind::kConstant;
+  int64_t warmup_steps = 0;   // the rate rises linearly over these
+  double final_fraction = 0;  // cosine: of the learning rate, at the last step
+  int64_t step_epochs = 10;   // step: every so many epochs
+  double step_factor = 0.1;   // step: times this
+};
+
+struct OutputConfig {
+  double quantile = 0.95;          // of the training scores: the threshold
+  DType code_dtype = DType::kF32;  // what encode writes: f32, f16, bf16
+};
+
+struct Config {
+  DataConfig data;
+  ModelConfig model;
+  TrainConfig train;
+  OptimizerConfig optimizer;
+  ScheduleConfig schedule;
+  OutputConfig output;
+};
+
+using ConfigValue = std::variant<bool, int64_t, double, std::string, std::vector<int64_t>>;
+
+enum class ConfigType { kBool, kInt, kFloat, kText, kChoice, kIntList };
+
+struct ConfigKey {
+  const char* table;  // "model.encoder"
+  const char* name;   // "hidden"
+  ConfigType type;
+  const char* meaning;       // one line
+  double low = 0, high = 0;  // allowed range of a number (or of each in a list), inclusive
+  std::span<const char* const> choices;  // of kChoice
+  ConfigValue (*get)(const Config&);
+  void (*set)(Config&, const ConfigValue&);  // of the type's alternative and in range
+
+  std::string path() const;  // "model.encoder.hidden"
+};
+
+// In the order of the file: tables together, outer before inner.
+std::span<const ConfigKey> config_keys();
+const ConfigKey* find_config_key(std::string_view path);  // or null
+// The key whose path is nearest to a mistyped one, by edit distance.
+const ConfigKey& nearest_config_key(std::string_view path);
+// The same for a list of names of anything.
+std::string nearest_name(std::string_view name, std::span<const std::string> names);
+
+// Sets a key. An integer is taken where a float is wanted. Throws Error{kUsage} "model.code.size:
+// expected an integer from 1 to 1048576, found 0"; for an unknown path naming the nearest one.
+void set_config(Config& config, std::string_view path, const ConfigValue& value);
+// The same from text as after `--set path=`: 3, 0.5, true, [512,256], word.
+void set_config_text(Config& config, std::string_view path, std::string_view text);
+
+// "integer", "one of relu, elu …", "list of integers from 1 to 65536": for --help-config.
+std::string type_text(const ConfigKey& key);
+std::string value_text(const ConfigValue& value);  // as TOML would write it
+
+// {"model": {"encoder": {"hidden": [512, 256] …: every key.
+nlohmann::json config_json(const Config& config);
+// Keys that are absent keep their defaults. Throws Error{code} for unknown keys and bad values.
+Config config_from_json(const nlohmann::json& json, ErrorCode code);
+
+// Fills what depends on the data (scale, output activation) once that is known and checks what one
+// key alone cannot tell (tied weights need mirrored widths; bce needs unit scale and sigmoid).
+// Throws Error{kUsage}.
+Config resolved(const Config& config, Scale default_scale);
+
+}  // namespace diabolo

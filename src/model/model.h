@@ -1,0 +1,94 @@
+// A model as a composition: encoder layers, code, decoder layers, corruption, penalty, loss. From
+// it graphs are built for training, validation, encoding, decoding, reconstruction and scoring,
+// all over the same parameters (graph/parameter_store.h).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "graph/graph.h"
+#include "graph/parameter_store.h"
+#include "graph/plan.h"
+#include "model/config.h"
+
+namespace diabolo {
+
+// One dense layer.
+struct Layer {
+  std::string name;  // "encoder.0"
+  int64_t in = 0, out = 0;
+  kernels::Activation activation = kernels::Activation::kIdentity;
+  double dropout = 0;    // of its outputs, in training
+  std::string weight;    // "encoder.0.weight"; of the encoder's layer where tied
+  bool is_tied = false;  // weight is stored [out,in]
+};
+
+struct Network {
+  int64_t features = 0;  // D, of a row
+  int64_t code_size = 0;
+  std::vector<Layer> encoder, decoder;  // the encoder's last gives the code
+
+  // config must be resolved. Throws Error{kUsage} for widths that do not fit.
+  static Network of(const ModelConfig& config, int64_t features);
+  std::vector<ParameterSpec> parameters() const;  // f32; weights [I,O], biases [O]
+  uint64_t parameter_count() const;
+};
+
+// Uniform in ±1/sqrt(I) for weights and biases, as PyTorch's Linear; by (seed, parameter, element).
+// One vector per entry of network.parameters().
+std::vector<std::vector<float>> initial_parameters(const Network& network, uint64_t seed);
+
+enum class Mode { kTrain, kValidate, kEncode, kDecode, kReconstruct, kScore };
+const char* name(Mode mode);
+
+// Names of inputs, outputs and state of the graphs, beside those of store_names.
+namespace model_names {
+inline constexpr const char* kInput = "input";  // u8|f32 [rows or N, D]; decode: f32 [rows, K]
+inline constexpr const char* kCode = "code";    // output T[rows,K]
+inline constexpr const char* kReconstruction = "reconstruction";  // output T[rows,D], scaled units
+inline constexpr const char* kLoss = "loss";                      // output f32[1]
+inline constexpr const char* kScore = "score";                    // output f32[rows]
+inline constexpr const char* kWorstIndex = "worst_index";         // output u32[rows,M]
+inline constexpr const char* kWorstError = "worst_error";         // output f32[rows,M]
+inline constexpr const char* kShift = "@shift";                   // state f32[D], of raw input
+inline constexpr const char* kScale = "@scale";
+inline constexpr const char* kOrder = "@order";  // state u32[N], of resident training data
+inline constexpr const char* kValidationState = "@validation_state";  // step state of its own
+}  // namespace model_names
+
+// What arrives as "input".
+enum class Source {
+  kRawU8,   // bytes; scaled on the device by @shift and @scale
+  kRawF32,  // floats; the same
+  kScaled,  // f32 that was scaled on the way in (convert_rows)
+};
+
+struct BuildOptions {
+  Mode mode = Mode::kEncode;
+  int64_t rows = 0;  // of a batch
+  Precision precision = Precision::kF32;
+  Source source = Source::kScaled;
+  // Training only: the input holds this many rows, of which a batch is picked by @order; 0: the
+  // input is the batch.
+  int64_t resident_rows = 0;
+  kernels::OptimizerRule optimizer;  // training only
+  int64_t worst = 0;                 // score only: features to name per row
+};
+
+// The graph of one mode. Training: gather, corrupt, forward, loss, differentiate, norm where the
+// optimizer clips, optimizer, advance.
+Graph build_graph(const ModelConfig& config, const Network& network, const BuildOptions& options);
+
+// State records that graphs of this model read beside the store's own: the scaling, and what
+// training needs. Adds them to the store, with the scaling's values written.
+StoreOptions store_options(Precision precision);                                      // inference
+StoreOptions store_options(Precision precision, const kernels::OptimizerRule& rule);  // training
+void add_scaling(ParameterStore& store, const Network& network, const Scaling& scaling,
+                 Stream& stream);
+
+// The policy of plans for a configuration.
+Policy policy_of(const TrainConfig& train);
+
+}  // namespace diabolo

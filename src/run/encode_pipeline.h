@@ -1,0 +1,64 @@
+// File to file: rows through a model in bounded memory, whatever the file's size. Reading,
+// computing and writing overlap; rows come out in the order they went in.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "backend/backend.h"
+#include "base/log.h"
+#include "data/dataset.h"
+#include "model/model_file.h"
+#include "run/inference.h"
+
+namespace diabolo {
+
+enum class FileVerb { kEncode, kDecode, kReconstruct, kScore };
+
+struct PipelineProgress {
+  uint64_t rows = 0;                   // read so far
+  std::optional<uint64_t> total_rows;  // nothing for streams
+  double rows_per_s = 0;
+};
+
+struct PipelineOptions {
+  FileVerb verb = FileVerb::kEncode;
+  std::string output;                // path, "-": standard output
+  std::string output_format;         // "npy", "raw", "csv"; empty: by name
+  DType output_dtype = DType::kF32;  // f32, f16, bf16 (bf16: raw only)
+  int64_t batch_rows = 4096;         // per slot of the ring
+  BadValue on_bad_value = BadValue::kError;
+  bool resume = false;  // continue OUT.partial
+  int64_t worst = 0;    // score: features named per row; csv only
+  InferenceOptions inference;
+  std::function<bool(const PipelineProgress&)> progress;  // false: stop, leaving what can continue
+  Log log;
+  FileSystem* fs = nullptr;  // null: the real one
+};
+
+struct PipelineResult {
+  uint64_t rows_read = 0, rows_written = 0;
+  bool is_cancelled = false;
+  double seconds = 0;
+  uint64_t batch_rows = 0;       // smaller than asked for where memory was short
+  uint64_t above_threshold = 0;  // score: rows over the model's threshold
+  uint64_t resumed_rows = 0;
+};
+
+// Throws Error: kData for bad input, kResource for memory and disk, kUsage for shapes that do not
+// fit the model.
+PipelineResult run_pipeline(Backend& backend, const ModelFile& model, const Dataset& input,
+                            const PipelineOptions& options);
+
+// Rows, shapes and bytes that run_pipeline would write, for --dry-run.
+struct PipelineEstimate {
+  std::optional<uint64_t> rows;
+  TensorDesc row;  // of the output
+  std::optional<uint64_t> output_bytes;
+};
+PipelineEstimate estimate_pipeline(const ModelFile& model, const Dataset& input,
+                                   const PipelineOptions& options);
+
+}  // namespace diabolo

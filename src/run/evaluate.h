@@ -1,0 +1,30 @@
+// How good a model is on data: reconstruction beside PCA with the same code size, and detection of
+// anomalies where labels are given.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+
+#include "backend/backend.h"
+#include "base/log.h"
+#include "data/dataset.h"
+#include "model/model_file.h"
+#include "run/inference.h"
+
+namespace diabolo {
+
+struct EvaluateOptions {
+  const Dataset* labels = nullptr;    // one number per row: 0 ordinary, else anomalous
+  const Dataset* pca_from = nullptr;  // rows that PCA is fitted on; null: no PCA
+  BadValue on_bad_value = BadValue::kError;
+  InferenceOptions inference;
+  Log log;
+};
+
+// The object of docs/guide.md: rows, reconstruction.{mse,psnr_db,psnr_images_db},
+// pca.{code_size,mse,psnr_db}, anomaly.{auroc,average_precision,threshold,false_alarm_rate}; what
+// does not apply is absent. mse is in scaled units, PSNR for unit scale only.
+nlohmann::json evaluate(Backend& backend, const ModelFile& model, const Dataset& data,
+                        const EvaluateOptions& options);
+
+}  // namespace diabolo

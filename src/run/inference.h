@@ -1,0 +1,75 @@
+// A model ready to be used: encode, decode, reconstruct and score rows in memory. Thread-safe; the
+// result of a row depends on nothing but the row, the model, the device and the precision.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "backend/backend.h"
+#include "graph/executor.h"
+#include "model/model_file.h"
+
+namespace diabolo {
+
+struct InferenceOptions {
+  Precision precision = Precision::kF32;
+  bool fast_policy = false;
+  Capture capture = Capture::kOn;
+  // Rows of the largest plan. Larger inputs go through it piece by piece.
+  int64_t max_rows = 512;
+};
+
+// Raw rows: row-major, of the type they have in the file. Scaling is the model's; values that are
+// not finite are not looked for and give results that are not finite.
+struct RawRows {
+  DType dtype = DType::kF32;
+  std::span<const std::byte> bytes;
+  uint64_t rows = 0;
+};
+
+struct Scores {
+  std::span<float> score;     // [rows]
+  int64_t worst = 0;          // features to name per row, at most 32
+  std::span<uint32_t> index;  // [rows, worst]
+  std::span<float> error;     // [rows, worst]
+};
+
+class Inference {
+ public:
+  // Copies the weights to the backend, which is borrowed. Throws Error{kResource, kDevice}.
+  Inference(Backend& backend, const ModelFile& model, const InferenceOptions& options);
+  ~Inference();
+  Inference(Inference&&) = delete;
+
+  int64_t features() const { return network_.features; }
+  int64_t code_size() const { return network_.code_size; }
+
+  // Throws Error{kUsage} for spans of the wrong size, naming both.
+  void encode(const RawRows& in, std::span<float> codes) const;             // [rows,K]
+  void decode(std::span<const float> codes, std::span<float> rows) const;   // [rows,D], unscaled
+  void reconstruct(const RawRows& in, std::span<float> rows) const;         // [rows,D], unscaled
+  void reconstruct_scaled(const RawRows& in, std::span<float> rows) const;  // in scaled units
+  void score(const RawRows& in, const Scores& out) const;
+
+  // Rows already scaled by convert_rows: what the file pipeline has.
+  void encode_scaled(std::span<const float> in, std::span<float> codes) const;
+
+  // Device memory held now.
+  uint64_t bytes() const;
+
+ private:
+  struct Pool;
+
+  Backend& backend_;
+  Network network_;
+  Scaling scaling_;
+  InferenceOptions options_;
+  std::unique_ptr<Pool> pool_;
+};
+
+}  // namespace diabolo

@@ -1,0 +1,96 @@
+// Training: data and a configuration in, a model out; on the way a run directory that can be
+// continued after any kind of end.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "backend/backend.h"
+#include "base/log.h"
+#include "data/dataset.h"
+#include "graph/executor.h"
+#include "model/config.h"
+#include "model/model_file.h"
+#include "run/run_directory.h"
+
+namespace diabolo {
+
+struct TrainProgress {
+  int64_t epoch = 0;  // under way, from 1
+  int64_t epochs = 0;
+  uint64_t step = 0;  // done, over the whole training
+  uint64_t steps = 0;
+  uint64_t samples = 0;  // done, over the whole training
+  double samples_per_s = 0;
+  double loss = 0;                        // mean of this epoch so far
+  std::optional<double> validation_loss;  // of the last epoch
+  double learning_rate = 0;
+};
+
+// One line of metrics.jsonl.
+struct EpochMetrics {
+  int64_t epoch = 0;  // from 1
+  uint64_t step = 0;
+  uint64_t samples = 0;
+  double loss = 0;                        // mean over the epoch's samples, penalty included
+  std::optional<double> validation_loss;  // without penalty
+  double samples_per_s = 0;
+  double seconds = 0;        // of training; validation and checkpoints not counted
+  double learning_rate = 0;  // of the last step
+  std::optional<double> reconstruction, penalty;  // the loss's terms, where there is a penalty
+
+  nlohmann::json json() const;
+};
+
+struct TrainCallbacks {
+  // Called at least once every second or so and after each epoch; false ends the training with a
+  // checkpoint and TrainResult::is_cancelled.
+  std::function<bool(const TrainProgress&)> progress;
+  std::function<void(const EpochMetrics&)> epoch;
+  // The resolved configuration, once, before the first step: for config.toml.
+  std::function<void(const Config&)> resolved;
+};
+
+enum class Residency { kAuto, kResident, kSlots };
+
+// What does not change the result and is not part of the configuration.
+struct TrainOptions {
+  std::optional<RunDirectory> directory;  // nothing: in memory only
+  bool resume = false;                    // from the directory's checkpoint
+  Residency residency = Residency::kAuto;
+  Capture capture = Capture::kOn;
+  int max_steps_per_launch = 64;
+  Log log;
+  FileSystem* fs = nullptr;  // null: the real one
+};
+
+struct TrainResult {
+  ModelFile model;  // the best by validation, else the last; with its threshold unless cancelled
+  bool is_cancelled = false;
+  bool is_stopped_early = false;
+  int64_t epochs = 0;                 // completed
+  std::vector<EpochMetrics> metrics;  // of the epochs done by this call
+};
+
+// Trains. `validation` is data of its own, or null; a fraction in config.train.validation takes
+// rows from `data` by (seed). Throws Error: kData for bad values by file, row and column before any
+// step, kResource with both sizes where the data do not fit in memory, kDiverged after the last
+// good state has been saved, kModel for a checkpoint that is damaged or of another training.
+TrainResult train(Backend& backend, const Config& config, const Dataset& data,
+                  const Dataset* validation, const TrainOptions& options,
+                  const TrainCallbacks& callbacks);
+
+// What --dry-run prints: sizes and memory, nothing is run.
+struct TrainEstimate {
+  uint64_t rows = 0, features = 0;
+  uint64_t parameters = 0;
+  uint64_t data_bytes = 0, store_bytes = 0, arena_bytes = 0;
+  uint64_t steps = 0;
+};
+TrainEstimate estimate_training(Backend& backend, const Config& config, const Dataset& data);
+
+}  // namespace diabolo
