@@ -1,0 +1,32 @@
+// Elementwise passes over whole tensors, in chunks spread over the team: what a product leaves to
+// do. On floats they work in place; bf16 passes through float blocks on the stack.
+#pragma once
+
+#include "kernels/common/scalar.h"
+#include "kernels/cpu/blocks.h"
+#include "kernels/cpu/features.h"
+
+namespace diabolo::kernels::cpu {
+
+// How a pass runs: fixed by prepare.
+struct Team {
+  explicit Team(const CpuFeatures& cpu) : isa(isa_of(cpu)), threads(cpu.threads) {}
+  Isa isa;
+  int threads;
+};
+
+// y = f(z), and z rounded to T where `z_out` is not null; all [n]. y may be z. Z is float or T.
+template <class Z, class T>
+void activate(const Team& team, ForwardBlock forward, const Z* z, T* y, T* z_out, int64_t n);
+
+// out = d * f'(saved); all [n]; out may be d. D is float or T.
+template <class D, class T>
+void apply_slope(const Team& team, SlopeBlock slope, const D* d, const T* saved, T* out, int64_t n);
+
+// dz = scale * dl/dz where dz is not null; partials[chunk] = the sum of l over chunk's elements,
+// unscaled; chunk_count(n, kChunk) partials. dz may be z. Z is float or T.
+template <class Z, class T>
+void loss_pass(const Team& team, LossBlock loss, float scale, const Z* z, const T* target, T* dz,
+               float* partials, int64_t n);
+
+}  // namespace diabolo::kernels::cpu

@@ -1,0 +1,38 @@
+// Settings of a thread that runs kernels, and of its OpenMP team. Made by the thread itself, at the
+// start of its life or around a call; the destructor, on the same thread, puts back what it found.
+#pragma once
+
+#include <memory>
+
+namespace diabolo::kernels::cpu {
+
+// For a worker thread of our own: `threads` OpenMP threads, each pinned to a core of its own out of
+// the process's affinity mask (not pinned if the mask has fewer), denormals flushed to zero in
+// results and read as zero in all of them.
+class WorkerSetup {
+ public:
+  explicit WorkerSetup(int threads);
+  ~WorkerSetup();
+  WorkerSetup(const WorkerSetup&) = delete;
+  WorkerSetup& operator=(const WorkerSetup&) = delete;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// For work inside a call on a caller's thread: one OpenMP thread, denormals flushed in it.
+// Allocates nothing.
+class CallerSetup {
+ public:
+  CallerSetup();
+  ~CallerSetup();
+  CallerSetup(const CallerSetup&) = delete;
+  CallerSetup& operator=(const CallerSetup&) = delete;
+
+ private:
+  unsigned mode_before_;
+  int threads_before_;
+};
+
+}  // namespace diabolo::kernels::cpu
