@@ -21,7 +21,7 @@ struct Progress {
 struct PartialOptions {
   // Everything that decides the output's bytes: input's File::identity, model hash, options. One
   // line. A journal with another one is not continued.
-  std::string identity;
+  std::string identity = {};
   bool resume = false;  // continue a partial output; without one, start
   // The first bytes of the output, which write_at may replace (a header that holds the number of
   // rows). They are not part of the journal's hash.

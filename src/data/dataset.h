@@ -70,11 +70,11 @@ class Dataset {
 
 struct OpenOptions {
   // Empty: found from the file's first bytes and its name. Else one of format_names().
-  std::string format;
+  std::string format = {};
   // Raw files: type and shape of one row (28,28, not 60000,28,28). Other formats: if given, they
   // must agree with the file.
-  std::optional<DType> dtype;
-  std::vector<int64_t> row_shape;
+  std::optional<DType> dtype = {};
+  std::vector<int64_t> row_shape = {};
   // What a compressed file may take in memory when unpacked.
   uint64_t max_unpacked_bytes = uint64_t{8} << 30;
   FileSystem* fs = nullptr;  // null: the real one

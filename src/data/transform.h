@@ -40,9 +40,10 @@ Scale default_scale(const Dataset& data);
 // Each vector has one entry per feature (row.elems()).
 struct Scaling {
   Scale kind = Scale::kNone;
-  std::vector<float> shift;
-  std::vector<float> scale;
-  std::vector<float> mean;  // before scaling; for kMean. Empty if no pass over the data was made.
+  std::vector<float> shift = {};
+  std::vector<float> scale = {};
+  std::vector<float> mean =
+      {};  // before scaling; for kMean. Empty if no pass over the data was made.
 };
 
 // Computes a scaling in one pass over field x, in double (Welford). `unit` and `none` make a pass
@@ -64,6 +65,11 @@ struct BlockPlace {
 uint64_t convert_rows(const Scaling& scaling, BadValue policy, const BlockPlace& place, DType dtype,
                       std::span<const std::byte> raw, std::span<float> out,
                       std::vector<uint64_t>* kept = nullptr);
+
+// Throws the error that convert_rows throws for a bad value in row place.first_row +
+// row.
+[[noreturn]] void fail_bad_value(const BlockPlace& place, uint64_t row, uint64_t column,
+                                 float value);
 
 // The inverse, one row at a time in place: value = scaled / scale + shift. rows: a multiple of the
 // features.

@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 
 #include <csignal>
-#include <cstring>
 
+#include "base/expect_error.h"
 #include "base/faulty_file_system.h"
 #include "base/file_writer.h"
 #include "base/partial_writer.h"
@@ -18,22 +18,11 @@ namespace {
 
 using testing::content_of;
 using ::testing::ElementsAre;
+using testing::error_of;
 using testing::FaultyFileSystem;
 using ::testing::HasSubstr;
 using testing::put;
 using testing::TemporaryFolder;
-
-template <class Action>
-Error error_of(const Action& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    EXPECT_EQ(std::strchr(error.what(), '\n'), nullptr) << error.what();
-    return error;
-  }
-  ADD_FAILURE() << "no error";
-  return Error(ErrorCode::kOk, "");
-}
 
 std::string pread_text(const File& file, uint64_t offset, size_t bytes) {
   std::string text(bytes, '?');

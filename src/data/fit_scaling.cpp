@@ -1,0 +1,151 @@
+// Statistics of the training rows, in one pass.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "base/error.h"
+#include "data/numbers.h"
+#include "data/transform.h"
+
+namespace diabolo {
+namespace {
+
+constexpr uint64_t kPassBytes = 4 << 20;
+
+// Per feature, in double; Welford's recurrence (Technometrics 4(3), 1962), which loses no digits to
+// a large mean.
+struct Statistics {
+  explicit Statistics(size_t width)
+      : count(width, 0.0),
+        mean(width, 0.0),
+        squares(width, 0.0),
+        least(width, std::numeric_limits<double>::infinity()),
+        most(width, -std::numeric_limits<double>::infinity()) {}
+
+  // One loop without branches, so that it is vectorised.
+  void add(std::span<const float> row) {
+    for (size_t i = 0; i < row.size(); ++i) add(row[i], i);
+  }
+  // kMean leaves the places of bad values out.
+  void add_finite(std::span<const float> row) {
+    for (size_t i = 0; i < row.size(); ++i)
+      if (std::isfinite(row[i])) add(row[i], i);
+  }
+
+  std::vector<double> count, mean, squares, least, most;
+
+ private:
+  void add(double value, size_t i) {
+    count[i] += 1.0;
+    const double delta = value - mean[i];
+    mean[i] += delta / count[i];
+    squares[i] += delta * (value - mean[i]);
+    least[i] = std::min(least[i], value);
+    most[i] = std::max(most[i], value);
+  }
+};
+
+double unit_maximum(const Dataset& data) {
+  const DType dtype = data.x().row.dtype();
+  switch (dtype) {
+    case DType::kBool:
+      return 1.0;
+    case DType::kU8:
+      return UINT8_MAX;
+    case DType::kI8:
+      return INT8_MAX;
+    case DType::kU16:
+      return UINT16_MAX;
+    case DType::kI16:
+      return INT16_MAX;
+    case DType::kU32:
+      return UINT32_MAX;
+    case DType::kI32:
+      return INT32_MAX;
+    case DType::kU64:
+      return static_cast<double>(UINT64_MAX);
+    case DType::kI64:
+      return static_cast<double>(INT64_MAX);
+    default:
+      throw Error(ErrorCode::kUsage, cat(data.name(), ": has ", data.text(),
+                                         "; scale unit needs an integer type; use "
+                                         "--scale standard, minmax or none"));
+  }
+}
+
+void add_row(std::span<float> row, uint64_t index, BadValue policy, const BlockPlace& place,
+             Statistics& statistics) {
+  const auto bad = std::ranges::find_if(row, [](float value) { return !std::isfinite(value); });
+  if (bad == row.end()) return statistics.add(row);
+  if (policy == BadValue::kSkip) return;
+  if (policy == BadValue::kMean) return statistics.add_finite(row);
+  if (policy == BadValue::kError)
+    fail_bad_value(place, index, static_cast<uint64_t>(bad - row.begin()), *bad);
+  for (float& value : row)
+    if (!std::isfinite(value)) value = 0.0f;
+  statistics.add(row);
+}
+
+Statistics pass_over(const Dataset& data, BadValue policy) {
+  if (data.is_stream() || !data.rows()) {
+    throw Error(ErrorCode::kData, cat(data.name(),
+                                      ": is a stream, which cannot be read twice; write "
+                                      "it to a file, or use --scale none or unit"));
+  }
+  const TensorDesc& row = data.x().row;
+  const auto width = static_cast<size_t>(row.elems());
+  const uint64_t step = std::max<uint64_t>(1, kPassBytes / row.bytes());
+  Statistics statistics(width);
+  std::vector<std::byte> raw;
+  std::vector<float> values;
+  for (uint64_t first = 0; first < *data.rows(); first += step) {
+    const uint64_t rows = std::min(step, *data.rows() - first);
+    raw.resize(rows * row.bytes());
+    values.resize(rows * width);
+    data.read(0, first, rows, raw);
+    to_f32(row.dtype(), raw, values);
+    for (uint64_t i = 0; i < rows; ++i) {
+      const auto one = std::span(values).subspan(i * width, width);
+      add_row(one, i, policy, {data.name(), first}, statistics);
+    }
+  }
+  if (std::ranges::all_of(statistics.count, [](double count) { return count == 0.0; }))
+    throw Error(ErrorCode::kData,
+                cat(data.name(), ": has no usable row to compute a scaling from"));
+  return statistics;
+}
+
+// 1 / spread, with spread 1 where the feature does not vary or its spread is too small to divide
+// by.
+float inverse(double spread) {
+  const auto scale = static_cast<float>(1.0 / spread);
+  return spread > 0.0 && std::isfinite(scale) ? scale : 1.0f;
+}
+
+}  // namespace
+
+Scaling fit_scaling(const Dataset& data, Scale kind, BadValue policy) {
+  const auto width = static_cast<size_t>(data.x().row.elems());
+  Scaling scaling{kind, std::vector(width, 0.0f), std::vector(width, 1.0f), {}};
+  if (kind == Scale::kUnit)
+    std::ranges::fill(scaling.scale, static_cast<float>(1.0 / unit_maximum(data)));
+  const bool needs_pass =
+      kind == Scale::kStandard || kind == Scale::kMinmax || policy == BadValue::kMean;
+  if (!needs_pass) return scaling;
+  const Statistics statistics = pass_over(data, policy);
+  scaling.mean.resize(width);
+  for (size_t i = 0; i < width; ++i) {
+    scaling.mean[i] = static_cast<float>(statistics.mean[i]);
+    if (statistics.count[i] == 0.0) continue;  // all of the feature's values are bad
+    if (kind == Scale::kStandard) {
+      scaling.shift[i] = scaling.mean[i];
+      scaling.scale[i] = inverse(std::sqrt(statistics.squares[i] / statistics.count[i]));
+    } else if (kind == Scale::kMinmax) {
+      scaling.shift[i] = static_cast<float>(statistics.least[i]);
+      scaling.scale[i] = inverse(statistics.most[i] - statistics.least[i]);
+    }
+  }
+  return scaling;
+}
+
+}  // namespace diabolo

@@ -1,0 +1,65 @@
+// The one list of data formats, in the order in which they are tried.
+#include <array>
+
+#include "base/error.h"
+#include "data/format.h"
+
+namespace diabolo {
+namespace {
+
+constexpr std::array kFormats = {
+    &kNpyFormat,
+    &kIdxFormat,
+    &kRawFormat,
+};
+
+std::string joined_names() {
+  std::string text;
+  for (const Format* format : kFormats) text += cat(text.empty() ? "" : ", ", format->name);
+  return text;
+}
+
+const Format& choose(const Source& source, const OpenOptions& options) {
+  for (const Format* format : kFormats) {
+    const bool fits = options.format.empty() ? format->sniff(source.head(), options)
+                                             : options.format == format->name;
+    if (fits) return *format;
+  }
+  if (!options.format.empty())
+    throw Error(ErrorCode::kUsage,
+                cat("format ", options.format, " is unknown; there are ", joined_names()));
+  source.fail(cat("is in none of the formats that can be recognised (", joined_names(),
+                  "); for raw numbers give --shape and --dtype"));
+}
+
+// Options that the format did not need must not contradict what the file says.
+void check_expectations(const Dataset& data, const OpenOptions& options) {
+  const TensorDesc& row = data.x().row;
+  const bool same_dtype = !options.dtype || *options.dtype == row.dtype();
+  const bool same_shape =
+      options.row_shape.empty() || std::ranges::equal(options.row_shape, row.extents());
+  if (same_dtype && same_shape) return;
+  std::string expected = options.dtype ? diabolo::name(*options.dtype) : diabolo::name(row.dtype());
+  for (const int64_t extent : options.row_shape) expected += cat(" ", extent);
+  throw Error(ErrorCode::kUsage,
+              cat(data.name(), ": has ", data.text(), ", --dtype and --shape say ", expected,
+                  " for a row; leave them out or mend them"));
+}
+
+}  // namespace
+
+std::unique_ptr<Dataset> open_dataset(const std::string& path, const OpenOptions& options) {
+  Source source = Source::open(path, options.fs);
+  const Format& format = choose(source, options);
+  auto data = format.open(std::move(source), options);
+  check_expectations(*data, options);
+  return data;
+}
+
+std::vector<std::string> format_names() {
+  std::vector<std::string> names;
+  for (const Format* format : kFormats) names.emplace_back(format->name);
+  return names;
+}
+
+}  // namespace diabolo

@@ -1,0 +1,47 @@
+#include "data/source.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace diabolo {
+
+Source Source::open(const std::string& path, FileSystem* fs) {
+  Source source(File::open(path, {.code = ErrorCode::kData, .fs = fs}));
+  source.head_.resize(kHeadBytes);
+  if (source.is_stream()) {
+    source.head_.resize(source.file_.read(source.head_));
+  } else {
+    source.head_.resize(std::min<uint64_t>(kHeadBytes, source.file_.size_bytes()));
+    source.file_.pread(0, source.head_);
+  }
+  return source;
+}
+
+std::optional<uint64_t> Source::size_bytes() const {
+  if (is_stream()) return std::nullopt;
+  return file_.size_bytes();
+}
+
+size_t Source::read(std::span<std::byte> destination) {
+  size_t done = 0;
+  if (!is_stream()) {
+    done = std::min<uint64_t>(destination.size(), file_.size_bytes() - position_);
+    file_.pread(position_, destination.first(done));
+  } else {
+    if (position_ < head_.size()) {
+      done = std::min<uint64_t>(destination.size(), head_.size() - position_);
+      std::memcpy(destination.data(), head_.data() + position_, done);
+    }
+    done += file_.read(destination.subspan(done));
+  }
+  position_ += done;
+  return done;
+}
+
+void Source::next(std::span<std::byte> destination, const char* what) {
+  const size_t done = read(destination);
+  if (done < destination.size())
+    fail(cat("ends within its ", what, ", at byte ", position_, "; it is cut off"));
+}
+
+}  // namespace diabolo
