@@ -4,6 +4,7 @@
 
 #include "backend/host/host_memory.h"
 #include "backend/host/host_threads.h"
+#include "kernels/cpu/features.h"
 
 namespace diabolo {
 
@@ -43,10 +44,10 @@ constexpr std::array kNames = {"cpu",
 DeviceInfo this_cpu() {
   DeviceInfo info;
   info.space = Space::kHost;
-  info.name = host_cpu_name();
+  info.name = kernels::cpu::cpu_name();
   info.memory_bytes = host_memory_bytes();
   info.threads = static_cast<int>(allowed_cpus().size());
-  info.has_bf16 = host_has_bf16();
+  info.has_bf16 = kernels::cpu::detect_features().has_bf16;
   return info;
 }
 

@@ -92,18 +92,4 @@ uint64_t host_available_bytes() {
   return std::min(meminfo_bytes("MemAvailable"), group_memory().left_bytes);
 }
 
-std::string host_cpu_name() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);) {
-    if (!line.starts_with("model name")) continue;
-    const size_t colon = line.find(": ");
-    if (colon != std::string::npos) return line.substr(colon + 2);
-  }
-  return "CPU";
-}
-
-bool host_has_bf16() {
-  return __builtin_cpu_supports("avx512bf16") != 0;
-}
-
 }  // namespace diabolo

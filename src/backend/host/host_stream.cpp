@@ -7,6 +7,7 @@
 #include "backend/host/host_ledger.h"
 #include "backend/host/host_threads.h"
 #include "base/error.h"
+#include "kernels/cpu/thread_setup.h"
 
 namespace diabolo {
 
@@ -150,7 +151,8 @@ class WorkerStream : public QueueStream {
   }
 
   void work() {
-    set_up_own_team(share_.cpus());
+    confine_this_thread(share_.cpus());
+    const kernels::cpu::WorkerSetup setup(static_cast<int>(share_.cpus().size()));
     Task task;
     for (uint64_t number = 1; take(task, number); ++number) {
       perform(task, number, *ledger_);
@@ -174,7 +176,7 @@ class CallerStream : public QueueStream {
     ledger_->add_submitted();
     const uint64_t number = ledger_->submitted();
     {
-      const BorrowedThread borrowed;
+      const kernels::cpu::CallerSetup setup;
       perform(task, number, *ledger_);
     }
     ledger_->finish(number);

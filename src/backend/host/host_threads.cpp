@@ -4,24 +4,17 @@
 #include <sched.h>
 #include <signal.h>
 #include <unistd.h>
-#include <xmmintrin.h>
 
 #include <algorithm>
 #include <array>
 #include <cstring>
 #include <mutex>
 
-#ifdef _OPENMP
-#include <omp.h>
-#endif
-
 namespace diabolo {
 
 namespace {
 
 constexpr int kMaxCpus = CPU_SETSIZE;
-// FTZ (bit 15): results that are denormal become zero; DAZ (bit 6): operands too.
-constexpr uint32_t kFlushDenormals = 0x8040;
 
 struct CpuUse {
   std::mutex mutex;
@@ -37,18 +30,6 @@ void add_cpus_of(pid_t thread, cpu_set_t& all) {
   cpu_set_t set;
   CPU_ZERO(&set);
   if (sched_getaffinity(thread, sizeof set, &set) == 0) CPU_OR(&all, &all, &set);
-}
-
-// A CPU that went away since (hotplug, a smaller cpuset) leaves the thread where it may run.
-void pin_this_thread(int cpu) {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  CPU_SET(cpu, &set);
-  (void)sched_setaffinity(0, sizeof set, &set);
-}
-
-void flush_denormals() {
-  _mm_setcsr(_mm_getcsr() | kFlushDenormals);
 }
 
 }  // namespace
@@ -83,35 +64,12 @@ CpuShare::~CpuShare() {
   for (int cpu : cpus_) --use.teams[cpu];
 }
 
-void set_up_own_team(const std::vector<int>& cpus) {
-#ifdef _OPENMP
-  const int threads = static_cast<int>(cpus.size());
-  omp_set_dynamic(0);
-  omp_set_num_threads(threads);
-#pragma omp parallel num_threads(threads)
-  {
-    pin_this_thread(cpus[static_cast<size_t>(omp_get_thread_num())]);
-    flush_denormals();
-  }
-#else
-  pin_this_thread(cpus[0]);
-  flush_denormals();
-#endif
-}
-
-BorrowedThread::BorrowedThread() : control_(_mm_getcsr()), omp_threads_(1) {
-  flush_denormals();
-#ifdef _OPENMP
-  omp_threads_ = omp_get_max_threads();
-  omp_set_num_threads(1);
-#endif
-}
-
-BorrowedThread::~BorrowedThread() {
-#ifdef _OPENMP
-  omp_set_num_threads(omp_threads_);
-#endif
-  _mm_setcsr(control_);
+void confine_this_thread(const std::vector<int>& cpus) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (int cpu : cpus) CPU_SET(cpu, &set);
+  // If they went away since (hotplug, a smaller cpuset), the thread stays where it may run.
+  (void)sched_setaffinity(0, sizeof set, &set);
 }
 
 SignalsBlocked::SignalsBlocked() : saved_(sizeof(sigset_t)) {

@@ -1,8 +1,7 @@
-// Threads that work for the host backend: which CPUs they may use, how a thread of our own is set
-// up, and how a caller's thread is borrowed and given back as it was.
+// Threads that work for the host backend: which CPUs they may use, and how they are started so that
+// the program around us does not notice. (kernels/cpu/thread_setup.h does the rest.)
 #pragma once
 
-#include <cstdint>
 #include <vector>
 
 namespace diabolo {
@@ -25,23 +24,8 @@ class CpuShare {
   std::vector<int> cpus_;
 };
 
-// Makes the calling thread, which must be our own, the master of an OpenMP team of cpus.size()
-// threads: each pinned to its CPU, each flushing denormals.
-void set_up_own_team(const std::vector<int>& cpus);
-
-// While it lives, the calling thread flushes denormals and its OpenMP team is itself alone.
-// Afterwards it is as it was.
-class BorrowedThread {
- public:
-  BorrowedThread();
-  ~BorrowedThread();
-  BorrowedThread(const BorrowedThread&) = delete;
-  BorrowedThread& operator=(const BorrowedThread&) = delete;
-
- private:
-  uint32_t control_;
-  int omp_threads_;
-};
+// Restricts the calling thread, which must be our own, to these CPUs.
+void confine_this_thread(const std::vector<int>& cpus);
 
 // While it lives, threads started by the calling one take no signals: those belong to the program
 // that we are a guest of.
