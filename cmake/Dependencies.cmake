@@ -19,9 +19,9 @@ if(DIABOLO_CUDA)
     set(CMAKE_CUDA_ARCHITECTURES
         80-real 86-real 89-real 90a-real 100-real 120-real 80-virtual)
   endif()
+  enable_language(CUDA)
   set(CMAKE_CUDA_STANDARD 20)
   set(CMAKE_CUDA_STANDARD_REQUIRED ON)
-  enable_language(CUDA)
   find_package(CUDAToolkit 12.4 REQUIRED)
 endif()
 
