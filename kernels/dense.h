@@ -80,12 +80,13 @@ struct DenseDataGrad {
   T* dx = nullptr;
 };
 
-// Computes d_weight = x^T dz and d_bias = column sums of dz, in the accumulation type; adds them to
-// what is there if `accumulate`.
+// Computes d_weight = x^T dz and d_bias = column sums of dz, in the accumulation type; each is added
+// to what is there if its flag says so (tied layers share a weight, but not a bias).
 template <class T>
 struct DenseWeightGrad {
   DenseShape shape;
-  bool accumulate = false;
+  bool accumulates_weight = false;
+  bool accumulates_bias = false;
   const T* x = nullptr;
   const T* dz = nullptr;
   Accum<T>* d_weight = nullptr;
@@ -172,14 +173,14 @@ void dense_weight_grad_reference(const DenseWeightGrad<T>& p) {
       Accum<T> sum(0);
       for (int64_t b = 0; b < s.B; ++b) sum += widen(p.x[b * s.I + i]) * widen(p.dz[b * s.O + o]);
       Accum<T>& out = p.d_weight[s.weight_at(i, o)];
-      out = p.accumulate ? Accum<T>(out + sum) : sum;
+      out = p.accumulates_weight ? Accum<T>(out + sum) : sum;
     }
   }
   if (!p.d_bias) return;
   for (int64_t o = 0; o < s.O; ++o) {
     Accum<T> sum(0);
     for (int64_t b = 0; b < s.B; ++b) sum += widen(p.dz[b * s.O + o]);
-    p.d_bias[o] = p.accumulate ? Accum<T>(p.d_bias[o] + sum) : sum;
+    p.d_bias[o] = p.accumulates_bias ? Accum<T>(p.d_bias[o] + sum) : sum;
   }
 }
 

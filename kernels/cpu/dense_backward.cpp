@@ -81,7 +81,7 @@ void sum_columns(const DenseWeightGrad<T>& p, Range columns) {
     for (int64_t k = 0; k < n; ++k) total[k] += part[k];
   }
   float* out = p.d_bias + columns.begin;
-  for (int64_t k = 0; k < n; ++k) out[k] = p.accumulate ? out[k] + total[k] : total[k];
+  for (int64_t k = 0; k < n; ++k) out[k] = p.accumulates_bias ? out[k] + total[k] : total[k];
 }
 
 // d_weight = x^T dz as the layer stores it: [I,O], or [O,I] as dz^T x.
@@ -91,7 +91,7 @@ ProductShape gradient_product(const DenseWeightGrad<T>& p, const CpuFeatures& cp
   const bool is_swapped = s.weight_transposed;
   const Matrix a{element_of<T>(), is_swapped ? s.O : s.I, s.B, true};
   const Matrix b{element_of<T>(), s.B, is_swapped ? s.I : s.O, false};
-  return {a, b, Element::kF32, false, p.accumulate, cpu.threads};
+  return {a, b, Element::kF32, false, p.accumulates_weight, cpu.threads};
 }
 
 template <class T>

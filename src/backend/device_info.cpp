@@ -46,8 +46,7 @@ DeviceInfo this_cpu() {
   info.space = Space::kHost;
   info.name = kernels::cpu::cpu_name();
   info.memory_bytes = host_memory_bytes();
-  info.threads = static_cast<int>(allowed_cpus().size());
-  info.has_bf16 = kernels::cpu::detect_features().has_bf16;
+  info.cpu = kernels::cpu::detect_features(static_cast<int>(allowed_cpus().size()));
   return info;
 }
 
@@ -56,7 +55,6 @@ DeviceInfo device_of(const Board& board) {
   info.space = Space::kCuda;
   info.name = board.name;
   info.memory_bytes = board.memory_gib * kGiB;
-  info.has_bf16 = true;
   info.cuda.arch = board.arch;
   info.cuda.multiprocessors = board.multiprocessors;
   info.cuda.shared_bytes_per_block = int64_t{board.shared_kib} * 1024;

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "kernels/cpu/features.h"
 #include "kernels/cuda/cuda.h"
 
 namespace diabolo {
@@ -18,11 +19,8 @@ struct DeviceInfo {
   Space space = Space::kHost;
   std::string name;           // "AMD EPYC 9V74", "NVIDIA H100 80GB HBM3"
   uint64_t memory_bytes = 0;  // all there is
-  // Host
-  int threads = 1;
-  bool has_bf16 = false;  // products of bf16: AVX-512 BF16 or AMX; every CUDA device we support
-  // CUDA
-  int index = 0;
+  kernels::cpu::CpuFeatures cpu;  // of the host
+  int index = 0;                  // of a CUDA device, and what kernels may know of it
   kernels::cuda::Device cuda;
 };
 

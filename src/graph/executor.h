@@ -52,7 +52,9 @@ class Executor {
  private:
   void bind(const ParameterStore& store, const Arena& arena,
             const std::map<std::string, void*>& inputs);
-  void prepare();
+  void prepare(const Arena& arena);
+  void launch_all(void* native) const;
+  void submit();
 
   const Plan& plan_;
   Backend& backend_;
@@ -61,7 +63,6 @@ class Executor {
   std::vector<kernels::Launch> launches_;
   std::unique_ptr<Replay> replay_;
   std::map<int, std::unique_ptr<Replay>> replays_of_many_;
-  void* scratch_base_ = nullptr;
   bool has_run_ = false;
 };
 

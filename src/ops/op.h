@@ -28,6 +28,9 @@ struct Call {
   std::span<const TensorView> out;
 };
 
+// An address that is not null and not to be read.
+void* unbound();
+
 // Output `out` may share the memory of input `in`.
 struct InPlace {
   int in;

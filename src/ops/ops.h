@@ -51,7 +51,8 @@ extern const OpDef kDenseDataGrad;
 // x T[B,I], dz T[B,O] -> d_weight A[I,O] (or [O,I]), and d_bias A[O] if has_bias.
 struct DenseWeightGradAttrs {
   bool has_bias = true;
-  bool accumulate = false;  // adds to what the gradients hold
+  bool accumulates_weight = false;  // adds to what the gradient holds
+  bool accumulates_bias = false;
   bool weight_transposed = false;
 };
 extern const OpDef kDenseWeightGrad;
@@ -122,10 +123,10 @@ extern const OpDef kGather;
 struct GlobalNormAttrs {};
 extern const OpDef kGlobalNorm;
 
-// state, loss f32[1], grads f32[n], norm f32[1] if clipping -> writes master f32[n], m if the rule
+// grads f32[n], state, loss f32[1], norm f32[1] if clipping -> writes master f32[n], m if the rule
 // has one, v if it has one, low bf16[n] if has_low.
 struct OptimizerAttrs {
-  kernels::OptimizerRule rule;
+  kernels::OptimizerRule rule = {};
   bool has_low = false;
 };
 extern const OpDef kOptimizer;

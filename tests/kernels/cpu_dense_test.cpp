@@ -185,11 +185,11 @@ void check_weight_grad(const Layer<T>& layer, bool accumulate) {
   const DenseShape& s = layer.shape;
   std::vector<float> d_weight(s.I * s.O, accumulate ? 0.5f : std::nanf(""));
   std::vector<float> d_bias(s.O, accumulate ? 0.25f : std::nanf(""));
-  run_call(DenseWeightGrad<T>{s, accumulate, layer.x.data(), layer.dz.data(), d_weight.data(),
+  run_call(DenseWeightGrad<T>{s, accumulate, accumulate, layer.x.data(), layer.dz.data(), d_weight.data(),
                               d_bias.data()});
   const auto x = widened(layer.x), dz = widened(layer.dz);
   std::vector<double> d_weight_true(d_weight.size(), 0.5), d_bias_true(d_bias.size(), 0.25);
-  dense_weight_grad_reference(DenseWeightGrad<double>{s, accumulate, x.data(), dz.data(),
+  dense_weight_grad_reference(DenseWeightGrad<double>{s, accumulate, accumulate, x.data(), dz.data(),
                                                       d_weight_true.data(), d_bias_true.data()});
   const double bound = bound_of<float>(s.B + 1, 1, 1, 1);
   for (size_t k = 0; k < d_weight.size(); ++k) ASSERT_NEAR(d_weight[k], d_weight_true[k], bound);

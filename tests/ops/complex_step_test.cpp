@@ -201,13 +201,13 @@ TEST(ComplexStep, DenseWeightGradientAccumulates) {
   const Net net;
   const Reals dz = net.dz();
   Reals once(net.weight.size()), twice(net.weight.size()), bias_once(3), bias_twice(3);
-  kernels::DenseWeightGrad<double> p{net.shape, false,       net.x.data(),
+  kernels::DenseWeightGrad<double> p{net.shape, false, false, net.x.data(),
                                      dz.data(), once.data(), bias_once.data()};
   kernels::dense_weight_grad_reference(p);
   p.d_weight = twice.data();
   p.d_bias = bias_twice.data();
   kernels::dense_weight_grad_reference(p);
-  p.accumulate = true;
+  p.accumulates_weight = p.accumulates_bias = true;
   kernels::dense_weight_grad_reference(p);
   for (size_t k = 0; k < once.size(); ++k) EXPECT_EQ(once[k] + once[k], twice[k]);
   for (size_t k = 0; k < 3; ++k) EXPECT_EQ(bias_once[k] + bias_once[k], bias_twice[k]);

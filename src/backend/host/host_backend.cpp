@@ -41,7 +41,7 @@ class HostBackend : public Backend {
  public:
   HostBackend(std::vector<int> cpus, int threads) : cpus_(std::move(cpus)) {
     info_ = *device_from_name("cpu");
-    info_.threads = threads;
+    info_.cpu = kernels::cpu::detect_features(threads);
   }
 
   const DeviceInfo& info() const override { return info_; }
@@ -70,7 +70,7 @@ class HostBackend : public Backend {
 
   std::unique_ptr<Stream> create_stream(StreamKind kind) override {
     if (kind == StreamKind::kCallerThread) return create_caller_stream();
-    return create_worker_stream(cpus_, info_.threads);
+    return create_worker_stream(cpus_, info_.cpu.threads);
   }
 
   std::unique_ptr<Replay> record(Stream& stream, HostWork launches) override {

@@ -1,0 +1,105 @@
+#include "graph/executor.h"
+
+#include "base/error.h"
+#include "kernels/cuda/cuda.h"
+
+namespace diabolo {
+
+void Arena::reserve(uint64_t bytes) {
+  if (bytes > buffer_.bytes()) {
+    buffer_ = Buffer();  // first give back, then take
+    buffer_ = Buffer(backend_, bytes);
+  }
+}
+
+Executor::Executor(const Plan& plan, Backend& backend, const ParameterStore& store,
+                   const Arena& arena, Stream& stream, const std::map<std::string, void*>& inputs)
+    : plan_(plan), backend_(backend), stream_(stream) {
+  if (plan.device().space != backend.info().space)
+    throw Error(ErrorCode::kDevice, cat("the plan is for ", plan.device().name, ", the device is ",
+                                        backend.info().name));
+  DIABOLO_CHECK(arena.bytes() >= plan.arena_bytes(), arena.bytes(), " < ", plan.arena_bytes());
+  bind(store, arena, inputs);
+  prepare(arena);
+}
+
+void Executor::bind(const ParameterStore& store, const Arena& arena,
+                    const std::map<std::string, void*>& inputs) {
+  const std::span<const Value> values = plan_.graph().values();
+  views_.resize(values.size());
+  for (size_t v = 0; v < values.size(); ++v) {
+    const Value& value = values[v];
+    views_[v].desc = value.desc;
+    if (value.role == Role::kInput) {
+      const auto found = inputs.find(value.name);
+      DIABOLO_CHECK(found != inputs.end(), "input ", value.name, " is not bound");
+      views_[v].data = found->second;
+    } else if (value.role == Role::kTemporary || value.role == Role::kOutput) {
+      const uint64_t offset = plan_.offset(static_cast<ValueId>(v));
+      if (offset != Plan::kNotInArena) views_[v].data = static_cast<char*>(arena.data()) + offset;
+    } else {
+      views_[v] = store.view(value);
+    }
+  }
+}
+
+void Executor::prepare(const Arena& arena) {
+  for (const Step& step : plan_.steps()) {
+    const Node& node = plan_.graph().node(step.node);
+    if (!step.kernel->prepare)
+      throw Error(ErrorCode::kDevice, cat("this build cannot run ", step.kernel->name,
+                                          " (configure with -DDIABOLO_CUDA=ON)"));
+    std::vector<TensorView> in;
+    std::vector<TensorView> out;
+    for (const ValueId id : node.in) in.push_back(views_[static_cast<size_t>(id)]);
+    for (const ValueId id : node.out) out.push_back(views_[static_cast<size_t>(id)]);
+    void* scratch = static_cast<char*>(arena.data()) + step.scratch_offset;
+    launches_.push_back(step.kernel->prepare(Call{node.attrs, in, out}, plan_.device(), scratch));
+  }
+}
+
+void Executor::launch_all(void* native) const {
+  for (const kernels::Launch& launch : launches_) launch(native);
+}
+
+void Executor::run(Capture capture) {
+  if (capture == Capture::kOff || !has_run_) {
+    has_run_ = true;
+    submit();
+    return;
+  }
+  if (!replay_) replay_ = backend_.record(stream_, [this](void* native) { launch_all(native); });
+  replay_->launch(stream_);
+}
+
+void Executor::run_many(int times) {
+  DIABOLO_CHECK(times >= 1, times);
+  if (!has_run_) {
+    run(Capture::kOff);
+    if (--times == 0) return;
+  }
+  if (times == 1) return run();
+  std::unique_ptr<Replay>& replay = replays_of_many_[times];
+  if (!replay) {
+    replay = backend_.record(stream_, [this, times](void* native) {
+      for (int k = 0; k < times; ++k) launch_all(native);
+    });
+  }
+  replay->launch(stream_);
+}
+
+void Executor::submit() {
+  try {
+    stream_.submit([this](void* native) { launch_all(native); });
+  } catch (const kernels::cuda::LaunchError& error) {
+    throw Error(ErrorCode::kDevice, error.what());
+  }
+}
+
+TensorView Executor::output(const std::string& name) const {
+  const ValueId id = plan_.graph().find(name, Role::kOutput);
+  DIABOLO_CHECK(id != kNoValue, "the plan has no output ", name);
+  return views_[static_cast<size_t>(id)];
+}
+
+}  // namespace diabolo

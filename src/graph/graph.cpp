@@ -1,0 +1,122 @@
+#include "graph/graph.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace diabolo {
+
+const char* name(Role role) {
+  constexpr const char* kNames[] = {"input", "parameter", "gradient",
+                                    "state", "temporary", "output"};
+  return kNames[static_cast<int>(role)];
+}
+
+ValueId Graph::add_value(Value value) {
+  values_.push_back(std::move(value));
+  return static_cast<ValueId>(values_.size() - 1);
+}
+
+ValueId Graph::add_input(std::string name, const TensorDesc& desc) {
+  return add_value({desc, std::move(name), Role::kInput});
+}
+
+ValueId Graph::add_parameter(std::string name, const TensorDesc& desc) {
+  return add_value({desc, std::move(name), Role::kParameter});
+}
+
+ValueId Graph::add_state(std::string name, const TensorDesc& desc) {
+  return add_value({desc, std::move(name), Role::kState});
+}
+
+ValueId Graph::add_gradient(std::string parameter, const TensorDesc& desc) {
+  const ValueId known = find(parameter, Role::kGradient);
+  if (known != kNoValue) {
+    DIABOLO_CHECK(value(known).desc == desc, parameter, " ", desc.text());
+    return known;
+  }
+  return add_value({desc, std::move(parameter), Role::kGradient});
+}
+
+std::vector<TensorDesc> Graph::infer(const OpDef& op, const Attrs& attrs,
+                                     std::span<const ValueId> in, const std::string& node) const {
+  std::vector<TensorDesc> descs;
+  descs.reserve(in.size());
+  for (const ValueId id : in) descs.push_back(value(id).desc);
+  try {
+    return op.infer(attrs, descs);
+  } catch (const Error& error) {
+    throw Error(error.code(), cat(node, " (", op.name, "): ", error.what()));
+  }
+}
+
+std::vector<ValueId> Graph::add(const OpDef& op, const Attrs& attrs, std::span<const ValueId> in,
+                                std::string name) {
+  const std::vector<TensorDesc> descs = infer(op, attrs, in, name);
+  const auto producer = static_cast<NodeId>(nodes_.size());
+  std::vector<ValueId> out;
+  for (size_t k = 0; k < descs.size(); ++k) {
+    const std::string suffix = k == 0 ? "" : cat(" #", k);
+    out.push_back(add_value({descs[k], name + suffix, Role::kTemporary, producer}));
+  }
+  nodes_.push_back({&op, attrs, {in.begin(), in.end()}, out, std::move(name)});
+  return out;
+}
+
+std::vector<ValueId> Graph::add(const OpDef& op, const Attrs& attrs,
+                                std::initializer_list<ValueId> in, std::string name) {
+  return add(op, attrs, std::span<const ValueId>(in.begin(), in.size()), std::move(name));
+}
+
+void Graph::add_into(const OpDef& op, const Attrs& attrs, std::span<const ValueId> in,
+                     std::span<const ValueId> out, std::string name) {
+  const std::vector<TensorDesc> descs = infer(op, attrs, in, name);
+  DIABOLO_CHECK(descs.size() == out.size(), name, ": ", descs.size(), " outputs");
+  for (size_t k = 0; k < out.size(); ++k) {
+    const Value& target = value(out[k]);
+    DIABOLO_CHECK(target.desc == descs[k], name, ": writes ", descs[k].text(), " into ",
+                  target.name, " ", target.desc.text());
+    DIABOLO_CHECK(target.role == Role::kGradient || target.role == Role::kState ||
+                      target.role == Role::kParameter,
+                  name, ": writes a second time into ", target.name);
+    values_[static_cast<size_t>(out[k])].producer = static_cast<NodeId>(nodes_.size());
+  }
+  nodes_.push_back({&op, attrs, {in.begin(), in.end()}, {out.begin(), out.end()}, std::move(name)});
+}
+
+void Graph::mark_output(ValueId id, std::string name) {
+  DIABOLO_CHECK(value(id).role == Role::kTemporary, value(id).name, " is no temporary");
+  Value& target = values_[static_cast<size_t>(id)];
+  target.role = Role::kOutput;
+  target.name = std::move(name);
+}
+
+const Value& Graph::value(ValueId id) const {
+  DIABOLO_CHECK(id >= 0 && static_cast<size_t>(id) < values_.size(), id);
+  return values_[static_cast<size_t>(id)];
+}
+
+const Node& Graph::node(NodeId id) const {
+  DIABOLO_CHECK(id >= 0 && static_cast<size_t>(id) < nodes_.size(), id);
+  return nodes_[static_cast<size_t>(id)];
+}
+
+ValueId Graph::find(std::string_view name, Role role) const {
+  const auto found = std::ranges::find_if(
+      values_, [&](const Value& value) { return value.role == role && value.name == name; });
+  return found == values_.end() ? kNoValue : static_cast<ValueId>(found - values_.begin());
+}
+
+Graph Graph::with_nodes(std::vector<Node> nodes) const {
+  Graph graph;
+  graph.values_ = values_;
+  graph.nodes_ = std::move(nodes);
+  for (Value& value : graph.values_) value.producer = kNoNode;
+  for (size_t k = 0; k < graph.nodes_.size(); ++k) {
+    for (const ValueId out : graph.nodes_[k].out)
+      graph.values_[static_cast<size_t>(out)].producer = static_cast<NodeId>(k);
+  }
+  return graph;
+}
+
+}  // namespace diabolo

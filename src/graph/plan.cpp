@@ -1,0 +1,160 @@
+#include "graph/plan.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "graph/fuse.h"
+
+namespace diabolo {
+namespace {
+
+std::vector<TensorView> shapes_only(const Graph& graph, std::span<const ValueId> ids) {
+  std::vector<TensorView> views;
+  views.reserve(ids.size());
+  for (const ValueId id : ids) views.push_back({graph.value(id).desc, unbound()});
+  return views;
+}
+
+std::vector<TensorDesc> descs_of(const Graph& graph, std::span<const ValueId> ids) {
+  std::vector<TensorDesc> descs;
+  descs.reserve(ids.size());
+  for (const ValueId id : ids) descs.push_back(graph.value(id).desc);
+  return descs;
+}
+
+// Why the policy or the call rules the kernel out; empty if it may run.
+std::string refusal(const Kernel& kernel, const Call& call, const DeviceInfo& device,
+                    const Policy& policy) {
+  if (policy.reference_only && !kernel.is_reference) return "the policy asks for the reference";
+  if (kernel.needs_policy_fast && !policy.fast) return "its rows depend on their batch";
+  return kernel.accepts(call, device);
+}
+
+[[noreturn]] void fail_without_kernel(const Node& node, const std::vector<Rejection>& rejected) {
+  std::string text = cat(node.name, ": no kernel of ", node.op->name, " can run here");
+  for (const Rejection& rejection : rejected)
+    text += cat("; ", rejection.kernel->name, ": ", rejection.reason);
+  throw Error(ErrorCode::kDevice, text);
+}
+
+}  // namespace
+
+Plan Plan::compile(const Graph& graph, const DeviceInfo& device, const Policy& policy) {
+  Plan plan;
+  plan.graph_ = policy.fuse ? diabolo::fuse(graph) : graph;
+  plan.device_ = device;
+  plan.device_.cuda.allows_tf32 = policy.allows_tf32;
+  plan.policy_ = policy;
+  plan.choose_kernels();
+  plan.lay_out_memory();
+  return plan;
+}
+
+void Plan::choose_kernels() {
+  for (size_t k = 0; k < graph_.nodes().size(); ++k) {
+    const Node& node = graph_.nodes()[k];
+    const std::vector<TensorView> in = shapes_only(graph_, node.in);
+    const std::vector<TensorView> out = shapes_only(graph_, node.out);
+    const Call call{node.attrs, in, out};
+    Step step{.node = static_cast<NodeId>(k), .kernel = nullptr, .rejected = {}, .cost = {}};
+    for (const Kernel& kernel : node.op->kernels) {
+      std::string why_not = refusal(kernel, call, device_, policy_);
+      if (why_not.empty()) {
+        step.kernel = &kernel;
+        break;
+      }
+      step.rejected.push_back({&kernel, std::move(why_not)});
+    }
+    if (!step.kernel) fail_without_kernel(node, step.rejected);
+    step.scratch_bytes = step.kernel->scratch_bytes(call, device_);
+    step.cost = node.op->cost(node.attrs, descs_of(graph_, node.in), descs_of(graph_, node.out));
+    steps_.push_back(std::move(step));
+  }
+}
+
+namespace {
+
+bool is_in_arena(const Value& value) {
+  return value.role == Role::kTemporary || value.role == Role::kOutput;
+}
+
+// The blocks of an arena: each serves one value, or a chain of values that share it in place.
+class Blocks {
+ public:
+  Blocks(const Graph& graph, std::span<const Step> steps)
+      : graph_(graph), last_read_(graph.values().size(), -1), block_(graph.values().size(), -1) {
+    const int end = static_cast<int>(steps.size());
+    for (int k = 0; k < end; ++k) {
+      for (const ValueId in : node(steps, k).in) last_read_[static_cast<size_t>(in)] = k;
+    }
+    for (size_t v = 0; v < last_read_.size(); ++v) {
+      if (graph.values()[v].role == Role::kOutput) last_read_[v] = end;
+    }
+    for (int k = 0; k < end; ++k) place(node(steps, k), *steps[static_cast<size_t>(k)].kernel, k);
+  }
+
+  const std::vector<Lifetime>& lifetimes() const { return lifetimes_; }
+  int block_of(ValueId value) const { return block_[static_cast<size_t>(value)]; }
+
+ private:
+  const Node& node(std::span<const Step> steps, int k) const {
+    return graph_.node(steps[static_cast<size_t>(k)].node);
+  }
+
+  void place(const Node& node, const Kernel& kernel, int step) {
+    for (size_t k = 0; k < node.out.size(); ++k) {
+      const ValueId out = node.out[k];
+      const Value& value = graph_.value(out);
+      if (!is_in_arena(value)) continue;
+      const int last = std::max(step, last_read_[static_cast<size_t>(out)]);
+      int block = shared_block(node, kernel, static_cast<int>(k), step);
+      if (block < 0) {
+        block = static_cast<int>(lifetimes_.size());
+        lifetimes_.push_back({value.desc.bytes(), step, last});
+      }
+      lifetimes_[static_cast<size_t>(block)].last = last;
+      block_[static_cast<size_t>(out)] = block;
+    }
+  }
+
+  // The block of an input that dies here and that the kernel may overwrite with this output.
+  int shared_block(const Node& node, const Kernel& kernel, int out, int step) const {
+    for (const InPlace& pair : kernel.in_place) {
+      if (pair.out != out) continue;
+      const ValueId in = node.in[static_cast<size_t>(pair.in)];
+      const Value& value = graph_.value(in);
+      const bool dies_here = last_read_[static_cast<size_t>(in)] == step;
+      const bool is_read_once = std::ranges::count(node.in, in) == 1;
+      if (value.role == Role::kTemporary && dies_here && is_read_once &&
+          value.desc.bytes() == graph_.value(node.out[static_cast<size_t>(out)]).desc.bytes())
+        return block_[static_cast<size_t>(in)];
+    }
+    return -1;
+  }
+
+  const Graph& graph_;
+  std::vector<int> last_read_;  // by value: the last step that reads it
+  std::vector<int> block_;      // by value
+  std::vector<Lifetime> lifetimes_;
+};
+
+}  // namespace
+
+void Plan::lay_out_memory() {
+  const Blocks blocks(graph_, steps_);
+  std::vector<Lifetime> lifetimes = blocks.lifetimes();
+  const size_t scratch_begin = lifetimes.size();
+  for (int k = 0; k < static_cast<int>(steps_.size()); ++k)
+    lifetimes.push_back({steps_[static_cast<size_t>(k)].scratch_bytes, k, k});
+  const MemoryPlan memory = plan_memory(lifetimes);
+  arena_bytes_ = memory.peak_bytes;
+  offsets_.assign(graph_.values().size(), kNotInArena);
+  for (size_t v = 0; v < offsets_.size(); ++v) {
+    const int block = blocks.block_of(static_cast<ValueId>(v));
+    if (block >= 0) offsets_[v] = memory.offsets[static_cast<size_t>(block)];
+  }
+  for (size_t k = 0; k < steps_.size(); ++k)
+    steps_[k].scratch_offset = memory.offsets[scratch_begin + k];
+}
+
+}  // namespace diabolo

@@ -1,0 +1,111 @@
+// l2_penalty: lambda sum w^2 as a term of the loss, and its gradient.
+#include "kernels/penalty.h"
+
+#include <array>
+
+#include "graph/autodiff.h"
+#include "ops/glue.h"
+#include "ops/ops.h"
+
+namespace diabolo {
+namespace {
+
+using glue::input;
+using glue::output;
+using kernels::L2Penalty;
+using kernels::L2PenaltyGrad;
+
+void expect_weight(std::span<const TensorDesc> in) {
+  glue::expect_count(1, in.size());
+  const bool is_master = in[0].dtype() == DType::kF32 || in[0].dtype() == DType::kF64;
+  glue::expect(is_master, "weight", "f32 or f64", in[0]);
+}
+
+struct ValueGlue {
+  template <class P>
+  static P params(const Call& call) {
+    using T = typename glue::ScalarOf<P>::Type;
+    return {.n = call.in[0].desc.elems(),
+            .lambda = call.attrs.as<L2PenaltyAttrs>().lambda,
+            .weight = input<T>(call, 0),
+            .loss = output<T>(call, 0)};
+  }
+  template <class T>
+  static void reference(const L2Penalty<T>& p) {
+    kernels::l2_penalty_reference(p);
+  }
+};
+
+std::vector<TensorDesc> infer(const Attrs&, std::span<const TensorDesc> in) {
+  expect_weight(in);
+  return {TensorDesc(in[0].dtype(), {1})};
+}
+
+void grad(GradBuilder& builder, const Node& node) {
+  const GradBuilder::Slot slot = builder.slot(node.in[0]);
+  const L2PenaltyGradAttrs attrs{node.attrs.as<L2PenaltyAttrs>().lambda, slot.accumulate};
+  builder.emit_into(kL2PenaltyGrad, attrs, node.in, std::array{slot.value},
+                    node.name + " gradient");
+}
+
+int64_t bound(const Attrs&, std::span<const TensorDesc> in) {
+  return in[0].elems();
+}
+
+std::string describe(const Attrs& any) {
+  return cat("lambda ", any.as<L2PenaltyAttrs>().lambda);
+}
+
+struct GradGlue {
+  template <class P>
+  static P params(const Call& call) {
+    using T = typename glue::ScalarOf<P>::Type;
+    const auto attrs = call.attrs.as<L2PenaltyGradAttrs>();
+    return {.n = call.in[0].desc.elems(),
+            .lambda = attrs.lambda,
+            .accumulate = attrs.accumulate,
+            .weight = input<T>(call, 0),
+            .d_weight = output<T>(call, 0)};
+  }
+  template <class T>
+  static void reference(const L2PenaltyGrad<T>& p) {
+    kernels::l2_penalty_grad_reference(p);
+  }
+};
+
+std::vector<TensorDesc> infer_grad(const Attrs&, std::span<const TensorDesc> in) {
+  expect_weight(in);
+  return {in[0]};
+}
+
+int64_t bound_grad(const Attrs&, std::span<const TensorDesc>) {
+  return 2;
+}
+
+std::string describe_grad(const Attrs& any) {
+  const auto attrs = any.as<L2PenaltyGradAttrs>();
+  return cat("lambda ", attrs.lambda, attrs.accumulate ? ", adds" : "");
+}
+
+Cost cost(const Attrs&, std::span<const TensorDesc> in, std::span<const TensorDesc> out) {
+  return streamed(2.0 * static_cast<double>(in[0].elems()), in, out);
+}
+
+constexpr std::array kValueKernels = {
+    glue::cpu_kernel<ValueGlue, L2Penalty<float>>("cpu.l2_penalty.f32"),
+    glue::reference_kernel<ValueGlue, L2Penalty<float>, L2Penalty<double>>("reference.l2_penalty"),
+};
+constexpr std::array kGradKernels = {
+    glue::cpu_kernel<GradGlue, L2PenaltyGrad<float>>("cpu.l2_penalty_grad.f32"),
+    glue::reference_kernel<GradGlue, L2PenaltyGrad<float>, L2PenaltyGrad<double>>(
+        "reference.l2_penalty_grad"),
+};
+
+}  // namespace
+
+constinit const OpDef kL2Penalty = {"l2_penalty", infer,    grad,         cost,
+                                    bound,        describe, kValueKernels};
+constinit const OpDef kL2PenaltyGrad = {"l2_penalty_grad", infer_grad,    nullptr,     cost,
+                                        bound_grad,        describe_grad, kGradKernels};
+
+}  // namespace diabolo
