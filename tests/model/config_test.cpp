@@ -1,0 +1,156 @@
+// The list of configuration keys, and what is made from it.
+#include "model/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "model/presets.h"
+
+namespace diabolo {
+namespace {
+
+using testing::HasSubstr;
+
+std::string message_of(const std::function<void()>& call, ErrorCode code = ErrorCode::kUsage) {
+  try {
+    call();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), code);
+    return error.what();
+  }
+  ADD_FAILURE() << "no error";
+  return "";
+}
+
+// A value of the key's type and range that is not the one it has.
+ConfigValue other_value(const ConfigKey& key, const ConfigValue& now) {
+  switch (key.type) {
+    case ConfigType::kBool:
+      return !std::get<bool>(now);
+    case ConfigType::kInt:
+      return std::get<int64_t>(now) == static_cast<int64_t>(key.low)
+                 ? static_cast<int64_t>(key.low) + 1
+                 : static_cast<int64_t>(key.low);
+    case ConfigType::kFloat:
+      return std::get<double>(now) == key.low ? key.high : key.low;
+    case ConfigType::kText:
+      return std::get<std::string>(now) + "x";
+    case ConfigType::kChoice:
+      return std::string(std::get<std::string>(now) == key.choices.front() ? key.choices.back()
+                                                                           : key.choices.front());
+    case ConfigType::kIntList:
+      return std::vector<int64_t>{3, 2};
+  }
+  return {};
+}
+
+TEST(Config, EveryKeyIsSetReadAndSurvivesJson) {
+  std::set<std::string> paths;
+  for (const ConfigKey& key : config_keys()) {
+    SCOPED_TRACE(key.path());
+    EXPECT_TRUE(paths.insert(key.path()).second);
+    Config config;
+    const ConfigValue wanted = other_value(key, key.get(config));
+    set_config(config, key.path(), wanted);
+    EXPECT_EQ(key.get(config), wanted);
+    const Config back = config_from_json(config_json(config), ErrorCode::kModel);
+    for (const ConfigKey& each : config_keys()) EXPECT_EQ(each.get(back), each.get(config));
+  }
+}
+
+TEST(Config, EveryRangeIsKept) {
+  for (const ConfigKey& key : config_keys()) {
+    SCOPED_TRACE(key.path());
+    Config config;
+    if (key.type == ConfigType::kInt) {
+      const auto below = static_cast<int64_t>(key.low) - 1;
+      EXPECT_THAT(message_of([&] { set_config(config, key.path(), below); }), HasSubstr(key.name));
+    }
+    if (key.type == ConfigType::kFloat)
+      message_of([&] { set_config(config, key.path(), std::nan("")); });
+    if (key.type == ConfigType::kChoice) {
+      EXPECT_THAT(message_of([&] { set_config(config, key.path(), std::string("nonsense")); }),
+                  HasSubstr("one of"));
+    }
+    if (key.type != ConfigType::kBool) message_of([&] { set_config(config, key.path(), true); });
+  }
+}
+
+TEST(Config, TextAfterSet) {
+  Config config;
+  set_config_text(config, "model.encoder.hidden", "[300, 20]");
+  EXPECT_EQ(config.model.encoder.hidden, (std::vector<int64_t>{300, 20}));
+  set_config_text(config, "optimizer.learning_rate", "1");
+  EXPECT_EQ(config.optimizer.learning_rate, 1.0);
+  set_config_text(config, "model.decoder.tied", "true");
+  EXPECT_TRUE(config.model.decoder.tied);
+  set_config_text(config, "train.validation", "0.1");
+  EXPECT_EQ(config.train.validation, "0.1");
+  set_config_text(config, "data.scale", "unit");
+  EXPECT_EQ(config.data.scale, Scale::kUnit);
+  set_config_text(config, "data.scale", "auto");
+  EXPECT_FALSE(config.data.scale.has_value());
+  for (const char* text : {"", "[1,", "[[1]]", "[0]", "\"a\"", "99999999999999999999", "{}"})
+    message_of([&] { set_config_text(config, "model.encoder.hidden", text); });
+}
+
+TEST(Config, UnknownKeysNameTheNearest) {
+  Config config;
+  EXPECT_THAT(message_of([&] { set_config_text(config, "model.encoder.hiden", "[1]"); }),
+              HasSubstr("\"model.encoder.hidden\""));
+  EXPECT_THAT(message_of([&] { set_config_text(config, "epoch", "1"); }),
+              HasSubstr("\"train.epochs\""));
+  const auto json = nlohmann::json::parse(R"({"train": {"epochz": 3}})");
+  EXPECT_THAT(message_of([&] { config_from_json(json, ErrorCode::kModel); }, ErrorCode::kModel),
+              HasSubstr("train.epochs"));
+}
+
+TEST(Config, HostileJsonIsRefused) {
+  for (const char* text :
+       {"[]", "3", R"({"train": 3})", R"({"train": {"epochs": null}})",
+        R"({"train": {"epochs": {"a": 1}}})", R"({"model": {"encoder": {"hidden": [[1]]}}})",
+        R"({"model": {"encoder": {"hidden": [1.5]}}})", R"({"train": {"seed": -1}})",
+        R"({"train": {"seed": 18446744073709551615}})", R"({"train": {"epochs": "3"}})"}) {
+    SCOPED_TRACE(text);
+    message_of([&] { config_from_json(nlohmann::json::parse(text), ErrorCode::kModel); },
+               ErrorCode::kModel);
+  }
+}
+
+TEST(Config, ResolvingFollowsTheScale) {
+  const Config unit = resolved(preset_config("denoising"), Scale::kUnit);
+  EXPECT_EQ(unit.model.decoder.output, kernels::Activation::kSigmoid);
+  EXPECT_EQ(unit.model.corruption.clip, ClipKind::kUnit);
+  const Config standard = resolved(preset_config("denoising"), Scale::kStandard);
+  EXPECT_EQ(standard.model.decoder.output, kernels::Activation::kIdentity);
+  EXPECT_EQ(standard.model.corruption.clip, ClipKind::kNone);
+  Config chosen;
+  chosen.data.scale = Scale::kNone;
+  EXPECT_EQ(resolved(chosen, Scale::kUnit).data.scale, Scale::kNone);
+}
+
+TEST(Config, CombinationsThatMeanNothingAreRefused) {
+  Config bce;
+  bce.model.loss.kind = kernels::Loss::kBce;
+  EXPECT_THAT(message_of([&] { resolved(bce, Scale::kStandard); }), HasSubstr("bce"));
+  resolved(bce, Scale::kUnit);
+  Config tied;
+  tied.model.decoder = {.mirror = false, .hidden = {7}, .output = {}, .tied = true};
+  EXPECT_THAT(message_of([&] { resolved(tied, Scale::kUnit); }), HasSubstr("tied"));
+}
+
+TEST(Presets, AreWhatTheirNamesSay) {
+  EXPECT_EQ(preset_config("dense").model.encoder.hidden, (std::vector<int64_t>{512, 256}));
+  EXPECT_EQ(preset_config("deep").model.encoder.hidden, (std::vector<int64_t>{1000, 500, 250}));
+  EXPECT_EQ(preset_config("denoising").train.epochs, 10);
+  for (const Preset& preset : presets()) EXPECT_EQ(preset.make().model.preset, preset.name);
+  EXPECT_THAT(message_of([] { preset_config("dence"); }), HasSubstr("\"dense\""));
+}
+
+}  // namespace
+}  // namespace diabolo
