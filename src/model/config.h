@@ -27,7 +27,7 @@ struct DataConfig {
   std::string labels;          // path, for metrics only
   std::optional<Scale> scale;  // nothing ("auto"): unit for image containers, else standard
   BadValue on_bad_value = BadValue::kError;
-  std::string format;          // "auto": by content
+  std::string format;          // empty: by content
   std::string dtype = "auto";  // of raw files
   std::vector<int64_t> shape;  // of one row of a raw file
 };

@@ -1,0 +1,259 @@
+#include "model/config.h"
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+namespace diabolo {
+
+const char* name(Precision precision) {
+  constexpr const char* kNames[] = {"f32", "tf32", "bf16"};
+  return kNames[static_cast<int>(precision)];
+}
+
+kernels::OptimizerRule OptimizerConfig::rule() const {
+  kernels::OptimizerRule rule;
+  rule.kind = kind;
+  rule.beta1 = static_cast<float>(beta1);
+  rule.beta2 = static_cast<float>(beta2);
+  rule.epsilon = static_cast<float>(epsilon);
+  rule.weight_decay = static_cast<float>(weight_decay);
+  rule.momentum = static_cast<float>(momentum);
+  rule.clip_norm = static_cast<float>(clip_norm);
+  return rule;
+}
+
+std::string ConfigKey::path() const {
+  return std::string(table) + "." + name;
+}
+
+const ConfigKey* find_config_key(std::string_view path) {
+  for (const ConfigKey& key : config_keys())
+    if (key.path() == path) return &key;
+  return nullptr;
+}
+
+namespace {
+
+// Levenshtein's distance.
+size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), size_t{0});
+  for (size_t i = 0; i < a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i + 1;
+    for (size_t j = 0; j < b.size(); ++j) {
+      const size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({replaced, diagonal + 1, row[j] + 1});
+    }
+  }
+  return row.back();
+}
+
+std::string number_text(double value) {
+  if (value == std::floor(value) && std::abs(value) < 1e15)
+    return std::to_string(static_cast<int64_t>(value));
+  return cat(value);
+}
+
+[[noreturn]] void fail_value(const ConfigKey& key, const std::string& found) {
+  throw Error(ErrorCode::kUsage, cat(key.path(), ": expected ", type_text(key), ", found ", found));
+}
+
+// The value as the key's own type, or an error.
+ConfigValue converted(const ConfigKey& key, const ConfigValue& value) {
+  const auto refuse = [&]() { fail_value(key, value_text(value)); };
+  switch (key.type) {
+    case ConfigType::kBool:
+      if (!std::holds_alternative<bool>(value)) refuse();
+      return value;
+    case ConfigType::kInt:
+      if (!std::holds_alternative<int64_t>(value)) refuse();
+      return value;
+    case ConfigType::kFloat:
+      if (const auto* integer = std::get_if<int64_t>(&value)) return static_cast<double>(*integer);
+      if (!std::holds_alternative<double>(value)) refuse();
+      return value;
+    case ConfigType::kText:
+    case ConfigType::kChoice:
+      if (!std::holds_alternative<std::string>(value)) refuse();
+      return value;
+    case ConfigType::kIntList:
+      if (!std::holds_alternative<std::vector<int64_t>>(value)) refuse();
+      return value;
+  }
+  return value;
+}
+
+bool is_in_range(const ConfigKey& key, const ConfigValue& value) {
+  const auto within = [&](double number) { return number >= key.low && number <= key.high; };
+  if (const auto* integer = std::get_if<int64_t>(&value))
+    return within(static_cast<double>(*integer));
+  if (const auto* number = std::get_if<double>(&value)) return within(*number);
+  if (const auto* list = std::get_if<std::vector<int64_t>>(&value))
+    return list->size() <= 64 && std::ranges::all_of(*list, [&](int64_t item) {
+             return within(static_cast<double>(item));
+           });
+  if (key.type != ConfigType::kChoice) return true;
+  const auto& text = std::get<std::string>(value);
+  return std::ranges::any_of(key.choices, [&](const char* choice) { return text == choice; });
+}
+
+const ConfigKey& require_key(std::string_view path) {
+  if (const ConfigKey* key = find_config_key(path)) return *key;
+  throw Error(ErrorCode::kUsage, cat("unknown key \"", path, "\"; did you mean \"",
+                                     nearest_config_key(path).path(), "\"?"));
+}
+
+nlohmann::json json_of(const ConfigValue& value) {
+  return std::visit([](const auto& v) { return nlohmann::json(v); }, value);
+}
+
+ConfigValue value_of(const nlohmann::json& json, std::string_view path) {
+  if (json.is_boolean()) return json.get<bool>();
+  if (json.is_number_unsigned() && json.get<uint64_t>() <= uint64_t{INT64_MAX})
+    return static_cast<int64_t>(json.get<uint64_t>());
+  if (json.is_number_integer() && !json.is_number_unsigned()) return json.get<int64_t>();
+  if (json.is_number_float()) return json.get<double>();
+  if (json.is_string()) return json.get<std::string>();
+  if (json.is_array()) {
+    std::vector<int64_t> list;
+    for (const auto& item : json) {
+      const ConfigValue value = item.is_array() ? ConfigValue(false) : value_of(item, path);
+      const auto* integer = std::get_if<int64_t>(&value);
+      if (!integer) throw Error(ErrorCode::kUsage, cat(path, ": a list may hold integers only"));
+      list.push_back(*integer);
+    }
+    return list;
+  }
+  throw Error(ErrorCode::kUsage, cat(path, ": no value that a key can have"));
+}
+
+void set_all(Config& config, const nlohmann::json& json, const std::string& prefix) {
+  for (const auto& [name, child] : json.items()) {
+    const std::string path = prefix.empty() ? name : prefix + "." + name;
+    if (child.is_object()) {
+      set_all(config, child, path);
+    } else {
+      set_config(config, path, value_of(child, path));
+    }
+  }
+}
+
+}  // namespace
+
+std::string nearest_name(std::string_view name, std::span<const std::string> names) {
+  DIABOLO_CHECK(!names.empty(), "nothing to choose from");
+  return *std::ranges::min_element(
+      names, {}, [&](const std::string& other) { return edit_distance(name, other); });
+}
+
+const ConfigKey& nearest_config_key(std::string_view path) {
+  const bool has_table = path.find('.') != std::string_view::npos;
+  return *std::ranges::min_element(config_keys(), {}, [&](const ConfigKey& key) {
+    return edit_distance(path, has_table ? key.path() : std::string(key.name));
+  });
+}
+
+void set_config(Config& config, std::string_view path, const ConfigValue& value) {
+  const ConfigKey& key = require_key(path);
+  const ConfigValue own = converted(key, value);
+  if (!is_in_range(key, own)) fail_value(key, value_text(value));
+  key.set(config, own);
+}
+
+void set_config_text(Config& config, std::string_view path, std::string_view text) {
+  const ConfigKey& key = require_key(path);
+  const bool is_text = key.type == ConfigType::kText || key.type == ConfigType::kChoice;
+  if (is_text) return set_config(config, path, std::string(text));
+  // Numbers, true, false and lists of numbers are written alike in TOML and JSON.
+  const auto json =
+      text.size() > 4096 ? nlohmann::json() : nlohmann::json::parse(text, nullptr, false);
+  if (json.is_discarded() || json.is_null() || json.is_object())
+    fail_value(key, "\"" + std::string(text.substr(0, 64)) + "\"");
+  set_config(config, path, value_of(json, path));
+}
+
+std::string type_text(const ConfigKey& key) {
+  const std::string range = cat(" from ", number_text(key.low), " to ", number_text(key.high));
+  switch (key.type) {
+    case ConfigType::kBool:
+      return "true or false";
+    case ConfigType::kInt:
+      return "an integer" + range;
+    case ConfigType::kFloat:
+      return "a number" + range;
+    case ConfigType::kText:
+      return "text";
+    case ConfigType::kIntList:
+      return "a list of integers" + range;
+    case ConfigType::kChoice:
+      break;
+  }
+  std::string text = "one of";
+  for (const char* choice : key.choices) text += cat(text.size() > 6 ? ", " : " ", choice);
+  return text;
+}
+
+std::string value_text(const ConfigValue& value) {
+  // JSON's and TOML's spelling agree for these types, but for floats that are not finite.
+  if (const auto* number = std::get_if<double>(&value); number && !std::isfinite(*number))
+    return std::isnan(*number) ? "nan" : *number < 0 ? "-inf" : "inf";
+  return json_of(value).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+nlohmann::json config_json(const Config& config) {
+  nlohmann::json json = nlohmann::json::object();
+  for (const ConfigKey& key : config_keys()) {
+    std::string pointer = cat("/", key.path());
+    std::ranges::replace(pointer, '.', '/');
+    json[nlohmann::json::json_pointer(pointer)] = json_of(key.get(config));
+  }
+  return json;
+}
+
+Config config_from_json(const nlohmann::json& json, ErrorCode code) {
+  Config config;
+  try {
+    if (!json.is_object()) throw Error(ErrorCode::kUsage, "configuration: expected a table");
+    set_all(config, json, "");
+  } catch (const Error& error) {
+    throw Error(code, error.what());
+  }
+  return config;
+}
+
+Config resolved(const Config& config, Scale default_scale) {
+  Config out = config;
+  const auto refuse = [](const std::string& text) { throw Error(ErrorCode::kUsage, text); };
+  if (!out.data.scale) out.data.scale = default_scale;
+  const bool is_unit = *out.data.scale == Scale::kUnit;
+  auto& decoder = out.model.decoder;
+  if (!decoder.output)
+    decoder.output = is_unit ? kernels::Activation::kSigmoid : kernels::Activation::kIdentity;
+  auto& clip = out.model.corruption.clip;
+  if (clip == ClipKind::kAuto) clip = is_unit ? ClipKind::kUnit : ClipKind::kNone;
+
+  const std::vector<int64_t> mirrored(out.model.encoder.hidden.rbegin(),
+                                      out.model.encoder.hidden.rend());
+  if (decoder.mirror && !decoder.hidden.empty() && decoder.hidden != mirrored)
+    refuse("model.decoder.hidden: set model.decoder.mirror = false to use it");
+  if (decoder.tied && !decoder.mirror && decoder.hidden != mirrored)
+    refuse(
+        "model.decoder.tied: tied weights need the encoder's widths, reversed; set "
+        "model.decoder.mirror = true");
+  if (out.model.loss.kind == kernels::Loss::kBce) {
+    if (*decoder.output != kernels::Activation::kSigmoid)
+      refuse("model.loss.kind: bce needs model.decoder.output = \"sigmoid\"");
+    if (!is_unit && *out.data.scale != Scale::kMinmax)
+      refuse(
+          "model.loss.kind: bce needs targets in [0,1]; use data.scale = \"unit\" or \"minmax\"");
+  }
+  if (out.model.corruption.kind == CorruptionKind::kMasking && out.model.corruption.amount > 1)
+    refuse("model.corruption.amount: a masked share is at most 1");
+  return out;
+}
+
+}  // namespace diabolo

@@ -1,0 +1,304 @@
+#include <array>
+#include <type_traits>
+
+#include "model/config.h"
+
+namespace diabolo {
+namespace {
+
+// A field of the tree, as a functor that works for a const and a changeable one.
+#define FIELD(path)      \
+  [](auto& c) -> auto& { \
+    return c.path;       \
+  }
+
+template <class Field>
+ConfigKey bool_key(const char* table, const char* name, const char* meaning, Field) {
+  return {table,
+          name,
+          ConfigType::kBool,
+          meaning,
+          0,
+          0,
+          {},
+          [](const Config& c) -> ConfigValue { return Field{}(c); },
+          [](Config& c, const ConfigValue& v) { Field{}(c) = std::get<bool>(v); }};
+}
+
+template <class Field>
+ConfigKey int_key(const char* table, const char* name, const char* meaning, double low, double high,
+                  Field) {
+  return {table,
+          name,
+          ConfigType::kInt,
+          meaning,
+          low,
+          high,
+          {},
+          [](const Config& c) -> ConfigValue { return static_cast<int64_t>(Field{}(c)); },
+          [](Config& c, const ConfigValue& v) {
+            auto& field = Field{}(c);
+            field = static_cast<std::remove_reference_t<decltype(field)>>(std::get<int64_t>(v));
+          }};
+}
+
+template <class Field>
+ConfigKey float_key(const char* table, const char* name, const char* meaning, double low,
+                    double high, Field) {
+  return {table,
+          name,
+          ConfigType::kFloat,
+          meaning,
+          low,
+          high,
+          {},
+          [](const Config& c) -> ConfigValue { return Field{}(c); },
+          [](Config& c, const ConfigValue& v) { Field{}(c) = std::get<double>(v); }};
+}
+
+template <class Field>
+ConfigKey text_key(const char* table, const char* name, const char* meaning, Field) {
+  return {table,
+          name,
+          ConfigType::kText,
+          meaning,
+          0,
+          0,
+          {},
+          [](const Config& c) -> ConfigValue { return Field{}(c); },
+          [](Config& c, const ConfigValue& v) { Field{}(c) = std::get<std::string>(v); }};
+}
+
+template <class Field>
+ConfigKey list_key(const char* table, const char* name, const char* meaning, double low,
+                   double high, Field) {
+  return {table,
+          name,
+          ConfigType::kIntList,
+          meaning,
+          low,
+          high,
+          {},
+          [](const Config& c) -> ConfigValue { return Field{}(c); },
+          [](Config& c, const ConfigValue& v) { Field{}(c) = std::get<std::vector<int64_t>>(v); }};
+}
+
+// How a field that has named values is numbered: in the order of Names. An optional one has "auto"
+// as its first name.
+template <class T>
+struct Numbered {
+  static size_t index(const T& value) { return static_cast<size_t>(value); }
+  static void assign(T& field, size_t index) { field = static_cast<T>(index); }
+};
+template <class T>
+struct Numbered<std::optional<T>> {
+  static size_t index(const std::optional<T>& value) {
+    return value ? static_cast<size_t>(*value) + 1 : 0;
+  }
+  static void assign(std::optional<T>& field, size_t index) {
+    field.reset();
+    if (index > 0) field = static_cast<T>(index - 1);
+  }
+};
+
+template <class Names, class Field>
+ConfigKey choice_key(const char* table, const char* name, const char* meaning, Names, Field) {
+  return {table,
+          name,
+          ConfigType::kChoice,
+          meaning,
+          0,
+          0,
+          Names::kNames,
+          [](const Config& c) -> ConfigValue {
+            const auto& field = Field{}(c);
+            using T = std::remove_cvref_t<decltype(field)>;
+            return std::string(Names::kNames[Numbered<T>::index(field)]);
+          },
+          [](Config& c, const ConfigValue& v) {
+            auto& field = Field{}(c);
+            using T = std::remove_cvref_t<decltype(field)>;
+            for (size_t i = 0; i < std::size(Names::kNames); ++i)
+              if (std::get<std::string>(v) == Names::kNames[i]) Numbered<T>::assign(field, i);
+          }};
+}
+
+#define NAMES(type, ...)                                   \
+  struct type {                                            \
+    static constexpr const char* kNames[] = {__VA_ARGS__}; \
+  }
+
+NAMES(ScaleNames, "auto", "unit", "standard", "minmax", "none");
+NAMES(BadValueNames, "error", "zero", "mean", "skip");
+NAMES(CodeNames, "plain");
+NAMES(CorruptionNames, "none", "gaussian", "masking");
+NAMES(ClipNames, "auto", "unit", "none");
+NAMES(PrecisionNames, "f32", "tf32", "bf16");
+NAMES(PolicyNames, "strict", "fast");
+NAMES(OptimizerNames, "adam", "adamw", "sgd");
+NAMES(ScheduleNames, "constant", "cosine", "step");
+NAMES(CodeTypeNames, "f32", "f16", "bf16");
+NAMES(OutputNames, "auto", "identity", "relu", "leaky_relu", "elu", "gelu", "silu", "softplus",
+      "tanh", "sigmoid");
+struct ActivationNames {
+  static constexpr auto& kNames = kernels::kActivationNames;
+};
+struct LossNames {
+  static constexpr auto& kNames = kernels::kLossNames;
+};
+
+template <>
+struct Numbered<DType> {  // in the order of CodeTypeNames
+  static constexpr DType kTypes[] = {DType::kF32, DType::kF16, DType::kBf16};
+  static size_t index(DType value) {
+    return value == DType::kF32 ? 0 : value == DType::kF16 ? 1 : 2;
+  }
+  static void assign(DType& field, size_t index) { field = kTypes[index]; }
+};
+
+constexpr double kMaxWidth = 1 << 20;
+constexpr double kMaxCount = 1e15;
+constexpr double kMaxSeed = 9007199254740992.0;  // 2^53: exact in JSON everywhere
+
+std::vector<ConfigKey> data_keys() {
+  return {
+      text_key("data", "train", "file that was trained on", FIELD(data.train)),
+      text_key("data", "labels", "file of labels, for metrics", FIELD(data.labels)),
+      choice_key("data", "scale", "scaling of features; auto: unit for images, else standard",
+                 ScaleNames{}, FIELD(data.scale)),
+      choice_key("data", "on_bad_value", "what to do with NaN and infinity", BadValueNames{},
+                 FIELD(data.on_bad_value)),
+      text_key("data", "format", "format of the file; empty: by its content", FIELD(data.format)),
+      text_key("data", "dtype", "element type of a raw file, or auto", FIELD(data.dtype)),
+      list_key("data", "shape", "shape of one row of a raw file", 1, kMaxCount, FIELD(data.shape)),
+  };
+}
+
+std::vector<ConfigKey> network_keys() {
+  return {
+      text_key("model", "preset", "preset that the configuration began as", FIELD(model.preset)),
+      list_key("model.encoder", "hidden", "widths of the encoder's hidden layers", 1, kMaxWidth,
+               FIELD(model.encoder.hidden)),
+      choice_key("model.encoder", "activation", "of the encoder's hidden layers", ActivationNames{},
+                 FIELD(model.encoder.activation)),
+      float_key("model.encoder", "dropout", "share of hidden outputs dropped in training", 0, 0.99,
+                FIELD(model.encoder.dropout)),
+      choice_key("model.code", "kind", "kind of code", CodeNames{}, FIELD(model.code.kind)),
+      int_key("model.code", "size", "numbers per code", 1, kMaxWidth, FIELD(model.code.size)),
+      choice_key("model.code", "activation", "of the code", ActivationNames{},
+                 FIELD(model.code.activation)),
+      bool_key("model.decoder", "mirror", "hidden layers are the encoder's, reversed",
+               FIELD(model.decoder.mirror)),
+      list_key("model.decoder", "hidden", "widths of hidden layers; needs mirror = false", 1,
+               kMaxWidth, FIELD(model.decoder.hidden)),
+      choice_key("model.decoder", "activation", "of the decoder's hidden layers", ActivationNames{},
+                 FIELD(model.decoder.activation)),
+      choice_key("model.decoder", "output",
+                 "of the last layer; auto: sigmoid for unit scale, else "
+                 "identity",
+                 OutputNames{}, FIELD(model.decoder.output)),
+      float_key("model.decoder", "dropout", "share of hidden outputs dropped in training", 0, 0.99,
+                FIELD(model.decoder.dropout)),
+      bool_key("model.decoder", "tied", "weights are the encoder's, transposed",
+               FIELD(model.decoder.tied)),
+  };
+}
+
+std::vector<ConfigKey> objective_keys() {
+  return {
+      choice_key("model.corruption", "kind", "noise on the training inputs", CorruptionNames{},
+                 FIELD(model.corruption.kind)),
+      float_key("model.corruption", "amount",
+                "deviation of the noise in scaled units, or share of "
+                "features masked",
+                0, 1e6, FIELD(model.corruption.amount)),
+      choice_key("model.corruption", "clip",
+                 "range of noisy inputs; unit: [0,1]; auto: unit for "
+                 "unit scale",
+                 ClipNames{}, FIELD(model.corruption.clip)),
+      float_key("model.penalty", "l2", "times the sum of squared weights, added to the loss", 0,
+                1e6, FIELD(model.penalty.l2)),
+      choice_key("model.loss", "kind", "reconstruction loss, mean over all elements", LossNames{},
+                 FIELD(model.loss.kind)),
+  };
+}
+
+std::vector<ConfigKey> train_keys() {
+  return {
+      int_key("train", "epochs", "passes over the data", 1, 1e9, FIELD(train.epochs)),
+      int_key("train", "batch_size", "rows per step", 1, 65536, FIELD(train.batch_size)),
+      int_key("train", "seed", "of initial weights, order and noise", 0, kMaxSeed,
+              FIELD(train.seed)),
+      choice_key("train", "precision", "of products", PrecisionNames{}, FIELD(train.precision)),
+      choice_key("train", "policy", "fast: kernels that choose by batch size are allowed",
+                 PolicyNames{}, FIELD(train.fast_policy)),
+      text_key("train", "device", "auto, cpu, cuda or cuda:N", FIELD(train.device)),
+      int_key("train", "threads", "of the CPU; 0: all", 0, 65536, FIELD(train.threads)),
+      text_key("train", "validation", "file, or fraction of the rows, such as \"0.1\"",
+               FIELD(train.validation)),
+      int_key("train", "patience",
+              "epochs without a better validation loss before stopping; 0: "
+              "never stop",
+              0, 1e9, FIELD(train.patience)),
+      float_key("train", "checkpoint_seconds", "longest time between checkpoints", 0, 1e9,
+                FIELD(train.checkpoint_seconds)),
+  };
+}
+
+std::vector<ConfigKey> optimizer_keys() {
+  return {
+      choice_key("optimizer", "kind", "rule of the update", OptimizerNames{},
+                 FIELD(optimizer.kind)),
+      float_key("optimizer", "learning_rate", "step size", 0, 1e6, FIELD(optimizer.learning_rate)),
+      float_key("optimizer", "beta1", "decay of the first moment", 0, 0.9999999,
+                FIELD(optimizer.beta1)),
+      float_key("optimizer", "beta2", "decay of the second moment", 0, 0.9999999,
+                FIELD(optimizer.beta2)),
+      float_key("optimizer", "epsilon", "added to the root of the second moment", 0, 1,
+                FIELD(optimizer.epsilon)),
+      float_key("optimizer", "weight_decay", "L2 for adam and sgd, decoupled for adamw", 0, 1e6,
+                FIELD(optimizer.weight_decay)),
+      float_key("optimizer", "momentum", "of sgd", 0, 0.9999999, FIELD(optimizer.momentum)),
+      float_key("optimizer", "clip_norm", "longest gradient, all parameters together; 0: any", 0,
+                1e30, FIELD(optimizer.clip_norm)),
+  };
+}
+
+std::vector<ConfigKey> schedule_and_output_keys() {
+  return {
+      choice_key("schedule", "kind", "course of the learning rate", ScheduleNames{},
+                 FIELD(schedule.kind)),
+      int_key("schedule", "warmup_steps", "steps over which the rate rises from 0", 0, 1e12,
+              FIELD(schedule.warmup_steps)),
+      float_key("schedule", "final_fraction", "cosine: of the learning rate, at the end", 0, 1,
+                FIELD(schedule.final_fraction)),
+      int_key("schedule", "step_epochs", "step: epochs between changes", 1, 1e9,
+              FIELD(schedule.step_epochs)),
+      float_key("schedule", "step_factor", "step: what the rate is multiplied by", 0, 1,
+                FIELD(schedule.step_factor)),
+      float_key("output", "quantile", "of the training scores: the threshold", 0, 1,
+                FIELD(output.quantile)),
+      choice_key("output", "code_dtype", "type of codes in files", CodeTypeNames{},
+                 FIELD(output.code_dtype)),
+  };
+}
+
+#undef FIELD
+#undef NAMES
+
+std::vector<ConfigKey> all_keys() {
+  std::vector<ConfigKey> keys = data_keys();
+  for (const auto& part : {network_keys(), objective_keys(), train_keys(), optimizer_keys(),
+                           schedule_and_output_keys()})
+    keys.insert(keys.end(), part.begin(), part.end());
+  return keys;
+}
+
+}  // namespace
+
+std::span<const ConfigKey> config_keys() {
+  static const std::vector<ConfigKey> keys = all_keys();
+  return keys;
+}
+
+}  // namespace diabolo
