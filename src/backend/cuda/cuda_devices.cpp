@@ -81,7 +81,6 @@ Candidate examine_device(int index) {
   info.space = Space::kCuda;
   info.name = properties.name;
   info.memory_bytes = properties.totalGlobalMem;
-  info.has_bf16 = true;
   info.index = index;
   info.cuda.arch = properties.major * 10 + properties.minor;
   info.cuda.multiprocessors = properties.multiProcessorCount;
