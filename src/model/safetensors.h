@@ -60,6 +60,7 @@ class SafetensorsFile {
 
  private:
   explicit SafetensorsFile(File file) : file_(std::move(file)) {}
+  std::string hash_range(uint64_t begin, uint64_t end) const;
 
   File file_;
   bool is_verified_ = false;
@@ -68,8 +69,9 @@ class SafetensorsFile {
   std::map<std::string, std::string> metadata_;
 };
 
-// Collects tensors, then writes them all at once. Names and metadata are UTF-8 of at most 4096 and
-// 8 Mi bytes. Bytes are borrowed until write returns.
+// Collects tensors, then writes them all at once, in the order of the upstream writer. Names are
+// UTF-8 of at most 4000 bytes, metadata of some MiB altogether; more is a bug. Bytes are borrowed
+// until write returns.
 class SafetensorsWriter {
  public:
   void set_metadata(const std::string& key, std::string value);
@@ -84,12 +86,15 @@ class SafetensorsWriter {
 
  private:
   struct Entry {
+    std::string name;
     TensorDesc desc;
     std::span<const std::byte> bytes;
   };
-  std::string header(std::string& hash) const;
+  const Entry* find(const std::string& name) const;
+  std::vector<Entry> sorted() const;
+  std::string header(const std::vector<Entry>& entries) const;
 
-  std::map<std::string, Entry> tensors_;
+  std::vector<Entry> entries_;
   std::map<std::string, std::string> metadata_;
 };
 
