@@ -1,0 +1,211 @@
+#include "model/model_file.h"
+
+#include <sys/stat.h>
+
+#include <cmath>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/checked.h"
+#include "model/json_text.h"
+#include "model/safetensors.h"
+
+namespace diabolo {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* kDescription = "diabolo.model";
+constexpr int64_t kFormatVersion = 1;
+constexpr const char* kShift = "preprocessing.shift";
+constexpr const char* kScale = "preprocessing.scale";
+constexpr const char* kMean = "preprocessing.mean";
+
+// Reads fields of the description, each with its type checked.
+class Fields {
+ public:
+  Fields(const json& object, const std::string& file, std::string path)
+      : object_(object), file_(file), path_(std::move(path)) {
+    if (!object.is_object()) fail(path_, "expected an object");
+  }
+
+  [[noreturn]] void fail(const std::string& where, const std::string& what) const {
+    throw Error(ErrorCode::kModel, cat(file_, ": ", where, ": ", what));
+  }
+  bool has(const char* name) const { return object_.contains(name); }
+  const json& at(const char* name) const {
+    const auto found = object_.find(name);
+    if (found == object_.end()) fail(where(name), "missing");
+    return *found;
+  }
+  Fields table(const char* name) const { return Fields(at(name), file_, where(name)); }
+  std::string text(const char* name) const {
+    if (!at(name).is_string()) fail(where(name), "expected text");
+    return at(name).get<std::string>();
+  }
+  uint64_t count(const char* name) const {
+    if (!at(name).is_number_unsigned()) fail(where(name), "expected a number from 0");
+    return at(name).get<uint64_t>();
+  }
+  double number(const char* name) const {
+    if (!at(name).is_number() || !std::isfinite(at(name).get<double>()))
+      fail(where(name), "expected a number");
+    return at(name).get<double>();
+  }
+  std::string where(const char* name) const { return path_.empty() ? name : path_ + "." + name; }
+
+ private:
+  const json& object_;
+  const std::string& file_;
+  std::string path_;
+};
+
+json description_of(const ModelFile& model) {
+  json out;
+  out["format_version"] = kFormatVersion;
+  out["config"] = config_json(model.config);
+  out["row"] = {
+      {"dtype", name(model.row.dtype())},
+      {"shape", std::vector<int64_t>(model.row.extents().begin(), model.row.extents().end())}};
+  out["scale"] = name(model.scaling.kind);
+  if (model.threshold)
+    out["threshold"] = {{"value", *model.threshold}, {"quantile", model.threshold_quantile}};
+  const Provenance& from = model.provenance;
+  out["provenance"] = {{"version", from.version},
+                       {"data", from.data},
+                       {"rows", from.rows},
+                       {"seed", from.seed},
+                       {"epochs", from.epochs}};
+  return out;
+}
+
+TensorDesc row_from(const Fields& row) {
+  const auto dtype = dtype_from_name(row.text("dtype"));
+  if (!dtype) row.fail(row.where("dtype"), "not a type");
+  const json& shape = row.at("shape");
+  if (!shape.is_array() || shape.size() > kMaxRank - 1)
+    row.fail(row.where("shape"), "expected a list of at most 4 extents");
+  std::vector<int64_t> extents;
+  int64_t elems = 1;
+  for (const json& extent : shape) {
+    const uint64_t value = extent.is_number_unsigned() ? extent.get<uint64_t>() : 0;
+    const auto product = checked_cast<int64_t>(value)
+                             ? checked_mul(elems, static_cast<int64_t>(value))
+                             : std::nullopt;
+    if (value < 1 || !product || *product > (int64_t{1} << 40))
+      row.fail(row.where("shape"), "an extent is not a size");
+    elems = *product;
+    extents.push_back(static_cast<int64_t>(value));
+  }
+  return TensorDesc(*dtype, extents);
+}
+
+// Everything but the tensors.
+void read_description(const Fields& fields, ModelFile& model) {
+  if (fields.count("format_version") != kFormatVersion)
+    fields.fail("format_version", cat("this version of diabolo reads ", kFormatVersion));
+  model.config = config_from_json(fields.at("config"), ErrorCode::kModel);
+  model.row = row_from(fields.table("row"));
+  const auto kind = scale_from_name(fields.text("scale"));
+  if (!kind) fields.fail("scale", "not a scaling");
+  model.scaling.kind = *kind;
+  if (fields.has("threshold")) {
+    const Fields threshold = fields.table("threshold");
+    model.threshold = threshold.number("value");
+    model.threshold_quantile = threshold.number("quantile");
+  }
+  const Fields from = fields.table("provenance");
+  model.provenance = {from.text("version"), from.text("data"), from.count("rows"),
+                      from.count("seed"), from.count("epochs")};
+}
+
+std::vector<float> read_vector(const SafetensorsFile& file, const std::string& name,
+                               const TensorDesc& desc) {
+  const SafetensorsFile::Tensor& tensor = file.require(name, desc);
+  std::vector<float> values(static_cast<size_t>(desc.elems()));
+  file.read(tensor, std::as_writable_bytes(std::span(values)));
+  for (const float value : values)
+    if (!std::isfinite(value))
+      throw Error(ErrorCode::kModel, cat(file.name(), ": ", name,
+                                         " holds numbers that are not "
+                                         "finite; the model cannot be used"));
+  return values;
+}
+
+void read_tensors(const SafetensorsFile& file, ModelFile& model) {
+  const std::vector<ParameterSpec> specs = model.network().parameters();
+  const bool has_mean = file.find(kMean) != nullptr;
+  const size_t expected = specs.size() + (has_mean ? 3 : 2);
+  if (file.tensors().size() != expected)
+    throw Error(ErrorCode::kModel, cat(file.name(), ": expected ", expected, " tensors, found ",
+                                       file.tensors().size()));
+  const TensorDesc vector(DType::kF32, {model.features()});
+  model.scaling.shift = read_vector(file, kShift, vector);
+  model.scaling.scale = read_vector(file, kScale, vector);
+  for (const float scale : model.scaling.scale)
+    if (scale == 0) throw Error(ErrorCode::kModel, cat(file.name(), ": ", kScale, " holds a 0"));
+  if (has_mean) model.scaling.mean = read_vector(file, kMean, vector);
+  for (const ParameterSpec& spec : specs)
+    model.parameters.push_back(read_vector(file, spec.name, spec.desc));
+}
+
+ModelFile read_model(const SafetensorsFile& file) {
+  const json description =
+      parse_json_text(file.require_metadata(kDescription), file.name(), ErrorCode::kModel);
+  ModelFile model;
+  read_description(Fields(description, file.name(), ""), model);
+  const auto& data = model.config.data;
+  if (!data.scale || *data.scale != model.scaling.kind || !model.config.model.decoder.output ||
+      model.config.model.corruption.clip == ClipKind::kAuto)
+    throw Error(ErrorCode::kModel, cat(file.name(), ": the configuration is not resolved"));
+  resolved(model.config, model.scaling.kind);  // checks combinations
+  read_tensors(file, model);
+  model.hash = file.content_hash();
+  return model;
+}
+
+}  // namespace
+
+std::string model_path(const std::string& path) {
+  std::error_code ignored;
+  return std::filesystem::is_directory(path, ignored) ? path + "/model.safetensors" : path;
+}
+
+ModelFile load_model(const std::string& path, const LoadOptions& options) {
+  const std::string file_path = model_path(path);
+  SafetensorsOptions open_options;
+  open_options.allow_unverified = options.allow_unverified;
+  open_options.fs = options.fs;
+  const SafetensorsFile file = SafetensorsFile::open(file_path, open_options);
+  try {
+    return read_model(file);
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::kModel) throw;
+    // Combinations and sizes are checked by code that also serves the command line.
+    throw Error(ErrorCode::kModel, cat(file_path, ": ", error.what()));
+  }
+}
+
+void save_model(ModelFile& model, const std::string& path, FileSystem& fs) {
+  const std::vector<ParameterSpec> specs = model.network().parameters();
+  DIABOLO_CHECK(specs.size() == model.parameters.size(), "the model's weights are not complete");
+  SafetensorsWriter writer;
+  writer.set_metadata(kDescription,
+                      description_of(model).dump(-1, ' ', false, json::error_handler_t::replace));
+  const TensorDesc vector(DType::kF32, {model.features()});
+  const auto add = [&](const std::string& name, const TensorDesc& desc,
+                       const std::vector<float>& values) {
+    writer.add(name, desc, std::as_bytes(std::span(values)));
+  };
+  add(kShift, vector, model.scaling.shift);
+  add(kScale, vector, model.scaling.scale);
+  if (!model.scaling.mean.empty()) add(kMean, vector, model.scaling.mean);
+  for (size_t i = 0; i < specs.size(); ++i) add(specs[i].name, specs[i].desc, model.parameters[i]);
+  model.hash = writer.write(path, fs);
+}
+
+const char* library_version() {
+  return DIABOLO_VERSION;
+}
+
+}  // namespace diabolo

@@ -1,0 +1,107 @@
+#include "run/checkpoint.h"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "model/json_text.h"
+#include "model/safetensors.h"
+
+namespace diabolo {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* kDescription = "diabolo.checkpoint";
+constexpr int64_t kFormatVersion = 1;
+
+json description_of(const Checkpoint& c) {
+  json out = {{"format_version", kFormatVersion},
+              {"identity", c.identity},
+              {"step", c.step},
+              {"epoch", c.epoch},
+              {"position", c.position},
+              {"loss_sum", c.loss_sum},
+              {"seconds", c.seconds},
+              {"metrics_bytes", c.metrics_bytes},
+              {"best_validation_loss", c.best_validation_loss},
+              {"best_epoch", c.best_epoch}};
+  if (c.last_validation_loss) out["last_validation_loss"] = *c.last_validation_loss;
+  return out;
+}
+
+// Numbers of the description; anything else than expected is damage.
+template <class T>
+T number(const json& object, const char* name, const std::string& path) {
+  const auto found = object.find(name);
+  const bool is_whole = !std::is_floating_point_v<T>;
+  const bool fits =
+      found != object.end() &&
+      (is_whole ? found->is_number_unsigned() && found->get<uint64_t>() <= (uint64_t{1} << 62)
+                : found->is_number() && std::isfinite(found->get<double>()));
+  if (!fits) throw Error(ErrorCode::kModel, cat(path, ": ", name, ": expected a number"));
+  return found->get<T>();
+}
+
+void read_description(const json& object, const std::string& path, Checkpoint& c) {
+  if (!object.is_object() || !object.contains("identity") || !object["identity"].is_string() ||
+      number<int64_t>(object, "format_version", path) != kFormatVersion)
+    throw Error(ErrorCode::kModel, cat(path, ": not a checkpoint that this version reads"));
+  c.identity = object["identity"].get<std::string>();
+  c.step = number<uint64_t>(object, "step", path);
+  c.epoch = number<int64_t>(object, "epoch", path);
+  c.position = number<uint64_t>(object, "position", path);
+  c.loss_sum = number<double>(object, "loss_sum", path);
+  c.seconds = number<double>(object, "seconds", path);
+  c.metrics_bytes = number<uint64_t>(object, "metrics_bytes", path);
+  c.best_validation_loss = number<double>(object, "best_validation_loss", path);
+  c.best_epoch = number<int64_t>(object, "best_epoch", path);
+  if (object.contains("last_validation_loss"))
+    c.last_validation_loss = number<double>(object, "last_validation_loss", path);
+}
+
+}  // namespace
+
+void save_checkpoint(const Checkpoint& checkpoint, const std::string& path, FileSystem& fs) {
+  SafetensorsWriter writer;
+  writer.set_metadata(
+      kDescription,
+      description_of(checkpoint).dump(-1, ' ', false, json::error_handler_t::replace));
+  const auto add = [&](const char* name, const std::vector<float>& values) {
+    if (values.empty()) return;
+    const TensorDesc desc(DType::kF32, {static_cast<int64_t>(values.size())});
+    writer.add(name, desc, std::as_bytes(std::span(values)));
+  };
+  add("master", checkpoint.master);
+  add("m", checkpoint.m);
+  add("v", checkpoint.v);
+  add("best", checkpoint.best);
+  writer.write(path, fs);
+}
+
+Checkpoint load_checkpoint(const std::string& path, uint64_t elems, const std::string& identity,
+                           FileSystem& fs) {
+  SafetensorsOptions options;
+  options.fs = &fs;
+  const SafetensorsFile file = SafetensorsFile::open(path, options);
+  Checkpoint out;
+  read_description(parse_json_text(file.require_metadata(kDescription), path, ErrorCode::kModel),
+                   path, out);
+  if (out.identity != identity)
+    throw Error(ErrorCode::kModel, cat(path,
+                                       ": belongs to a training with other data or another "
+                                       "configuration; use --overwrite to start anew"));
+  const TensorDesc desc(DType::kF32, {static_cast<int64_t>(elems)});
+  const auto read = [&](const char* name, std::vector<float>& values, bool is_required) {
+    if (!is_required && file.find(name) == nullptr) return;
+    const SafetensorsFile::Tensor& tensor = file.require(name, desc);
+    values.resize(elems);
+    file.read(tensor, std::as_writable_bytes(std::span(values)));
+  };
+  read("master", out.master, true);
+  read("m", out.m, false);
+  read("v", out.v, false);
+  read("best", out.best, false);
+  return out;
+}
+
+}  // namespace diabolo

@@ -1,0 +1,56 @@
+#include "run/run_directory.h"
+
+#include <filesystem>
+
+#include "base/error.h"
+
+namespace diabolo {
+namespace {
+
+namespace stdfs = std::filesystem;
+
+// What a training writes, and what is made from it later.
+constexpr const char* kOwnFiles[] = {"model.safetensors", "checkpoint.safetensors", "config.toml",
+                                     "metrics.jsonl"};
+
+[[noreturn]] void fail(const std::string& path, const std::error_code& error, const char* action) {
+  throw Error(ErrorCode::kResource, cat(path, ": cannot ", action, ": ", error.message()));
+}
+
+bool is_empty_or_absent(const std::string& path) {
+  std::error_code error;
+  if (!stdfs::exists(path, error)) return true;
+  if (!stdfs::is_directory(path, error))
+    throw Error(ErrorCode::kUsage, path + " is not a folder; name another one with -o");
+  const bool is_empty = stdfs::is_empty(path, error);
+  if (error) fail(path, error, "read the folder");
+  return is_empty;
+}
+
+}  // namespace
+
+RunDirectory open_run_directory(const std::string& path, RunUse use) {
+  const RunDirectory directory{path};
+  std::error_code error;
+  const bool is_empty = is_empty_or_absent(path);
+  if (use == RunUse::kResume) {
+    if (!stdfs::exists(directory.checkpoint(), error))
+      throw Error(ErrorCode::kModel,
+                  path + ": there is no checkpoint.safetensors to resume from; leave out --resume");
+    return directory;
+  }
+  if (use == RunUse::kNew && !is_empty)
+    throw Error(ErrorCode::kUsage,
+                path + " is not empty; use --resume to continue it or --overwrite to replace it");
+  stdfs::create_directories(path, error);
+  if (error) fail(path, error, "create the folder");
+  if (use == RunUse::kOverwrite) {
+    for (const char* file : kOwnFiles) {
+      stdfs::remove(path + "/" + file, error);
+      if (error) fail(path + "/" + file, error, "remove");
+    }
+  }
+  return directory;
+}
+
+}  // namespace diabolo
