@@ -1,6 +1,6 @@
 // The activation functions, each written once for host and device, CPU and CUDA, reference and fast
-// path. To add one: a struct here, its name in Activation, its line in with_activation and kNames,
-// and a case in tests/cases/activations.cpp.
+// path. To add one: a struct here, its name in Activation and kActivationNames, its line in
+// with_activation; the cases of src/run/selftest run over all of them.
 //
 //   forward(z)         h = f(z)
 //   derivative(saved)  f'(z), from h where that is enough (kSavesZ false), else from z

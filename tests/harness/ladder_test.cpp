@@ -1,0 +1,204 @@
+// The testing ladder: every case of src/run/selftest/cases on every kernel that accepts it, on
+// every device of the machine. A case's name is its filter:
+//   ladder_test --gtest_filter='*dense_forward/relu f32 7x13x31 uniform*'
+// Without a GPU the CUDA kernels are skipped with the reason; with DIABOLO_REQUIRE_CUDA=1 that is a
+// failure.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <set>
+
+#include "ops/registry.h"
+#include "run/selftest/check.h"
+#include "run/selftest/selftest.h"
+
+namespace diabolo {
+namespace {
+
+using selftest::Case;
+using selftest::CaseData;
+using selftest::Expected;
+
+#ifdef DIABOLO_HARNESS
+constexpr bool kDeviceIsEmulated = true;
+#else
+constexpr bool kDeviceIsEmulated = false;
+#endif
+
+struct Device {
+  std::unique_ptr<Backend> backend;
+  std::unique_ptr<Stream> stream;
+};
+
+Device open_device(std::unique_ptr<Backend> backend) {
+  auto stream = backend->create_stream();
+  return {std::move(backend), std::move(stream)};
+}
+
+const std::vector<Device>& devices() {
+  static const std::vector<Device> all = [] {
+    std::vector<Device> found;
+    found.push_back(open_device(create_host_backend()));
+    if (!list_cuda_devices().devices.empty()) found.push_back(open_device(create_cuda_backend()));
+    return found;
+  }();
+  return all;
+}
+
+bool is_wanted(const Case& test_case, const Kernel& kernel) {
+  if (!test_case.is_large) return true;
+  return !kernel.is_reference && !(kDeviceIsEmulated && kernel.space == Space::kCuda);
+}
+
+// Calls f(kernel, device) for each that accepts the case; returns how many there were.
+template <class F>
+int for_each_kernel(const Case& test_case, F&& f) {
+  int count = 0;
+  for (const Device& device : devices()) {
+    for (const Kernel& kernel : test_case.op->kernels) {
+      if (!is_wanted(test_case, kernel)) continue;
+      if (!selftest::refusal(test_case, kernel, device.backend->info()).empty()) continue;
+      ++count;
+      f(kernel, device);
+    }
+  }
+  return count;
+}
+
+class CaseTest : public testing::Test {
+ public:
+  explicit CaseTest(Case test_case) : case_(std::move(test_case)) {}
+
+  void TestBody() override {
+    const CaseData data = data_of(case_);
+    const Expected in_f32 = expected_of(case_, data, false);
+    const int count = for_each_kernel(case_, [&](const Kernel& kernel, const Device& device) {
+      const DeviceInfo& info = device.backend->info();
+      const bool tf32 = info.space == Space::kCuda && info.cuda.allows_tf32;
+      const auto result = check_kernel(case_, data, tf32 ? expected_of(case_, data, true) : in_f32,
+                                       kernel, *device.backend, *device.stream);
+      EXPECT_EQ(result.failure, "") << kernel.name << " on " << info.name;
+      if (case_.has_rows.empty() || kernel.needs_policy_fast) return;
+      if (case_.in[0].desc.extent(0) < 21) return;
+      EXPECT_EQ(check_rows(case_, data, kernel, *device.backend, *device.stream), "")
+          << kernel.name << " on " << info.name;
+    });
+    EXPECT_TRUE(count > 0 || case_.is_large) << "no kernel accepts it";
+  }
+
+ private:
+  Case case_;
+};
+
+const bool kCasesAreRegistered = [] {
+  for (const OpDef* op : all_ops()) {
+    const selftest::OpCases* cases = selftest::find_cases(*op);
+    if (cases == nullptr) continue;  // Ladder.EveryOpHasCases says so
+    for (Case& test_case : cases_of(*cases)) {
+      const std::string name = test_case.name;
+      testing::RegisterTest(
+          "Ladder", name.c_str(), nullptr, nullptr, __FILE__, __LINE__,
+          [test_case = std::move(test_case)]() -> CaseTest* { return new CaseTest(test_case); });
+    }
+  }
+  return true;
+}();
+
+TEST(LadderList, EveryOpHasCasesForEveryKernelType) {
+  std::set<std::string> names;
+  for (const OpDef* op : all_ops()) {
+    const selftest::OpCases* cases = selftest::find_cases(*op);
+    ASSERT_NE(cases, nullptr) << op->name << " has no entry in src/run/selftest/cases/list.cpp";
+    const std::vector<Case> all = cases_of(*cases);
+    EXPECT_GE(all.size(), 5u) << op->name;
+    bool has_quick = false;
+    for (const Case& test_case : all) {
+      EXPECT_EQ(test_case.op, op) << test_case.name;
+      EXPECT_TRUE(names.insert(test_case.name).second) << test_case.name << " is there twice";
+      has_quick |= test_case.is_quick;
+    }
+    EXPECT_TRUE(has_quick) << op->name;
+  }
+}
+
+// A kernel that no case reaches is not tested, whatever the table says.
+TEST(LadderList, EveryKernelOfThisMachineHasACaseThatItAccepts) {
+  for (const Device& device : devices()) {
+    for (const OpDef* op : all_ops()) {
+      const std::vector<Case> all = cases_of(*selftest::find_cases(*op));
+      for (const Kernel& kernel : op->kernels) {
+        if (kernel.space != device.backend->info().space) continue;
+        std::string reason = "no cases";
+        for (const Case& test_case : all) {
+          reason = selftest::refusal(test_case, kernel, device.backend->info());
+          if (reason.empty()) break;
+        }
+        if (reason.empty()) continue;
+        const std::string name = kernel.name;
+        const bool is_of_bf16 = name.find("bf16") != std::string::npos;
+        EXPECT_TRUE(is_of_bf16 && !device.backend->info().cpu.has_bf16) << name << ": " << reason;
+      }
+    }
+  }
+}
+
+TEST(LadderDevices, Cuda) {
+  const CudaDevices cuda = list_cuda_devices();
+  if (!cuda.devices.empty()) return;
+  const char* required = std::getenv("DIABOLO_REQUIRE_CUDA");
+  if (required != nullptr && std::string(required) == "1") FAIL() << cuda.why_none;
+  GTEST_SKIP() << "CUDA kernels are not run: " << cuda.why_none;
+}
+
+// The same bits for any number of threads, where rows are independent of their batch.
+TEST(LadderThreads, ForwardOpsGiveTheSameBitsForAnyNumberOfThreads) {
+  const auto one = create_host_backend(1), all = create_host_backend();
+  const auto stream_of_one = one->create_stream(), stream_of_all = all->create_stream();
+  int count = 0;
+  for (const OpDef* op : all_ops()) {
+    for (const Case& test_case : cases_of(*selftest::find_cases(*op))) {
+      if (test_case.has_rows.empty() || test_case.in[0].desc.extent(0) < 16) continue;
+      const CaseData data = data_of(test_case);
+      for (const Kernel& kernel : op->kernels) {
+        if (kernel.is_reference || !refusal(test_case, kernel, one->info()).empty()) continue;
+        EXPECT_EQ(outputs_of(test_case, data, kernel, *one, *stream_of_one),
+                  outputs_of(test_case, data, kernel, *all, *stream_of_all))
+            << kernel.name << " on " << test_case.name;
+        ++count;
+      }
+    }
+  }
+  EXPECT_GT(count, 10);
+}
+
+TEST(Selftest, TableHasARowForEveryKernel) {
+  auto host = create_host_backend();
+  Backend* backends[] = {host.get()};
+  SelftestOptions options;
+  options.quick_only = true;
+  const auto rows = run_selftest(backends, options);
+  size_t kernels = 0;
+  for (const OpDef* op : all_ops()) kernels += op->kernels.size();
+  EXPECT_EQ(rows.size(), kernels);
+  for (const SelftestRow& row : rows) {
+    EXPECT_NE(row.verdict, SelftestVerdict::kFail) << row.kernel << ": " << row.reason;
+    EXPECT_EQ(row.verdict == SelftestVerdict::kSkip, row.cases == 0) << row.kernel;
+    EXPECT_EQ(row.verdict == SelftestVerdict::kSkip, !row.reason.empty()) << row.kernel;
+  }
+}
+
+TEST(Selftest, AFilterWithoutAMatchIsAnError) {
+  auto host = create_host_backend();
+  Backend* backends[] = {host.get()};
+  SelftestOptions options;
+  options.filter = "no such case";
+  try {
+    run_selftest(backends, options);
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kUsage);
+  }
+}
+
+}  // namespace
+}  // namespace diabolo
