@@ -2,6 +2,7 @@
 
 #include <sched.h>
 
+#include <atomic>
 #include <vector>
 
 #ifdef _OPENMP
@@ -73,6 +74,12 @@ void pin_to(int core) {
   sched_setaffinity(0, sizeof(mask), &mask);
 }
 
+// Workers take cores in turn, so that several small ones do not share the first.
+size_t take_cores(size_t count) {
+  static std::atomic<size_t> next{0};
+  return next.fetch_add(count);
+}
+
 }  // namespace
 
 struct WorkerSetup::State {
@@ -92,18 +99,24 @@ WorkerSetup::WorkerSetup(int threads) : state_(std::make_unique<State>()) {
   static_cast<void>(threads);
 #endif
   set_team_size(state.threads);
+  // The calling thread's mode is set outside of the region: LLVM's runtime puts it back at the end
+  // of a region, and copies it to the others at the start of one.
   state.modes_before.assign(static_cast<size_t>(state.threads), float_mode());
+  set_float_mode(flushing(float_mode()));
   const bool knows_mask = sched_getaffinity(0, sizeof(state.mask_before), &state.mask_before) == 0;
   const std::vector<int> cores = knows_mask ? cores_of(state.mask_before) : std::vector<int>();
   state.is_pinned = cores.size() >= static_cast<size_t>(state.threads);
+  const size_t first = take_cores(static_cast<size_t>(state.threads));
 #ifdef _OPENMP
 #pragma omp parallel num_threads(state.threads)
 #endif
   {
     const auto index = static_cast<size_t>(index_in_team());
-    if (state.is_pinned) pin_to(cores[index]);
-    state.modes_before[index] = float_mode();
-    set_float_mode(flushing(float_mode()));
+    if (state.is_pinned) pin_to(cores[(first + index) % cores.size()]);
+    if (index > 0) {
+      state.modes_before[index] = float_mode();
+      set_float_mode(flushing(float_mode()));
+    }
   }
 }
 
@@ -116,6 +129,7 @@ WorkerSetup::~WorkerSetup() {
     set_float_mode(state.modes_before[static_cast<size_t>(index_in_team())]);
     if (state.is_pinned) sched_setaffinity(0, sizeof(state.mask_before), &state.mask_before);
   }
+  set_float_mode(state.modes_before[0]);
   set_team_size(state.team_before);
 }
 

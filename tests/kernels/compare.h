@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "kernels/cpu/cpu.h"
-#include "kernels/cpu/thread_setup.h"
 
 namespace diabolo::kernels {
 
@@ -55,7 +54,6 @@ std::vector<T> unwritten(int64_t n) {
 // Prepares and runs `call` with `threads` threads, its scratch full of NaN.
 template <class Call>
 void run_call(const Call& call, cpu::CpuFeatures features) {
-  const cpu::WorkerSetup setup(features.threads);
   std::vector<std::byte> storage(cpu::scratch_bytes(call, features) + 64, std::byte{0xff});
   void* scratch = storage.data();
   size_t space = storage.size();

@@ -185,12 +185,12 @@ void check_weight_grad(const Layer<T>& layer, bool accumulate) {
   const DenseShape& s = layer.shape;
   std::vector<float> d_weight(s.I * s.O, accumulate ? 0.5f : std::nanf(""));
   std::vector<float> d_bias(s.O, accumulate ? 0.25f : std::nanf(""));
-  run_call(DenseWeightGrad<T>{s, accumulate, accumulate, layer.x.data(), layer.dz.data(), d_weight.data(),
-                              d_bias.data()});
+  run_call(DenseWeightGrad<T>{s, accumulate, accumulate, layer.x.data(), layer.dz.data(),
+                              d_weight.data(), d_bias.data()});
   const auto x = widened(layer.x), dz = widened(layer.dz);
   std::vector<double> d_weight_true(d_weight.size(), 0.5), d_bias_true(d_bias.size(), 0.25);
-  dense_weight_grad_reference(DenseWeightGrad<double>{s, accumulate, accumulate, x.data(), dz.data(),
-                                                      d_weight_true.data(), d_bias_true.data()});
+  dense_weight_grad_reference(DenseWeightGrad<double>{
+      s, accumulate, accumulate, x.data(), dz.data(), d_weight_true.data(), d_bias_true.data()});
   const double bound = bound_of<float>(s.B + 1, 1, 1, 1);
   for (size_t k = 0; k < d_weight.size(); ++k) ASSERT_NEAR(d_weight[k], d_weight_true[k], bound);
   for (size_t k = 0; k < d_bias.size(); ++k) ASSERT_NEAR(d_bias[k], d_bias_true[k], bound);
@@ -208,9 +208,8 @@ TYPED_TEST(CpuDense, WeightGradientIsTheReference) {
 // Rows of a batch of `B` rows, whatever else is in it.
 TYPED_TEST(CpuDense, ARowDoesNotDependOnItsBatchOrOnThreads) {
   using T = TypeParam;
-  constexpr Extents kLayers[] = {{1100, 784, 512}, {1100, 512, 256}, {1100, 256, 32},
-                                 {1100, 32, 256},  {1100, 3000, 16}, {1100, 19, 1},
-                                 {1100, 1, 65},    {1100, 129, 700}};
+  constexpr Extents kLayers[] = {{600, 784, 512}, {600, 512, 256}, {600, 256, 32}, {600, 32, 256},
+                                 {600, 3000, 16}, {600, 19, 1},    {600, 1, 65},   {600, 129, 300}};
   for (const Extents& e : kLayers) {
     for (const bool transposed : {false, true}) {
       const Layer<T> layer(e, transposed, 7);
@@ -219,7 +218,7 @@ TYPED_TEST(CpuDense, ARowDoesNotDependOnItsBatchOrOnThreads) {
           layer.shape,       Activation::kTanh, layer.x.data(), layer.weight.data(),
           layer.bias.data(), whole.data(),      nullptr};
       run_call(call, 1);
-      for (const int64_t rows : {1, 2, 3, 7, 31, 64, 256, 512, 513, 1100}) {
+      for (const int64_t rows : {1, 3, 31, 64, 256, 513}) {
         for (const int threads : {1, 2}) {
           std::vector<T> part(rows * e.O);
           call.shape.B = rows;
