@@ -1,0 +1,138 @@
+// diabolo inspect
+#include <sys/stat.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "cli/commands.h"
+#include "cli/options.h"
+#include "cli/table.h"
+
+namespace diabolo::cli {
+namespace {
+
+struct InspectArguments {
+  std::string path;
+  OutputOptions out;
+  DataOptions data;
+  ModelOptions model_options;
+};
+
+bool is_directory(const std::string& path) {
+  struct stat info {};
+  return stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+// Safetensors: a length of eight bytes, then a JSON object.
+bool is_model(const std::string& path) {
+  if (path == "-") return false;
+  if (is_directory(path) || path.ends_with(".safetensors")) return true;
+  const File file = File::open(path);
+  std::byte head[9];
+  if (!file.is_regular() || file.size_bytes() < sizeof head) return false;
+  file.pread(0, head);
+  return head[8] == std::byte{'{'} && head[7] == std::byte{0};
+}
+
+nlohmann::json layer_json(const Layer& layer) {
+  return {{"name", layer.name},
+          {"in", layer.in},
+          {"out", layer.out},
+          {"activation", kernels::name(layer.activation)},
+          {"tied", layer.is_tied}};
+}
+
+nlohmann::json model_json(const ModelFile& model, const std::string& path) {
+  const Network network = model.network();
+  nlohmann::json json = {{"kind", "model"},
+                         {"file", model_path(path)},
+                         {"hash", model.hash},
+                         {"row", model.row.text()},
+                         {"features", network.features},
+                         {"code_size", network.code_size},
+                         {"parameters", network.parameter_count()},
+                         {"scale", name(model.scaling.kind)},
+                         {"layers", nlohmann::json::array()},
+                         {"config", config_json(model.config)}};
+  for (const auto* layers : {&network.encoder, &network.decoder})
+    for (const Layer& layer : *layers) json["layers"].push_back(layer_json(layer));
+  if (model.threshold) {
+    json["threshold"] = *model.threshold;
+    json["threshold_quantile"] = model.threshold_quantile;
+  }
+  json["provenance"] = {{"version", model.provenance.version},
+                        {"data", model.provenance.data},
+                        {"rows", model.provenance.rows},
+                        {"seed", model.provenance.seed},
+                        {"epochs", model.provenance.epochs}};
+  return json;
+}
+
+std::string model_text(const ModelFile& model, const std::string& path) {
+  const Network network = model.network();
+  std::vector<std::vector<std::string>> rows = {
+      {"model", printable(model_path(path))},
+      {"hash", model.hash.empty() ? "none" : printable(model.hash)},
+      {"row", cat(model.row.text(), ", ", network.features, " features, scale ",
+                  name(model.scaling.kind))},
+      {"code", cat(network.code_size, " numbers")},
+      {"parameters", cat(network.parameter_count())},
+      {"trained on", cat(printable(model.provenance.data), ", ", model.provenance.rows, " rows, ",
+                         model.provenance.epochs, " epochs, seed ", model.provenance.seed)},
+      {"made by", cat("diabolo ", printable(model.provenance.version))}};
+  if (model.threshold)
+    rows.push_back({"threshold", cat(number_text(*model.threshold), ", quantile ",
+                                     number_text(model.threshold_quantile))});
+  for (const auto* layers : {&network.encoder, &network.decoder})
+    for (const Layer& layer : *layers)
+      rows.push_back(
+          {layer.name, cat(layer.in, " -> ", layer.out, "  ", kernels::name(layer.activation),
+                           layer.is_tied ? "  tied" : "")});
+  return table_text(rows);
+}
+
+nlohmann::json data_json(const Dataset& data) {
+  nlohmann::json json = {{"kind", "data"},
+                         {"file", data.name()},
+                         {"shape", data.text()},
+                         {"dtype", name(data.x().row.dtype())},
+                         {"features", data.x().row.elems()},
+                         {"images", data.holds_images()},
+                         {"default_scale", name(default_scale(data))}};
+  if (data.rows()) json["rows"] = *data.rows();
+  return json;
+}
+
+std::string data_text(const Dataset& data) {
+  return table_text({{"data", printable(data.name())},
+                     {"shape", data.text()},
+                     {"features", cat(data.x().row.elems())},
+                     {"images", data.holds_images() ? "yes" : "no"},
+                     {"default scale", name(default_scale(data))}});
+}
+
+int run(const InspectArguments& arguments) {
+  Terminal terminal("none", arguments.out.color);
+  if (is_model(arguments.path)) {
+    const ModelFile model = open_model(arguments.path, arguments.model_options, terminal);
+    arguments.out.json ? print_json(model_json(model, arguments.path))
+                       : print_result(model_text(model, arguments.path));
+    return 0;
+  }
+  const auto data = open_dataset(arguments.path, open_options(data_config(arguments.data)));
+  arguments.out.json ? print_json(data_json(*data)) : print_result(data_text(*data));
+  return 0;
+}
+
+}  // namespace
+
+std::function<int()> describe_inspect(Arguments& arguments) {
+  const auto target = std::make_shared<InspectArguments>();
+  arguments.positional("FILE", target->path, "a model file, a run directory or a data file");
+  target->out.describe(arguments, false);
+  target->data.describe(arguments);
+  target->model_options.describe(arguments);
+  return [target] { return run(*target); };
+}
+
+}  // namespace diabolo::cli

@@ -1,0 +1,18 @@
+// SIGINT and SIGTERM. As long as there is nothing to save they end the process at once; once a
+// command polls, the first asks it to stop and the second ends the process at once.
+#pragma once
+
+#include "base/error.h"
+
+namespace diabolo::cli {
+
+// Installs the handlers and ignores SIGPIPE, whose place an error of write takes. Call once.
+void install_signal_handlers();
+
+// Whether a signal asked to stop. From the first call on, signals wait to be polled.
+bool stop_is_requested();
+
+// kInterrupted or kTerminated, by the signal that asked.
+ErrorCode stop_code();
+
+}  // namespace diabolo::cli

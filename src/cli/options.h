@@ -1,0 +1,78 @@
+// Options that several commands share, and what becomes of them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "backend/backend.h"
+#include "cli/arguments.h"
+#include "cli/terminal.h"
+#include "data/dataset.h"
+#include "model/model_file.h"
+#include "run/inference.h"
+
+namespace diabolo::cli {
+
+// --json --progress --color
+struct OutputOptions {
+  bool json = false;
+  std::string progress = "auto";
+  std::string color = "auto";
+
+  void describe(Arguments& arguments, bool has_progress);
+};
+
+// --device --threads --precision --policy; empty: not given.
+struct DeviceOptions {
+  std::optional<std::string> device, precision, policy;
+  std::optional<int64_t> threads;
+
+  void describe(Arguments& arguments);
+};
+
+// --format --dtype --shape --on-bad-value; empty: not given.
+struct DataOptions {
+  std::optional<std::string> format, dtype, shape, on_bad_value;
+
+  void describe(Arguments& arguments);
+};
+
+// --allow-unverified
+struct ModelOptions {
+  bool allow_unverified = false;
+
+  void describe(Arguments& arguments);
+};
+
+// The backend for "auto", "cpu", "cuda" or "cuda:N"; says in one line which and, for auto, why.
+// Throws Error{kUsage} for other text, Error{kDevice} where an explicit cuda cannot be had.
+std::unique_ptr<Backend> open_backend(const std::string& device, int64_t threads,
+                                      Terminal& terminal);
+
+// Throws Error{kUsage} if the device cannot compute in that precision.
+void check_precision(const DeviceInfo& device, Precision precision);
+
+// The part of a configuration that inference reads: the defaults with the options given.
+TrainConfig inference_config(const DeviceOptions& options);
+InferenceOptions inference_options(const TrainConfig& config);
+
+// The model of MODEL, with a warning where it is unverified.
+ModelFile open_model(const std::string& path, const ModelOptions& options, Terminal& terminal);
+
+// "28,28" as extents. Throws Error{kUsage}.
+std::vector<int64_t> shape_from_text(const std::string& text);
+OpenOptions open_options(const DataConfig& config);
+// The defaults with the options given.
+DataConfig data_config(const DataOptions& options);
+
+// How a command on a model opens a file whose rows are `row` where the file does not say: raw files
+// need no options then.
+std::unique_ptr<Dataset> open_rows(const std::string& path, const DataOptions& options,
+                                   const TensorDesc& row);
+// --on-bad-value, else the model's own.
+BadValue bad_value(const DataOptions& options, const ModelFile& model);
+
+}  // namespace diabolo::cli

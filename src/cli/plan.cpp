@@ -1,0 +1,168 @@
+// diabolo plan
+#include "graph/plan.h"
+
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.h"
+#include "cli/options.h"
+#include "cli/table.h"
+#include "cli/train_config.h"
+#include "graph/dump.h"
+
+namespace diabolo::cli {
+namespace {
+
+struct PlanArguments {
+  std::string model, data, mode = "train";
+  std::optional<std::string> target;
+  std::optional<int64_t> features;
+  ConfigArguments config;
+  OutputOptions out;
+  ModelOptions model_options;
+};
+
+struct Subject {
+  Config config;  // resolved
+  Network network;
+  TensorDesc row;
+  uint64_t rows = 0;  // of the training data; 0: not known
+};
+
+constexpr Mode kModes[] = {Mode::kTrain,  Mode::kValidate,    Mode::kEncode,
+                           Mode::kDecode, Mode::kReconstruct, Mode::kScore};
+
+std::vector<std::string> mode_names() {
+  std::vector<std::string> names;
+  for (const Mode mode : kModes) names.emplace_back(name(mode));
+  return names;
+}
+
+Mode mode_of(const std::string& text) {
+  for (const Mode mode : kModes)
+    if (text == name(mode)) return mode;
+  throw InternalError(cat("mode ", text));
+}
+
+void describe(Arguments& arguments, PlanArguments& target) {
+  std::string devices;
+  for (const char* device : known_device_names())
+    devices += cat(devices.empty() ? "" : "|", device);
+  arguments.optional_positional("MODEL", target.model, "a model file, or a run directory");
+  arguments.group("Plan");
+  arguments.choice("--mode", target.mode, mode_names(), "what the plan is for");
+  arguments.optional_text("--for", target.target, devices,
+                          "plan for such a device, which need not be there");
+  arguments.text("--data", target.data, "FILE", "without MODEL: rows that decide the shapes");
+  arguments.integer("--features", target.features, 1, 1 << 24,
+                    "without MODEL and data: numbers per row, scaled as images are");
+  target.out.describe(arguments, false);
+  target.config.describe(arguments);
+  target.model_options.describe(arguments);
+}
+
+Subject subject_of_model(const PlanArguments& arguments, Terminal& terminal) {
+  const ModelFile model = open_model(arguments.model, arguments.model_options, terminal);
+  Config config = model.config;
+  config.train.device = "auto";
+  config.train.threads = 0;
+  arguments.config.override(config);
+  return {config, model.network(), model.row, model.provenance.rows};
+}
+
+Subject subject_of_config(const PlanArguments& arguments) {
+  Config config = arguments.config.config();
+  if (!arguments.data.empty()) config.data.train = arguments.data;
+  if (arguments.features) {
+    config = resolved(config, Scale::kUnit);
+    return {config, Network::of(config.model, *arguments.features),
+            TensorDesc(DType::kF32, {*arguments.features}), 0};
+  }
+  if (config.data.train.empty())
+    throw Error(ErrorCode::kUsage,
+                "plan: what for? (MODEL, or --preset or --config with --data or --features)");
+  const auto data = open_dataset(config.data.train, open_options(config.data));
+  config = resolved(config, default_scale(*data));
+  const TensorDesc row = data->x().row;
+  return {config, Network::of(config.model, row.elems()), row, data->rows().value_or(0)};
+}
+
+DeviceInfo device_of(const PlanArguments& arguments, const Config& config, Terminal& terminal) {
+  if (!arguments.target)
+    return open_backend(config.train.device, config.train.threads, terminal)->info();
+  const auto device = device_from_name(*arguments.target);
+  if (device) return *device;
+  const auto known = known_device_names();
+  const std::vector<std::string> names(known.begin(), known.end());
+  throw Error(ErrorCode::kUsage, cat("--for ", *arguments.target, ": not known (did you mean ",
+                                     nearest_name(*arguments.target, names), "?)"));
+}
+
+BuildOptions build_options(const PlanArguments& arguments, const Subject& subject) {
+  BuildOptions options;
+  options.mode = mode_of(arguments.mode);
+  options.rows = subject.config.train.batch_size;
+  options.precision = subject.config.train.precision;
+  options.optimizer = subject.config.optimizer.rule();
+  if (options.mode != Mode::kTrain) return options;
+  options.resident_rows = static_cast<int64_t>(subject.rows);
+  options.source = subject.row.dtype() == DType::kU8 ? Source::kRawU8 : Source::kScaled;
+  return options;
+}
+
+// Bytes of everything that the plan reads and writes outside its arena, by what it is.
+std::map<std::string, uint64_t> memory_of(const Graph& graph, const Network& network) {
+  const auto parameters = network.parameters();
+  const uint64_t elems = BlobLayout::of(parameters).elems;
+  std::map<std::string, uint64_t> bytes;
+  for (const Value& value : graph.values()) {
+    const bool is_low = value.desc.dtype() == DType::kBf16;
+    if (value.role == Role::kState) bytes[value.name] = value.desc.bytes();
+    if (value.role == Role::kInput) bytes[value.name] = value.desc.bytes();
+    if (value.role == Role::kGradient) bytes[store_names::kGrads] = elems * sizeof(float);
+    if (value.role == Role::kParameter)
+      bytes[is_low ? store_names::kLow : store_names::kMaster] = elems * (is_low ? 2 : 4);
+  }
+  return bytes;
+}
+
+void print(const Plan& plan, const std::map<std::string, uint64_t>& memory, bool as_json) {
+  uint64_t total = plan.arena_bytes();
+  for (const auto& [name, bytes] : memory) total += bytes;
+  if (as_json) {
+    nlohmann::json json = plan_json(plan);
+    json["memory"] = memory;
+    json["memory"]["arena"] = plan.arena_bytes();
+    json["memory_bytes"] = total;
+    print_json(json);
+    return;
+  }
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& [name, bytes] : memory) rows.push_back({"  " + name, cat(bytes, " bytes")});
+  rows.push_back({"  arena", cat(plan.arena_bytes(), " bytes")});
+  rows.push_back({"  all", cat(total, " bytes (", bytes_text(total), ")")});
+  print_result(plan_text(plan) + "memory\n" + table_text(rows));
+}
+
+int run(const PlanArguments& arguments) {
+  Terminal terminal("none", arguments.out.color);
+  const Subject subject = arguments.model.empty() ? subject_of_config(arguments)
+                                                  : subject_of_model(arguments, terminal);
+  const DeviceInfo device = device_of(arguments, subject.config, terminal);
+  check_precision(device, subject.config.train.precision);
+  const Graph graph =
+      build_graph(subject.config.model, subject.network, build_options(arguments, subject));
+  const Plan plan = Plan::compile(graph, device, policy_of(subject.config.train));
+  print(plan, memory_of(plan.graph(), subject.network), arguments.out.json);
+  return 0;
+}
+
+}  // namespace
+
+std::function<int()> describe_plan(Arguments& arguments) {
+  const auto target = std::make_shared<PlanArguments>();
+  describe(arguments, *target);
+  return [target] { return run(*target); };
+}
+
+}  // namespace diabolo::cli

@@ -1,0 +1,49 @@
+// Where the command writes: results to standard output, everything else to standard error.
+#pragma once
+
+#include <mutex>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+
+#include "base/log.h"
+
+namespace diabolo::cli {
+
+// Text that may hold anything, as one line that a terminal can show: control characters as \xNN.
+std::string printable(std::string_view text);
+
+// "auto", "always" or "never". auto: a terminal that is not "dumb", and NO_COLOR is not set.
+bool wants_color(const std::string& choice, int fd);
+
+// "diabolo: MESSAGE" on standard error.
+void print_error(std::string_view message, bool is_colored);
+
+// The result, on standard output. Throws Error{kClosedPipe} or Error{kResource}.
+void print_result(std::string_view text);
+void print_json(const nlohmann::json& json);
+
+// Standard error as lines, of which the last one may be redrawn. Thread-safe.
+class Terminal {
+ public:
+  Terminal(const std::string& progress, const std::string& color);
+  ~Terminal() { end_live_line(); }
+  Terminal(Terminal&&) = delete;
+
+  bool is_colored() const { return is_colored_; }
+  bool can_redraw() const { return can_redraw_; }
+  bool is_silent() const { return is_silent_; }  // --progress none
+  int columns() const;
+
+  void line(std::string_view text);
+  void live_line(std::string_view text);  // replaces the one before
+  void end_live_line();                   // what stands there stays
+  Log log();                              // information and warnings as lines
+
+ private:
+  std::mutex mutex_;
+  bool is_colored_, can_redraw_, is_silent_;
+  bool has_live_line_ = false;
+};
+
+}  // namespace diabolo::cli
