@@ -33,7 +33,7 @@ class Builder {
   ValueId layers(std::span<const Layer> layers, ValueId x);
   ValueId code(ValueId x) { return layers(network_.encoder, x); }
   ValueId last_loss(ValueId x, ValueId target);
-  ValueId penalty();
+  std::vector<ValueId> penalties();
   ValueId sum(std::vector<ValueId> terms, const std::string& name);
   void score(ValueId x, ValueId target);
   void train(ValueId loss);
@@ -153,7 +153,7 @@ ValueId Builder::sum(std::vector<ValueId> terms, const std::string& name) {
   return terms.front();
 }
 
-ValueId Builder::penalty() {
+std::vector<ValueId> Builder::penalties() {
   std::vector<ValueId> terms;
   for (const auto* layers : {&network_.encoder, &network_.decoder}) {
     for (const Layer& layer : *layers) {
@@ -164,7 +164,7 @@ ValueId Builder::penalty() {
       terms.push_back(graph_.add(kL2Penalty, attrs, {master}, layer.name + " penalty").front());
     }
   }
-  return sum(std::move(terms), "penalty");
+  return terms;
 }
 
 void Builder::score(ValueId x, ValueId target) {
@@ -185,7 +185,9 @@ void Builder::score(ValueId x, ValueId target) {
 // Everything behind the loss: gradients, update, next step.
 void Builder::train(ValueId reconstruction) {
   std::vector<ValueId> terms = {reconstruction};
-  if (config_.penalty.l2 > 0) terms.push_back(penalty());
+  if (config_.penalty.l2 > 0) {
+    for (const ValueId term : penalties()) terms.push_back(term);
+  }
   const ValueId loss = sum(terms, "loss");
   differentiate(graph_, terms);
 
@@ -194,7 +196,7 @@ void Builder::train(ValueId reconstruction) {
   const kernels::OptimizerRule& rule = options_.optimizer;
   const ValueId state = step_state();
   const ValueId grads = graph_.add_state(store_names::kGrads, blob);
-  std::vector<ValueId> in = {state, loss, grads};
+  std::vector<ValueId> in = {grads, state, loss};
   std::vector<ValueId> advance_in = {graph_.add_state(store_names::kPlans, step_plans_desc()),
                                      loss};
   const bool has_norm = rule.clip_norm > 0;

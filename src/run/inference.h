@@ -28,6 +28,7 @@ struct InferenceOptions {
 // not finite are not looked for and give results that are not finite.
 struct RawRows {
   DType dtype = DType::kF32;
+  bool is_scaled = false;  // f32 that convert_rows has made: taken as it is
   std::span<const std::byte> bytes;
   uint64_t rows = 0;
 };
@@ -56,14 +57,14 @@ class Inference {
   void reconstruct_scaled(const RawRows& in, std::span<float> rows) const;  // in scaled units
   void score(const RawRows& in, const Scores& out) const;
 
-  // Rows already scaled by convert_rows: what the file pipeline has.
-  void encode_scaled(std::span<const float> in, std::span<float> codes) const;
-
   // Device memory held now.
   uint64_t bytes() const;
 
  private:
   struct Pool;
+
+  Source source_of(const RawRows& in) const;
+  void fill(const RawRows& in, uint64_t first, uint64_t count, void* staging) const;
 
   Backend& backend_;
   Network network_;

@@ -39,9 +39,9 @@ struct EpochMetrics {
   double loss = 0;                        // mean over the epoch's samples, penalty included
   std::optional<double> validation_loss;  // without penalty
   double samples_per_s = 0;
-  double seconds = 0;        // of training; validation and checkpoints not counted
-  double learning_rate = 0;  // of the last step
-  std::optional<double> reconstruction, penalty;  // the loss's terms, where there is a penalty
+  double seconds = 0;             // of training; validation and checkpoints not counted
+  double learning_rate = 0;       // of the last step
+  std::optional<double> penalty;  // the penalty's part of the loss, at the end of the epoch
 
   nlohmann::json json() const;
 };

@@ -1,0 +1,198 @@
+#include "run/inference.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/common/scalar.h"
+#include "run/inference_lane.h"
+
+namespace diabolo {
+
+namespace {
+
+// Calls of at most so many rows run on the caller's thread: waking another costs more.
+constexpr uint64_t kCallerThreadRows = 32;
+
+void require_size(const char* what, uint64_t expected, uint64_t found) {
+  if (expected != found)
+    throw Error(ErrorCode::kUsage,
+                cat(what, ": expected ", expected, " numbers, found room for ", found));
+}
+
+// Results of a chunk as floats.
+void copy_floats(const TensorView& from, uint64_t elems, float* to) {
+  if (from.desc.dtype() == DType::kF32) {
+    std::memcpy(to, from.data, elems * sizeof(float));
+    return;
+  }
+  const auto* low = from.as<kernels::Bf16>();
+  for (uint64_t i = 0; i < elems; ++i) to[i] = kernels::to_float(low[i]);
+}
+
+}  // namespace
+
+struct Inference::Pool {
+  Pool(Backend& backend_in, const ModelFile& model, const Network& network,
+       const InferenceOptions& options)
+      : config(model.config.model), plans(backend_in, config, network, options) {
+    const std::unique_ptr<Stream> stream = backend_in.create_stream(StreamKind::kCallerThread);
+    store = std::make_unique<ParameterStore>(backend_in, network.parameters(),
+                                             store_options(options.precision));
+    for (size_t i = 0; i < model.parameters.size(); ++i)
+      store->write(store->parameter(store->parameters()[i].name), model.parameters[i].data(),
+                   *stream);
+    store->refresh_low(*stream);
+    add_scaling(*store, network, model.scaling, *stream);
+  }
+
+  // Takes an idle lane or makes one; whoever is done gives it back.
+  std::unique_ptr<Lane> take(const LaneKind& kind) {
+    {
+      const std::lock_guard lock(mutex);
+      std::vector<std::unique_ptr<Lane>>& free = idle[kind];
+      if (!free.empty()) {
+        std::unique_ptr<Lane> lane = std::move(free.back());
+        free.pop_back();
+        return lane;
+      }
+    }
+    return std::make_unique<Lane>(plans, *store, kind);
+  }
+  void give_back(const LaneKind& kind, std::unique_ptr<Lane> lane) {
+    const std::lock_guard lock(mutex);
+    idle[kind].push_back(std::move(lane));
+  }
+
+  // A lane that failed is not given back.
+  void run(LaneKind kind, const LaneJob& job) {
+    kind.on_caller_thread = job.rows <= kCallerThreadRows;
+    std::unique_ptr<Lane> lane = take(kind);
+    lane->run(job);
+    give_back(kind, std::move(lane));
+  }
+
+  ModelConfig config;
+  LanePlans plans;
+  std::unique_ptr<ParameterStore> store;
+  std::mutex mutex;
+  std::map<LaneKind, std::vector<std::unique_ptr<Lane>>> idle;
+};
+
+Inference::Inference(Backend& backend, const ModelFile& model, const InferenceOptions& options)
+    : backend_(backend),
+      network_(model.network()),
+      scaling_(model.scaling),
+      options_(options),
+      pool_(std::make_unique<Pool>(backend_, model, network_, options_)) {}
+
+Inference::~Inference() = default;
+
+uint64_t Inference::bytes() const {
+  const std::lock_guard lock(pool_->mutex);
+  uint64_t sum = pool_->store->bytes();
+  for (const auto& [kind, lanes] : pool_->idle)
+    for (const auto& lane : lanes) sum += lane->bytes();
+  return sum;
+}
+
+// Bytes go to the device as they are; all else becomes scaled floats on the way in.
+Source Inference::source_of(const RawRows& in) const {
+  const bool is_bytes = in.dtype == DType::kU8 && !in.is_scaled;
+  require_size("rows", in.rows * static_cast<uint64_t>(features()) * size_bytes(in.dtype),
+               in.bytes.size());
+  return is_bytes ? Source::kRawU8 : Source::kScaled;
+}
+
+void Inference::fill(const RawRows& in, uint64_t first, uint64_t count, void* staging) const {
+  const auto width = static_cast<uint64_t>(features());
+  const uint64_t row_bytes = width * size_bytes(in.dtype);
+  const std::span<const std::byte> raw = in.bytes.subspan(first * row_bytes, count * row_bytes);
+  if (in.is_scaled || in.dtype == DType::kU8) {
+    std::memcpy(staging, raw.data(), raw.size());
+    return;
+  }
+  const std::span<float> out(static_cast<float*>(staging), count * width);
+  to_f32(in.dtype, raw, out);
+  const float* shift = scaling_.shift.data();
+  const float* scale = scaling_.scale.data();
+  for (uint64_t row = 0; row < count; ++row) {
+    float* values = out.data() + row * width;
+    for (uint64_t d = 0; d < width; ++d) values[d] = (values[d] - shift[d]) * scale[d];
+  }
+}
+
+void Inference::encode(const RawRows& in, std::span<float> codes) const {
+  const auto width = static_cast<uint64_t>(code_size());
+  const Source source = source_of(in);
+  require_size("codes", in.rows * width, codes.size());
+  LaneJob job;
+  job.rows = in.rows;
+  job.fill = [&](uint64_t first, uint64_t count, void* staging) {
+    fill(in, first, count, staging);
+  };
+  job.take = [&](uint64_t first, uint64_t count, const ChunkResult& result) {
+    copy_floats(result.out[0], count * width, codes.data() + first * width);
+  };
+  pool_->run({Mode::kEncode, source, 0, false}, job);
+}
+
+void Inference::decode(std::span<const float> codes, std::span<float> rows) const {
+  const auto code_width = static_cast<uint64_t>(code_size());
+  const auto width = static_cast<uint64_t>(features());
+  LaneJob job;
+  job.rows = codes.size() / code_width;
+  require_size("codes", job.rows * code_width, codes.size());
+  require_size("rows", job.rows * width, rows.size());
+  job.fill = [&](uint64_t first, uint64_t count, void* staging) {
+    std::memcpy(staging, codes.data() + first * code_width, count * code_width * sizeof(float));
+  };
+  job.take = [&](uint64_t first, uint64_t count, const ChunkResult& result) {
+    const std::span<float> out = rows.subspan(first * width, count * width);
+    copy_floats(result.out[0], out.size(), out.data());
+    unscale_rows(scaling_, out);
+  };
+  pool_->run({Mode::kDecode, Source::kScaled, 0, false}, job);
+}
+
+void Inference::reconstruct_scaled(const RawRows& in, std::span<float> rows) const {
+  const auto width = static_cast<uint64_t>(features());
+  const Source source = source_of(in);
+  require_size("rows", in.rows * width, rows.size());
+  LaneJob job;
+  job.rows = in.rows;
+  job.fill = [&](uint64_t first, uint64_t count, void* staging) {
+    fill(in, first, count, staging);
+  };
+  job.take = [&](uint64_t first, uint64_t count, const ChunkResult& result) {
+    copy_floats(result.out[0], count * width, rows.data() + first * width);
+  };
+  pool_->run({Mode::kReconstruct, source, 0, false}, job);
+}
+
+void Inference::reconstruct(const RawRows& in, std::span<float> rows) const {
+  reconstruct_scaled(in, rows);
+  unscale_rows(scaling_, rows);
+}
+
+void Inference::score(const RawRows& in, const Scores& out) const {
+  const auto worst = static_cast<uint64_t>(std::max<int64_t>(0, out.worst));
+  const Source source = source_of(in);
+  require_size("scores", in.rows, out.score.size());
+  require_size("worst features", in.rows * worst, out.index.size());
+  require_size("errors of the worst features", in.rows * worst, out.error.size());
+  LaneJob job;
+  job.rows = in.rows;
+  job.fill = [&](uint64_t first, uint64_t count, void* staging) {
+    fill(in, first, count, staging);
+  };
+  job.take = [&](uint64_t first, uint64_t count, const ChunkResult& result) {
+    std::memcpy(out.score.data() + first, result.out[0].data, count * sizeof(float));
+    if (worst == 0) return;
+    std::memcpy(out.index.data() + first * worst, result.out[1].data,
+                count * worst * sizeof(uint32_t));
+    copy_floats(result.out[2], count * worst, out.error.data() + first * worst);
+  };
+  pool_->run({Mode::kScore, source, out.worst, false}, job);
+}
+
+}  // namespace diabolo

@@ -1,0 +1,383 @@
+#include "run/trainer.h"
+
+#include <algorithm>
+#include <bit>
+#include <chrono>
+#include <cmath>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/file_writer.h"
+#include "base/hash.h"
+#include "run/checkpoint.h"
+#include "run/inference.h"
+#include "run/score.h"
+#include "run/train_data.h"
+#include "run/train_session.h"
+
+namespace diabolo {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// What a checkpoint may not differ in. Left out: what does not change the steps.
+std::string identity_of(const Config& resolved_config, const TrainData& data) {
+  nlohmann::json json = config_json(resolved_config);
+  json.erase("output");
+  json["data"].erase("train");
+  json["data"].erase("labels");
+  for (const char* key : {"checkpoint_seconds", "device", "patience", "validation"})
+    json["train"].erase(key);
+  // More epochs may be asked for later, unless the schedule was made for that many.
+  if (resolved_config.schedule.kind != ScheduleKind::kCosine) json["train"].erase("epochs");
+  json["rows"] = data.hash;
+  return hash_of(json.dump()).hex();
+}
+
+// One training from its first step, or from a checkpoint, to its end.
+class Training {
+ public:
+  Training(Backend& backend, const Config& config, const Dataset& data, const Dataset* validation,
+           const TrainOptions& options, const TrainCallbacks& callbacks);
+  TrainResult run();
+
+ private:
+  FileSystem& fs() const { return options_.fs ? *options_.fs : real_file_system(); }
+  int64_t epochs() const { return config_.train.epochs; }
+  bool has_validation() const { return data_.validation.has_value(); }
+
+  void begin();
+  bool is_over() const;
+  bool run_epoch();
+  int next_count(uint64_t position) const;
+  void absorb(const StepsDone& done);
+  void drain();
+  bool report();
+  void adapt(int steps, double seconds);
+  void checkpoint();
+  void finish_epoch();
+  [[noreturn]] void diverge(uint64_t step);
+  double penalty();
+  ModelFile model_of(const std::vector<float>& master, int64_t epochs) const;
+  void save_epoch_model();
+  void add_threshold(ModelFile& model) const;
+  ModelFile final_model();
+
+  Backend& backend_;
+  Config config_;  // resolved
+  TrainOptions options_;
+  const TrainCallbacks& callbacks_;
+  std::string data_name_;
+  TensorDesc row_;
+  TrainData data_;
+  Network network_;
+  std::string identity_;
+  std::unique_ptr<TrainSession> session_;
+  std::unique_ptr<AppendWriter> metrics_file_;
+  Checkpoint at_;  // how far the training is: steps that are done, not those under way
+  TrainResult result_;
+  int steps_per_launch_ = 1;
+  Clock::time_point counted_from_, last_checkpoint_;
+};
+
+Training::Training(Backend& backend, const Config& config, const Dataset& data,
+                   const Dataset* validation, const TrainOptions& options,
+                   const TrainCallbacks& callbacks)
+    : backend_(backend),
+      config_(resolved(config, default_scale(data))),
+      options_(options),
+      callbacks_(callbacks),
+      data_name_(data.name()),
+      row_(data.x().row),
+      network_(Network::of(config_.model, data.x().row.elems())) {
+  data_ = load_train_data(config_, data, validation, options.log);
+  identity_ = identity_of(config_, data_);
+}
+
+TrainResult Training::run() {
+  begin();
+  while (!is_over() && !result_.is_cancelled) {
+    const bool goes_on = run_epoch();
+    at_.position == data_.train.rows ? finish_epoch() : checkpoint();
+    result_.is_cancelled = !goes_on && !is_over();
+  }
+  result_.epochs = at_.epoch;
+  result_.is_stopped_early = !result_.is_cancelled && at_.epoch < epochs();
+  result_.model = final_model();
+  return std::move(result_);
+}
+
+void Training::begin() {
+  session_ = std::make_unique<TrainSession>(backend_, config_, network_, data_, options_);
+  at_.identity = identity_;
+  if (options_.resume) {
+    DIABOLO_CHECK(options_.directory.has_value(), "nothing to resume from");
+    at_ =
+        load_checkpoint(options_.directory->checkpoint(), session_->blob_elems(), identity_, fs());
+    if (at_.position >= data_.train.rows ||
+        at_.step != static_cast<uint64_t>(at_.epoch) * session_->steps_per_epoch() +
+                        at_.position / session_->batch_rows())
+      throw Error(ErrorCode::kModel,
+                  options_.directory->checkpoint() + ": step, epoch and position do not agree");
+    session_->load_state(at_);
+  } else {
+    session_->set_parameters(initial_parameters(network_, config_.train.seed));
+  }
+  if (options_.directory)
+    metrics_file_ =
+        std::make_unique<AppendWriter>(options_.directory->metrics(), at_.metrics_bytes, fs());
+  if (callbacks_.resolved) callbacks_.resolved(config_);
+  last_checkpoint_ = Clock::now();
+}
+
+bool Training::is_over() const {
+  if (at_.epoch >= epochs()) return true;
+  const int64_t patience = config_.train.patience;
+  return has_validation() && patience > 0 && at_.best_epoch > 0 && at_.position == 0 &&
+         at_.epoch - at_.best_epoch >= patience;
+}
+
+// Steps of the next launch: a power of two, so that few lengths are ever recorded.
+int Training::next_count(uint64_t position) const {
+  const uint64_t whole = (data_.train.rows - position) / session_->batch_rows();
+  if (whole == 0) return 1;  // the last, shorter batch
+  return static_cast<int>(
+      std::min<uint64_t>(static_cast<uint64_t>(steps_per_launch_), std::bit_floor(whole)));
+}
+
+// False if the callback asked to stop, wherever that was.
+bool Training::run_epoch() {
+  session_->begin_epoch(static_cast<uint32_t>(at_.epoch), at_.step, at_.position);
+  uint64_t launched = at_.position;
+  counted_from_ = Clock::now();
+  while (at_.position < data_.train.rows) {
+    while (launched < data_.train.rows && session_->in_flight() < TrainSession::kMaxInFlight) {
+      const int count = next_count(launched);
+      session_->launch(count);
+      launched = std::min(data_.train.rows,
+                          launched + static_cast<uint64_t>(count) * session_->batch_rows());
+    }
+    const StepsDone done = session_->wait_for_oldest();
+    const double before = at_.seconds;
+    absorb(done);
+    adapt(static_cast<int>(done.losses.size()), at_.seconds - before);
+    if (!report()) {
+      drain();
+      return false;
+    }
+    if (seconds_since(last_checkpoint_) > config_.train.checkpoint_seconds) {
+      drain();
+      launched = at_.position;
+      if (at_.position == data_.train.rows) break;  // the epoch's own checkpoint follows
+      checkpoint();
+      counted_from_ = Clock::now();
+    }
+  }
+  return true;
+}
+
+// Counts steps as done, in order, so that the sum of losses does not depend on how they were
+// launched.
+void Training::absorb(const StepsDone& done) {
+  at_.seconds += seconds_since(std::exchange(counted_from_, Clock::now()));
+  for (size_t i = 0; i < done.losses.size(); ++i) {
+    if (done.has_halted && done.first_step + i >= done.halted_step) diverge(done.halted_step);
+    const uint64_t rows = std::min(session_->batch_rows(), data_.train.rows - at_.position);
+    at_.loss_sum += static_cast<double>(done.losses[i]) * static_cast<double>(rows);
+    at_.position += rows;
+    ++at_.step;
+  }
+}
+
+void Training::drain() {
+  while (session_->in_flight() > 0) absorb(session_->wait_for_oldest());
+}
+
+// Aims at launches of some 30 ms: short enough to be stopped, long enough to cost nothing.
+void Training::adapt(int steps, double seconds) {
+  constexpr double kLaunchSeconds = 0.03;
+  const double wanted = kLaunchSeconds * steps / std::max(seconds, 1e-6);
+  const auto most = static_cast<uint64_t>(std::max(1, options_.max_steps_per_launch));
+  const auto fit = std::bit_floor(static_cast<uint64_t>(std::clamp(wanted, 1.0, 1e6)));
+  steps_per_launch_ = static_cast<int>(
+      std::min({std::bit_floor(most), fit, static_cast<uint64_t>(2 * steps_per_launch_)}));
+}
+
+bool Training::report() {
+  if (!callbacks_.progress) return true;
+  TrainProgress now;
+  now.epoch = at_.epoch + 1;
+  now.epochs = epochs();
+  now.step = at_.step;
+  now.steps = session_->schedule().total_steps;
+  now.samples = static_cast<uint64_t>(at_.epoch) * data_.train.rows + at_.position;
+  now.samples_per_s = static_cast<double>(at_.position) / std::max(at_.seconds, 1e-9);
+  now.loss = at_.loss_sum / static_cast<double>(std::max<uint64_t>(1, at_.position));
+  now.validation_loss = at_.last_validation_loss;
+  now.learning_rate = session_->schedule().learning_rate(at_.step);
+  return callbacks_.progress(now);
+}
+
+void Training::checkpoint() {
+  last_checkpoint_ = Clock::now();
+  if (!options_.directory) return;
+  session_->save_state(at_);
+  save_checkpoint(at_, options_.directory->checkpoint(), fs());
+}
+
+double Training::penalty() {
+  const std::vector<std::vector<float>> parameters = session_->parameters_of(session_->master());
+  const std::vector<ParameterSpec> specs = network_.parameters();
+  double sum = 0;
+  for (size_t i = 0; i < specs.size(); ++i) {
+    if (specs[i].desc.rank() != 2) continue;
+    for (const float w : parameters[i]) sum += static_cast<double>(w) * static_cast<double>(w);
+  }
+  return config_.model.penalty.l2 * sum;
+}
+
+void Training::finish_epoch() {
+  EpochMetrics metrics;
+  metrics.loss = at_.loss_sum / static_cast<double>(data_.train.rows);
+  metrics.seconds = at_.seconds;
+  metrics.samples_per_s = static_cast<double>(data_.train.rows) / std::max(at_.seconds, 1e-9);
+  metrics.learning_rate = session_->schedule().learning_rate(at_.step - 1);
+  ++at_.epoch;
+  at_.position = 0;
+  at_.loss_sum = at_.seconds = 0;
+  metrics.epoch = at_.epoch;
+  metrics.step = at_.step;
+  metrics.samples = static_cast<uint64_t>(at_.epoch) * data_.train.rows;
+  if (config_.model.penalty.l2 > 0) metrics.penalty = penalty();
+  bool is_best = !has_validation();
+  if (has_validation()) {
+    const double loss = session_->validate();
+    if (std::isfinite(loss)) metrics.validation_loss = at_.last_validation_loss = loss;
+    is_best = std::isfinite(loss) && (at_.best_epoch == 0 || loss < at_.best_validation_loss);
+    if (is_best) {
+      at_.best_validation_loss = loss;
+      at_.best_epoch = at_.epoch;
+      at_.best = session_->master();
+    }
+  }
+  if (metrics_file_) {
+    metrics_file_->write(metrics.json().dump() + "\n");
+    metrics_file_->flush();
+    at_.metrics_bytes = metrics_file_->size_bytes();
+  }
+  if (is_best) save_epoch_model();
+  checkpoint();
+  if (callbacks_.epoch) callbacks_.epoch(metrics);
+  result_.metrics.push_back(metrics);
+}
+
+ModelFile Training::model_of(const std::vector<float>& master, int64_t epochs) const {
+  ModelFile model;
+  model.config = config_;
+  if (model.config.data.train.empty()) model.config.data.train = data_name_;
+  model.row = row_;
+  model.scaling = data_.scaling;
+  model.provenance = {library_version(), data_name_, data_.train.rows, config_.train.seed,
+                      static_cast<uint64_t>(epochs)};
+  model.parameters = session_->parameters_of(master);
+  return model;
+}
+
+void Training::save_epoch_model() {
+  if (!options_.directory) return;
+  ModelFile model = model_of(session_->master(), at_.epoch);
+  save_model(model, options_.directory->model(), fs());
+}
+
+// The parameters on the device are those before the bad step.
+void Training::diverge(uint64_t step) {
+  while (session_->in_flight() > 0) session_->wait_for_oldest();
+  std::string kept;
+  if (options_.directory) {
+    checkpoint();
+    if (at_.best_epoch == 0) save_epoch_model();
+    kept = cat("; the last good state is in ", options_.directory->path);
+  }
+  throw Error(ErrorCode::kDiverged,
+              cat("training diverged: the loss or the gradient of step ", step + 1, " (epoch ",
+                  at_.epoch + 1, ") is not finite", kept,
+                  "; lower optimizer.learning_rate or set optimizer.clip_norm"));
+}
+
+void Training::add_threshold(ModelFile& model) const {
+  InferenceOptions options;
+  options.fast_policy = config_.train.fast_policy;
+  const Inference inference(backend_, model, options);
+  const TrainRows& rows = data_.train;
+  std::vector<float> scores(rows.rows);
+  Scores out;
+  out.score = scores;
+  inference.score({rows.dtype, rows.dtype == DType::kF32, rows.bytes, rows.rows}, out);
+  model.threshold_quantile = config_.output.quantile;
+  model.threshold = quantile(scores, config_.output.quantile);
+}
+
+ModelFile Training::final_model() {
+  const bool has_best = at_.best_epoch > 0;
+  ModelFile model =
+      has_best ? model_of(at_.best, at_.best_epoch) : model_of(session_->master(), at_.epoch);
+  session_.reset();  // its memory serves the scoring
+  if (result_.is_cancelled) return model;
+  add_threshold(model);
+  if (options_.directory) save_model(model, options_.directory->model(), fs());
+  return model;
+}
+
+}  // namespace
+
+nlohmann::json EpochMetrics::json() const {
+  nlohmann::json out = {{"epoch", epoch},
+                        {"step", step},
+                        {"samples", samples},
+                        {"loss", loss},
+                        {"samples_per_s", samples_per_s},
+                        {"seconds", seconds},
+                        {"learning_rate", learning_rate}};
+  if (validation_loss) out["validation_loss"] = *validation_loss;
+  if (penalty) out["penalty"] = *penalty;
+  return out;
+}
+
+TrainResult train(Backend& backend, const Config& config, const Dataset& data,
+                  const Dataset* validation, const TrainOptions& options,
+                  const TrainCallbacks& callbacks) {
+  return Training(backend, config, data, validation, options, callbacks).run();
+}
+
+TrainEstimate estimate_training(Backend& backend, const Config& config, const Dataset& data) {
+  const Config ready = resolved(config, default_scale(data));
+  const Network network = Network::of(ready.model, data.x().row.elems());
+  TrainEstimate out;
+  out.rows = data.rows().value_or(0);
+  out.features = static_cast<uint64_t>(network.features);
+  out.parameters = network.parameter_count();
+  out.data_bytes = data.rows() ? train_rows_bytes(data) : 0;
+  const auto batch = static_cast<uint64_t>(ready.train.batch_size);
+  out.steps = (out.rows + batch - 1) / batch * static_cast<uint64_t>(ready.train.epochs);
+  const StoreOptions store = store_options(ready.train.precision, ready.optimizer.rule());
+  const uint64_t blobs = 2 + (store.has_m ? 1 : 0) + (store.has_v ? 1 : 0);
+  const uint64_t elems = BlobLayout::of(network.parameters()).elems;
+  out.store_bytes = elems * (blobs * sizeof(float) + (store.has_low ? 2 : 0));
+  BuildOptions build;
+  build.mode = Mode::kTrain;
+  build.rows = ready.train.batch_size;
+  build.precision = ready.train.precision;
+  build.optimizer = ready.optimizer.rule();
+  out.arena_bytes = Plan::compile(build_graph(ready.model, network, build), backend.info(),
+                                  policy_of(ready.train))
+                        .arena_bytes();
+  return out;
+}
+
+}  // namespace diabolo

@@ -1,0 +1,238 @@
+// Training: that it learns, that what should not matter does not, and that it ends as it should.
+#include <gmock/gmock.h>
+
+#include <limits>
+
+#include "run/inference.h"
+#include "run/score.h"
+#include "run/training_fixture.h"
+
+namespace diabolo {
+namespace {
+
+using testing::HasSubstr;
+
+class TrainTest : public testing::Test {
+ protected:
+  TrainResult run(const Config& config, const Dataset& data, const TrainOptions& options = {},
+                  const Dataset* validation = nullptr, const TrainCallbacks& callbacks = {}) {
+    return train(*backend_, config, data, validation, options, callbacks);
+  }
+  Error error_of(const Config& config, const Dataset& data, const TrainOptions& options = {},
+                 const Dataset* validation = nullptr) {
+    try {
+      run(config, data, options, validation);
+    } catch (const Error& error) {
+      return error;
+    }
+    ADD_FAILURE() << "no error";
+    return Error(ErrorCode::kOk, "");
+  }
+
+  std::unique_ptr<Backend> backend_ = create_host_backend(2);
+  FloatData data_{planar_rows(300, 12, 1), 12};
+};
+
+TEST_F(TrainTest, LearnsAPlane) {
+  Config config = small_config();
+  config.train.epochs = 60;
+  config.model.encoder.activation = config.model.decoder.activation =
+      kernels::Activation::kIdentity;
+  const TrainResult result = run(config, *data_.data);
+  ASSERT_EQ(result.metrics.size(), 60u);
+  EXPECT_GT(result.metrics.front().loss, 0.5);  // standardised rows have a mean square of 1
+  EXPECT_LT(result.metrics.back().loss, 0.02);
+  EXPECT_EQ(result.metrics.back().step, 600u);
+  EXPECT_EQ(result.metrics.back().samples, 18000u);
+  EXPECT_FALSE(result.is_cancelled);
+}
+
+// Everything that only changes how steps are started.
+TEST_F(TrainTest, BitsDoNotDependOnHowStepsAreLaunched) {
+  for (const Precision precision : {Precision::kF32, Precision::kBf16}) {
+    if (precision == Precision::kBf16 && !backend_->info().cpu.has_bf16) continue;
+    Config config = small_config();
+    config.train.precision = precision;
+    config.model.corruption = {CorruptionKind::kGaussian, 0.3, ClipKind::kNone};
+    config.model.encoder.dropout = 0.1;
+    config.model.penalty.l2 = 1e-4;
+    config.optimizer.clip_norm = 1;
+    TrainOptions plain;
+    plain.capture = Capture::kOff;
+    plain.max_steps_per_launch = 1;
+    const TrainResult expected = run(config, *data_.data, plain);
+    TrainOptions many, slots, single;
+    slots.residency = Residency::kSlots;
+    single.max_steps_per_launch = 1;
+    for (const TrainOptions* options : {&many, &slots, &single}) {
+      const TrainResult found = run(config, *data_.data, *options);
+      EXPECT_EQ(bits_of(found.model), bits_of(expected.model));
+      EXPECT_EQ(found.metrics.back().loss, expected.metrics.back().loss);
+      EXPECT_EQ(found.model.threshold, expected.model.threshold);
+    }
+  }
+}
+
+TEST_F(TrainTest, BytesFromSlotsAreThoseInPlace) {
+  const ByteData bytes(100, 10, 3);
+  Config config = small_config();
+  config.data.scale = Scale::kUnit;
+  TrainOptions slots;
+  slots.residency = Residency::kSlots;
+  EXPECT_EQ(bits_of(run(config, *bytes.data).model),
+            bits_of(run(config, *bytes.data, slots).model));
+}
+
+TEST_F(TrainTest, SeedDecidesAll) {
+  Config config = small_config();
+  const auto first = bits_of(run(config, *data_.data).model);
+  EXPECT_EQ(bits_of(run(config, *data_.data).model), first);
+  config.train.seed = 8;
+  EXPECT_NE(bits_of(run(config, *data_.data).model), first);
+}
+
+TEST_F(TrainTest, EveryOptionOfTheModelTrains) {
+  std::vector<Config> configs(8, small_config());
+  configs[0].model.decoder.tied = true;
+  configs[1].model.encoder.hidden = {};
+  configs[2].model.corruption = {CorruptionKind::kMasking, 0.2, ClipKind::kAuto};
+  configs[3].model.encoder.activation = kernels::Activation::kGelu;
+  configs[3].model.decoder.activation = kernels::Activation::kSilu;
+  configs[4].optimizer.kind = kernels::Optimizer::kSgd;
+  configs[4].optimizer.learning_rate = 0.05;
+  configs[5].optimizer.kind = kernels::Optimizer::kAdamW;
+  configs[5].model.loss.kind = kernels::Loss::kHuber;
+  configs[6].data.scale = Scale::kMinmax;
+  configs[6].model.loss.kind = kernels::Loss::kBce;
+  configs[6].model.decoder.output = kernels::Activation::kSigmoid;
+  configs[7].model.encoder.hidden = {20, 18, 16, 14, 12};  // more penalty terms than one sum takes
+  configs[7].model.penalty.l2 = 1e-3;
+  for (size_t i = 0; i < configs.size(); ++i) {
+    SCOPED_TRACE(i);
+    configs[i].train.epochs = 8;
+    const TrainResult result = run(configs[i], *data_.data);
+    EXPECT_LT(result.metrics.back().loss, 0.97 * result.metrics.front().loss);
+    EXPECT_EQ(result.metrics.back().penalty.has_value(), i == 7);
+  }
+}
+
+TEST_F(TrainTest, ABatchLargerThanTheDataIsAllOfIt) {
+  Config config = small_config();
+  config.train.batch_size = 5000;
+  const TrainResult result = run(config, *data_.data);
+  EXPECT_EQ(result.metrics.back().step, 3u);
+}
+
+TEST_F(TrainTest, NotFiniteLossEndsWithTheParametersBeforeIt) {
+  TemporaryFolder folder;
+  TrainOptions options;
+  Config bad = small_config();
+  bad.optimizer.kind = kernels::Optimizer::kSgd;
+  bad.optimizer.momentum = 0;
+  bad.optimizer.learning_rate = 1e6;
+  bad.train.epochs = 5;
+  options.directory = open_run_directory(folder / "bad", RunUse::kNew);
+  const Error error = error_of(bad, *data_.data, options);
+  EXPECT_EQ(error.code(), ErrorCode::kDiverged);
+  EXPECT_THAT(error.what(), HasSubstr("step"));
+  const ModelFile kept = load_model(folder / "bad");
+  for (const auto& values : kept.parameters)
+    for (const float value : values) EXPECT_TRUE(std::isfinite(value));
+}
+
+TEST_F(TrainTest, BadValuesAreNamedBeforeAnyStep) {
+  std::vector<float> rows = planar_rows(300, 12, 1);
+  rows[17 * 12 + 5] = std::numeric_limits<float>::quiet_NaN();
+  const FloatData broken(rows, 12);
+  TemporaryFolder folder;
+  TrainOptions options;
+  options.directory = open_run_directory(folder / "run", RunUse::kNew);
+  const Error error = error_of(small_config(), *broken.data, options);
+  EXPECT_EQ(error.code(), ErrorCode::kData);
+  EXPECT_THAT(error.what(), HasSubstr("row 17, column 5"));
+  EXPECT_FALSE(std::filesystem::exists(options.directory->checkpoint()));
+  Config skip = small_config();
+  skip.data.on_bad_value = BadValue::kSkip;
+  EXPECT_EQ(run(skip, *broken.data).model.provenance.rows, 299u);
+}
+
+// Claims more rows than any memory holds.
+class HugeData : public Dataset {
+ public:
+  HugeData() : Dataset("huge.npy", {{"x", TensorDesc(DType::kF32, {1000})}}, uint64_t{1} << 40) {}
+
+ private:
+  uint64_t read_rows(size_t, uint64_t, uint64_t, std::span<std::byte>) const override {
+    ADD_FAILURE() << "read, though it cannot fit";
+    return 0;
+  }
+};
+
+TEST_F(TrainTest, DataThatDoNotFitInMemoryAreRefusedWithBothSizes) {
+  const Error error = error_of(small_config(), HugeData());
+  EXPECT_EQ(error.code(), ErrorCode::kResource);
+  EXPECT_THAT(error.what(), HasSubstr("4398046511104000 bytes"));
+  EXPECT_THAT(error.what(), HasSubstr("are free"));
+}
+
+TEST_F(TrainTest, EarlyStoppingKeepsTheBest) {
+  Config config = small_config();
+  config.train.epochs = 200;
+  config.train.patience = 3;
+  config.train.validation = "0.2";
+  config.optimizer.learning_rate = 0.05;  // restless enough to stop soon
+  TemporaryFolder folder;
+  TrainOptions options;
+  options.directory = open_run_directory(folder / "run", RunUse::kNew);
+  const TrainResult result = run(config, *data_.data, options);
+  EXPECT_TRUE(result.is_stopped_early);
+  EXPECT_LT(result.epochs, 200);
+  EXPECT_EQ(result.model.provenance.rows, 240u);
+  size_t best = 0;
+  for (size_t i = 0; i < result.metrics.size(); ++i)
+    if (*result.metrics[i].validation_loss < *result.metrics[best].validation_loss) best = i;
+  EXPECT_EQ(best + 1 + 3, result.metrics.size());
+  EXPECT_EQ(result.model.provenance.epochs, best + 1);
+  EXPECT_EQ(bits_of(load_model(folder / "run")), bits_of(result.model));
+}
+
+TEST_F(TrainTest, ValidationOfItsOwnIsNotTrainedOn) {
+  const FloatData other(planar_rows(70, 12, 2), 12);
+  Config config = small_config();
+  config.train.epochs = 40;
+  config.train.patience = 0;
+  const TrainResult with = run(config, *data_.data, {}, other.data.get());
+  ASSERT_TRUE(with.metrics.back().validation_loss.has_value());
+  EXPECT_GT(*with.metrics.back().validation_loss, with.metrics.back().loss);
+  const FloatData narrow(planar_rows(70, 11, 2), 11);
+  EXPECT_EQ(error_of(config, *data_.data, {}, narrow.data.get()).code(), ErrorCode::kData);
+}
+
+// The mean loss of the validation rows is the mean of their scores.
+TEST_F(TrainTest, ValidationLossIsTheMeanScore) {
+  const FloatData other(planar_rows(70, 12, 2), 12);
+  const TrainResult result = run(small_config(), *data_.data, {}, other.data.get());
+  const Inference inference(*backend_, result.model, {});
+  std::vector<float> scores(70);
+  Scores out;
+  out.score = scores;
+  inference.score({DType::kF32, false, std::as_bytes(std::span(other.values)), 70}, out);
+  double mean = 0;
+  for (const float score : scores) mean += static_cast<double>(score) / 70;
+  double best = *result.metrics.front().validation_loss;
+  for (const EpochMetrics& each : result.metrics) best = std::min(best, *each.validation_loss);
+  EXPECT_NEAR(mean, best, 1e-5 * best);
+}
+
+TEST_F(TrainTest, EstimateSaysWhatTrainingTakes) {
+  const TrainEstimate estimate = estimate_training(*backend_, small_config(), *data_.data);
+  EXPECT_EQ(estimate.rows, 300u);
+  EXPECT_EQ(estimate.parameters,
+            12u * 16 + 16 + 16 * 8 + 8 + 8 * 3 + 3 + 3 * 8 + 8 + 8 * 16 + 16 + 16 * 12 + 12);
+  EXPECT_EQ(estimate.steps, 30u);
+  EXPECT_EQ(estimate.data_bytes, 300u * 12 * 4);
+  EXPECT_GT(estimate.arena_bytes, 0u);
+}
+
+}  // namespace
+}  // namespace diabolo
