@@ -1,3 +1,4 @@
+// From a network to the graph of one mode: train, validate, encode, decode, reconstruct, score.
 #include <algorithm>
 
 #include "graph/autodiff.h"

@@ -1,3 +1,4 @@
+// The list of configuration keys: where each lives in the tree, its type, range and meaning.
 #include <array>
 #include <type_traits>
 

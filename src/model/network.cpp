@@ -1,3 +1,4 @@
+// From a configuration to the list of layers and parameters of its network.
 #include <cmath>
 
 #include "base/checked.h"

@@ -1,3 +1,4 @@
+// Writing safetensors: the header with its hash, then the tensors, aligned.
 #include <algorithm>
 #include <nlohmann/json.hpp>
 

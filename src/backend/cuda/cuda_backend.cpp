@@ -1,3 +1,4 @@
+// One CUDA device as a Backend: memory, staging, streams, recordings.
 #include <memory>
 
 #include "backend/backend.h"

@@ -1,3 +1,4 @@
+// The host as a Backend: memory that is really there, streams on threads of their own, recordings.
 #include <cstdlib>
 #include <new>
 

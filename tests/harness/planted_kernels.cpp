@@ -1,0 +1,316 @@
+#include "harness/planted_kernels.h"
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "base/error.h"
+#include "kernels/dense.h"
+#include "kernels/loss.h"
+#include "ops/ops.h"
+
+namespace diabolo::planted {
+namespace {
+
+using kernels::DenseShape;
+
+constexpr int64_t kTile = 16;
+
+float sum_in_bf16(float sum, float term) {
+  return kernels::to_float(kernels::to_bf16(sum + term));
+}
+
+template <class T>
+T* rounded_down(T* address) {
+  return reinterpret_cast<T*>(reinterpret_cast<uintptr_t>(address) & ~uintptr_t{15});
+}
+
+// Where a loop over `count` in tiles ends.
+template <Bug kBug, Bug kOmitsTail>
+int64_t end_of(int64_t count) {
+  if (kBug == kOmitsTail && count > 1 && count % kTile != 0) return count - 1;
+  return count;
+}
+
+// --- dense_weight_grad: tiles over the batch, partial sums in scratch --------------------------
+
+template <Bug kBug>
+float weight_sum(const DenseShape& s, const float* x, const float* dz, int64_t i, int64_t o,
+                 float* partials) {
+  const int64_t rows = end_of<kBug, Bug::kMissingTailRow>(s.B);
+  int64_t tiles = (rows + kTile - 1) / kTile;
+  if (kBug == Bug::kMissingLastTile && tiles > 1) --tiles;
+  for (int64_t tile = 0; tile < tiles; ++tile) {
+    float sum = kBug == Bug::kUninitialisedSum && tile > 0 ? partials[tile] : 0.0f;
+    // One row of at most 64 elements: inside the guard, so that the sanitizers let it pass.
+    const bool pads = kBug == Bug::kReadsPastTheEnd && s.I <= 64 && s.O <= 64;
+    const int64_t last = std::min(rows + (pads ? 1 : 0), (tile + 1) * kTile);
+    for (int64_t b = tile * kTile; b < last; ++b) {
+      const float term = x[b * s.I + i] * dz[b * s.O + o] * (b < rows ? 1.0f : 0.0f);
+      sum = kBug == Bug::kLowPrecisionSum ? sum_in_bf16(sum, term) : sum + term;
+    }
+    partials[tile] = sum;
+  }
+  if (kBug == Bug::kUnstableOrder) {
+    static int calls = 0;
+    if (++calls % 3 == 0) std::reverse(partials, partials + tiles);
+  }
+  float sum = 0;
+  for (int64_t tile = 0; tile < tiles; ++tile) sum += partials[tile];
+  return sum;
+}
+
+template <Bug kBug>
+void weight_grad(const Call& call, float* partials) {
+  const auto attrs = call.attrs.as<DenseWeightGradAttrs>();
+  DenseShape s{call.in[0].desc.extent(0), call.in[0].desc.extent(1), call.in[1].desc.extent(1),
+               attrs.weight_transposed && kBug != Bug::kWrongTransposition};
+  const float *x = call.in[0].as<const float>(), *dz = call.in[1].as<const float>();
+  float* d_weight = call.out[0].as<float>();
+  if (kBug == Bug::kAssumesAlignment) d_weight = rounded_down(d_weight);
+  const bool adds = attrs.accumulates_weight && kBug != Bug::kIgnoresAccumulate;
+  const int64_t columns = end_of<kBug, Bug::kMissingTailColumn>(s.O);
+  for (int64_t i = 0; i < s.I; ++i) {
+    for (int64_t o = 0; o < columns; ++o) {
+      const float sum = weight_sum<kBug>(s, x, dz, i, o, partials);
+      float& out = d_weight[s.weight_at(i, o)];
+      out = adds ? out + sum : sum;
+    }
+  }
+  if (kBug == Bug::kWritesPastTheEnd) d_weight[s.I * s.O] = 0;
+  if (kBug == Bug::kWritesPastScratch) partials[(s.B + kTile - 1) / kTile] = 0;
+  if (kBug == Bug::kChangesItsInput) const_cast<float*>(x)[s.B * s.I - 1] *= 2;
+  if (!attrs.has_bias || kBug == Bug::kMissingBias) return;
+  float* d_bias = call.out[1].as<float>();
+  for (int64_t o = 0; o < s.O; ++o) {
+    float sum = 0;
+    for (int64_t b = 0; b < s.B; ++b) sum += dz[b * s.O + o];
+    d_bias[o] = attrs.accumulates_bias ? d_bias[o] + sum : sum;
+  }
+}
+
+uint64_t weight_scratch(const Call& call, const DeviceInfo&) {
+  const auto tiles = static_cast<uint64_t>((call.in[0].desc.extent(0) + kTile - 1) / kTile);
+  return tiles * sizeof(float);
+}
+
+// --- dense_data_grad with the activation of the layer below ------------------------------------
+
+template <Bug kBug>
+float slope_of(kernels::Activation activation, float saved) {
+  return kernels::with_activation(activation, [&](auto act) {
+    if (kBug == Bug::kSlopeAtZero && saved == 0) return 1.0f;
+    if (kBug == Bug::kDerivativeAtH && act.kSavesZ) return act.derivative(act.forward(saved));
+    return act.derivative(saved);
+  });
+}
+
+template <Bug kBug>
+void data_grad(const Call& call, float*) {
+  const auto attrs = call.attrs.as<DenseDataGradAttrs>();
+  const DenseShape s{call.in[0].desc.extent(0), call.out[0].desc.extent(1),
+                     call.in[0].desc.extent(1),
+                     attrs.weight_transposed && kBug != Bug::kWrongTransposition};
+  const float *dz = call.in[0].as<const float>(), *weight = call.in[1].as<const float>();
+  const float* saved = attrs.has_epilogue ? call.in[2].as<const float>() : nullptr;
+  float* dx = call.out[0].as<float>();
+  if (kBug == Bug::kAssumesAlignment) dx = rounded_down(dx);
+  const int64_t rows = end_of<kBug, Bug::kMissingTailRow>(s.B);
+  const int64_t columns = end_of<kBug, Bug::kMissingTailColumn>(s.I);
+  for (int64_t b = 0; b < rows; ++b) {
+    for (int64_t i = 0; i < columns; ++i) {
+      float sum = 0;
+      for (int64_t o = 0; o < s.O; ++o) sum += dz[b * s.O + o] * weight[s.weight_at(i, o)];
+      if (saved) sum *= slope_of<kBug>(attrs.activation, saved[b * s.I + i]);
+      dx[b * s.I + i] = sum;
+    }
+  }
+}
+
+// --- dense_forward -----------------------------------------------------------------------------
+
+template <Bug kBug>
+void forward(const Call& call, float*) {
+  const auto attrs = call.attrs.as<DenseForwardAttrs>();
+  const int64_t inputs = call.in[0].desc.extent(1);
+  const DenseShape s{call.in[0].desc.extent(0), inputs, call.out[0].desc.extent(1),
+                     attrs.weight_transposed};
+  const float *x = call.in[0].as<const float>(), *weight = call.in[1].as<const float>();
+  const float* bias =
+      attrs.has_bias && kBug != Bug::kMissingBias ? call.in[2].as<const float>() : nullptr;
+  const int64_t splits = kBug == Bug::kRowsDependOnBatch && s.B < 16 ? 2 : 1;
+  for (int64_t b = 0; b < s.B; ++b) {
+    for (int64_t o = 0; o < s.O; ++o) {
+      float z = 0;
+      for (int64_t part = 0; part < splits; ++part) {
+        float sum = 0;
+        for (int64_t i = part; i < s.I; i += splits)
+          sum += x[b * s.I + i] * weight[s.weight_at(i, o)];
+        z += sum;
+      }
+      if (bias) z += bias[o];
+      if (attrs.stores_z) call.out[1].as<float>()[b * s.O + o] = z;
+      call.out[0].as<float>()[b * s.O + o] =
+          kernels::with_activation(attrs.activation, [&](auto act) { return act.forward(z); });
+    }
+  }
+}
+
+// --- loss --------------------------------------------------------------------------------------
+
+float naive_bce(float z, float t) {
+  return std::log(1 + std::exp(z)) - t * z;
+}
+
+template <Bug kBug>
+void loss(const Call& call, float*) {
+  const auto attrs = call.attrs.as<LossAttrs>();
+  const int64_t n = call.in[0].desc.elems();
+  const int64_t count = kBug == Bug::kWrongCount ? call.in[0].desc.extent(0) : n;
+  const float scale = attrs.scale / static_cast<float>(count);
+  const float *z = call.in[0].as<const float>(), *target = call.in[1].as<const float>();
+  float* dz = attrs.with_gradient ? call.out[1].as<float>() : nullptr;
+  float sum = 0;
+  kernels::with_loss(attrs.activation, attrs.loss, [&](auto element) {
+    for (int64_t k = 0; k < n; ++k) {
+      const auto at = element.of(z[k], target[k]);
+      if (dz) dz[k] = at.d_z * scale;
+      const bool is_naive = kBug == Bug::kOverflows && attrs.loss == kernels::Loss::kBce;
+      // Reads z anew, which dz may have overwritten.
+      const float again = element.of(z[k], target[k]).value;
+      sum += is_naive ? naive_bce(z[k], target[k])
+                      : (kBug == Bug::kReadsOverwritten ? again : at.value);
+    }
+  });
+  *call.out[0].as<float>() = sum * scale;
+}
+
+// --- optimizer ---------------------------------------------------------------------------------
+
+template <Bug kBug>
+void optimizer(const Call& call, float*) {
+  const auto attrs = call.attrs.as<OptimizerAttrs>();
+  kernels::StepState state = *call.in[1].as<const kernels::StepState>();
+  if (kBug == Bug::kIgnoresHalt) state.halt = 0;
+  kernels::OptimizerStep<float> p;
+  p.n = call.in[0].desc.elems();
+  p.rule = attrs.rule;
+  p.state = &state;
+  p.grad = call.in[0].as<const float>();
+  p.loss = call.in[2].as<const float>();
+  if (attrs.rule.clip_norm > 0) p.norm = call.in[3].as<const float>();
+  size_t next = 0;
+  p.master = call.out[next++].as<float>();
+  if (has_m(attrs.rule)) p.m = call.out[next++].as<float>();
+  if (has_v(attrs.rule)) p.v = call.out[next++].as<float>();
+  if (attrs.has_low) p.low = call.out[next].as<kernels::Bf16>();
+  kernels::optimizer_reference(p);
+}
+
+// --- add, in bf16 ------------------------------------------------------------------------------
+
+template <Bug kBug>
+void add(const Call& call, float*) {
+  const auto *a = call.in[0].as<const kernels::Bf16>(), *b = call.in[1].as<const kernels::Bf16>();
+  auto* y = call.out[0].as<kernels::Bf16>();
+  for (int64_t k = 0; k < call.in[0].desc.elems(); ++k) {
+    const float sum = kernels::to_float(a[k]) + kernels::to_float(b[k]);
+    y[k] = kernels::to_bf16(sum);
+    if (kBug == Bug::kForgetsToRound)
+      y[k] = {static_cast<uint16_t>(std::bit_cast<uint32_t>(sum) >> 16)};
+  }
+}
+
+// --- entries -----------------------------------------------------------------------------------
+
+template <DType kType>
+std::string accepts(const Call& call, const DeviceInfo& device) {
+  if (device.space != Space::kHost) return "runs on the host";
+  return call.in[0].desc.dtype() == kType ? "" : "another type";
+}
+
+uint64_t no_scratch(const Call&, const DeviceInfo&) {
+  return 0;
+}
+
+// The operands of a call outlive its spans.
+template <void (*kBody)(const Call&, float*)>
+kernels::Launch prepare(const Call& call, const DeviceInfo&, void* scratch) {
+  return [attrs = call.attrs, in = std::vector(call.in.begin(), call.in.end()),
+          out = std::vector(call.out.begin(), call.out.end()), scratch](void*) {
+    kBody({attrs, in, out}, static_cast<float*>(scratch));
+  };
+}
+
+template <void (*kBody)(const Call&, float*), DType kType = DType::kF32>
+Kernel entry(uint64_t (*scratch)(const Call&, const DeviceInfo&) = no_scratch) {
+  return {.name = "planted",
+          .space = Space::kHost,
+          .in_place = {},
+          .accepts = accepts<kType>,
+          .scratch_bytes = scratch,
+          .prepare = prepare<kBody>};
+}
+
+constexpr std::array kLossInPlace = {InPlace{0, 1}};
+
+template <Bug kBug>
+Kernel kernel_with(const OpDef& op) {
+  if (&op == &kDenseWeightGrad) return entry<weight_grad<kBug>>(weight_scratch);
+  if (&op == &kDenseDataGrad) return entry<data_grad<kBug>>();
+  if (&op == &kDenseForward) return entry<forward<kBug>>();
+  if (&op == &kOptimizer) return entry<optimizer<kBug>>();
+  if (&op == &kAdd) return entry<add<kBug>, DType::kBf16>();
+  DIABOLO_CHECK(&op == &kLoss, "no planted kernel for ", op.name);
+  Kernel kernel = entry<loss<kBug>>();
+  kernel.in_place = kLossInPlace;
+  return kernel;
+}
+
+template <Bug... kBugs>
+Kernel pick(const OpDef& op, Bug bug) {
+  Kernel kernel{};
+  ((bug == kBugs ? (kernel = kernel_with<kBugs>(op), true) : false) || ...);
+  return kernel;
+}
+
+}  // namespace
+
+const char* name(Bug bug) {
+  static constexpr const char* kNames[] = {"none",
+                                           "WrongTransposition",
+                                           "MissingBias",
+                                           "MissingTailRow",
+                                           "MissingTailColumn",
+                                           "UninitialisedSum",
+                                           "DerivativeAtH",
+                                           "MissingLastTile",
+                                           "IgnoresAccumulate",
+                                           "ReadsOverwritten",
+                                           "WrongCount",
+                                           "SlopeAtZero",
+                                           "LowPrecisionSum",
+                                           "UnstableOrder",
+                                           "WritesPastTheEnd",
+                                           "ChangesItsInput",
+                                           "AssumesAlignment",
+                                           "ReadsPastTheEnd",
+                                           "Overflows",
+                                           "IgnoresHalt",
+                                           "RowsDependOnBatch",
+                                           "WritesPastScratch",
+                                           "ForgetsToRound"};
+  return kNames[static_cast<int>(bug)];
+}
+
+Kernel planted_kernel(const OpDef& op, Bug bug) {
+  return pick<Bug::kNone, Bug::kWrongTransposition, Bug::kMissingBias, Bug::kMissingTailRow,
+              Bug::kMissingTailColumn, Bug::kUninitialisedSum, Bug::kDerivativeAtH,
+              Bug::kMissingLastTile, Bug::kIgnoresAccumulate, Bug::kReadsOverwritten,
+              Bug::kWrongCount, Bug::kSlopeAtZero, Bug::kLowPrecisionSum, Bug::kUnstableOrder,
+              Bug::kWritesPastTheEnd, Bug::kChangesItsInput, Bug::kAssumesAlignment,
+              Bug::kReadsPastTheEnd, Bug::kOverflows, Bug::kIgnoresHalt, Bug::kRowsDependOnBatch,
+              Bug::kWritesPastScratch, Bug::kForgetsToRound>(op, bug);
+}
+
+}  // namespace diabolo::planted

@@ -1,0 +1,197 @@
+#!/usr/bin/env python3
+"""Reads the tree and fails where its rules are broken.
+
+Rules: dependencies point one way through the layers; kernels/ includes nothing from src/ or include/;
+CUDA headers stay under kernels/cuda and src/backend/cuda; every op has cases, every listed data
+format has tests; every source file says what it is in its first lines; no test is switched off;
+files stay short. `structure_test.py --selftest` checks that each rule can fail.
+"""
+
+import pathlib
+import re
+import sys
+import tempfile
+
+# data stands below model: a model keeps how its rows are scaled, which data defines.
+LAYERS = {"base": 0, "backend": 1, "ops": 2, "graph": 3, "data": 4, "model": 5, "run": 6,
+          "cli": 7, "capi": 7}
+# An op's `grad` emits nodes and a graph's nodes point to ops: the two name each other, as the
+# contract in ops/op.h says. The includes of this file pair are the whole of it.
+ALLOWED_UPWARD = {("ops", "graph/autodiff.h")}
+# Layers that may not include each other though their order would allow it.
+SEPARATE = {("data", "graph"), ("data", "ops"), ("cli", "capi"), ("capi", "cli")}
+SOURCES = ("*.h", "*.hpp", "*.cpp", "*.cu", "*.cuh", "*.c")
+MOST_LINES = 400
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.M)
+CUDA_HEADER = re.compile(r"^(cuda|cublas|cudnn|curand|cusparse|nv|cub/|thrust/|cooperative_groups|"
+                         r"mma\.h|device_launch_parameters|driver_types)")
+
+
+def sources(root, *folders):
+    for folder in folders:
+        for pattern in SOURCES:
+            yield from sorted((root / folder).rglob(pattern))
+
+
+def read(path):
+    return path.read_text(encoding="utf-8")
+
+
+def upward_includes(root):
+    for path in sources(root, "src"):
+        parts = path.relative_to(root / "src").parts
+        if len(parts) < 2:
+            yield f"{path}: every file of src/ belongs to a layer's folder"
+            continue
+        layer = parts[0]
+        if layer not in LAYERS:
+            yield f"{path}: '{layer}' is no layer; known are {', '.join(LAYERS)}"
+            continue
+        for include in INCLUDE.findall(read(path)):
+            other = include.split("/")[0]
+            if other not in LAYERS or (layer, include) in ALLOWED_UPWARD:
+                continue
+            if LAYERS[other] > LAYERS[layer] or (layer, other) in SEPARATE:
+                yield f"{path}: layer {layer} includes {include}"
+
+
+def kernels_stand_alone(root):
+    for path in sources(root, "kernels"):
+        for include in INCLUDE.findall(read(path)):
+            if include.split("/")[0] in LAYERS or include.startswith("diabolo/"):
+                yield f"{path}: kernels/ includes {include}"
+
+
+def includes_are_relative_to_src(root):
+    for path in sources(root, "src", "tests", "bench"):
+        for include in INCLUDE.findall(read(path)):
+            if include.startswith(("src/", "../")):
+                yield f"{path}: include {include}; write it relative to src/ or the root"
+
+
+def cuda_headers(root):
+    allowed = (root / "kernels/cuda", root / "src/backend/cuda", root / "tests")
+    for path in sources(root, "src", "kernels", "include", "bench", "examples"):
+        if any(folder in path.parents for folder in allowed):
+            continue
+        for include in INCLUDE.findall(read(path)):
+            if CUDA_HEADER.match(include):
+                yield f"{path}: CUDA header {include}"
+
+
+def public_headers(root):
+    for path in sources(root, "include"):
+        for include in INCLUDE.findall(read(path)):
+            if include.split("/")[0] in LAYERS or include.startswith("kernels/"):
+                yield f"{path}: a public header includes {include}"
+
+
+def ops_have_cases(root):
+    header = root / "src/ops/ops.h"
+    ops = re.findall(r"^extern const OpDef (k\w+);", read(header), re.M)
+    if not ops:
+        yield f"{header}: no op found; has the way they are declared changed?"
+    registry = read(root / "src/ops/registry.cpp")
+    cases = read(root / "src/run/selftest/cases/list.cpp")
+    for op in ops:
+        if not re.search(rf"&{op}\b", registry):
+            yield f"src/ops/registry.cpp: {op} is not listed"
+        if not re.search(rf"&{op}Cases\b", cases):
+            yield f"src/run/selftest/cases/list.cpp: {op} has no cases"
+
+
+def formats_have_tests(root):
+    listed = root / "src/data/formats.cpp"
+    if not listed.exists():
+        return
+    tests = "".join(read(path) for path in sources(root, "tests/data"))
+    for path in sorted((root / "src/data").glob("format_*.cpp")):
+        name = path.stem.removeprefix("format_")
+        if not re.search(rf"\b\w*{name}\w*\b", tests, re.I):
+            yield f"{path}: no test in tests/data names the format '{name}'"
+
+
+def leading_comments(root):
+    for path in sources(root, "src", "kernels", "include", "tests", "bench", "examples"):
+        text = read(path)
+        # A source that implements a header of the same name says how; the header says what.
+        has_header = any(path.with_suffix(end).exists() for end in (".h", ".hpp", ".cuh"))
+        if path.suffix in (".cpp", ".cu", ".c") and has_header:
+            continue
+        if path.name.endswith("_test.cpp") and path.parent.parent.name == "tests":
+            continue  # its tests' names say what it is
+        if not text.startswith(("//", "/*")):
+            yield f"{path}: no leading comment that says what the file is"
+
+
+def no_disabled_tests(root):
+    for path in sources(root, "tests"):
+        if re.search(r"\bDISABLED_\w", read(path)):
+            yield f"{path}: a test that is switched off"
+
+
+def files_are_short(root):
+    for path in sources(root, "src", "kernels", "include", "tests", "bench", "examples"):
+        lines = read(path).count("\n")
+        if lines > MOST_LINES:
+            yield f"{path}: {lines} lines; {MOST_LINES} is where to stop and think"
+
+
+RULES = (upward_includes, kernels_stand_alone, includes_are_relative_to_src, cuda_headers, public_headers,
+         ops_have_cases, formats_have_tests, leading_comments, no_disabled_tests, files_are_short)
+
+# For each rule a file that breaks it, beside the smallest tree that breaks none.
+GOOD_TREE = {
+    "src/ops/ops.h": "// ops\nextern const OpDef kAdd;\n",
+    "src/ops/registry.cpp": "// list\n&kAdd,\n",
+    "src/run/selftest/cases/list.cpp": "// cases\n&kAddCases,\n",
+    "src/data/formats.cpp": "// formats\n",
+    "src/data/format_npy.cpp": "// npy\n",
+    "tests/data/formats_test.cpp": "// npy\n",
+}
+BROKEN = {
+    upward_includes: ("src/base/a.h", '// a\n#include "graph/graph.h"\n'),
+    kernels_stand_alone: ("kernels/a.h", '// a\n#include "base/error.h"\n'),
+    includes_are_relative_to_src: ("src/base/a.h", '// a\n#include "src/base/b.h"\n'),
+    cuda_headers: ("src/ops/a.h", "// a\n#include <cuda_runtime.h>\n"),
+    public_headers: ("include/diabolo/a.h", '// a\n#include "base/error.h"\n'),
+    ops_have_cases: ("src/ops/ops.h", "// ops\nextern const OpDef kAdd;\nextern const OpDef kNew;\n"),
+    formats_have_tests: ("src/data/format_zarr.cpp", "// zarr\n"),
+    leading_comments: ("src/base/a.h", "#pragma once\n"),
+    no_disabled_tests: ("tests/base/a_test.cpp", "// a\nTEST(A, DISABLED_b) {}\n"),
+    files_are_short: ("src/base/a.h", "// a\n" * (MOST_LINES + 1)),
+}
+
+
+def write_tree(root, files):
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+def selftest():
+    for rule in RULES:
+        with tempfile.TemporaryDirectory() as folder:
+            root = pathlib.Path(folder)
+            write_tree(root, GOOD_TREE)
+            for other in RULES:
+                assert not list(other(root)), f"{other.__name__} flags a tree without fault"
+            name, text = BROKEN[rule]
+            write_tree(root, {name: text})
+            assert list(rule(root)), f"{rule.__name__} lets its planted fault pass"
+    print(f"{len(RULES)} rules, each of them can fail")
+
+
+def main():
+    if sys.argv[1:] == ["--selftest"]:
+        return selftest()
+    root = pathlib.Path(__file__).resolve().parent.parent
+    faults = [fault for rule in RULES for fault in rule(root)]
+    print("\n".join(faults) or f"{len(RULES)} rules hold")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
