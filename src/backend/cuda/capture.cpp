@@ -45,7 +45,6 @@ class Capture {
     active_ = false;
     const cudaError_t status = cudaStreamEndCapture(stream_, &graph_);
     failed_ = status != cudaSuccess;
-    if (failed_) graph_ = nullptr;
     return status;
   }
   cudaGraph_t graph() const { return graph_; }
