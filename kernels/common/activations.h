@@ -153,8 +153,9 @@ struct Sigmoid {
 };
 
 // Calls f with the struct of `activation`: the switch stands outside loops, never inside.
+DIABOLO_HD_DISPATCH
 template <class F>
-decltype(auto) with_activation(Activation activation, F&& f) {
+DIABOLO_HD decltype(auto) with_activation(Activation activation, F&& f) {
   switch (activation) {
     case Activation::kRelu:
       return f(Relu{});

@@ -69,8 +69,9 @@ struct BceOnLogits {
 
 // Calls f with the element function of (activation, loss). For kBce the activation is not looked
 // at.
+DIABOLO_HD_DISPATCH
 template <class F>
-decltype(auto) with_loss(Activation activation, Loss loss, F&& f) {
+DIABOLO_HD decltype(auto) with_loss(Activation activation, Loss loss, F&& f) {
   if (loss == Loss::kBce) return f(BceOnLogits{});
   return with_activation(activation, [&](auto act) -> decltype(auto) {
     using Act = decltype(act);

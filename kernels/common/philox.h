@@ -58,9 +58,15 @@ DIABOLO_HD inline float uniform_from(uint32_t bits) {
 // sine.
 DIABOLO_HD inline float normal_from(uint32_t bits_radius, uint32_t bits_angle, int lane) {
   const float u = (static_cast<float>(bits_radius >> 8) + 0.5f) * 5.9604644775390625e-8f;
-  const float angle = uniform_from(bits_angle) * 6.283185307179586f;
   const float radius = std::sqrt(-2.0f * std::log(u));
+#ifdef __CUDA_ARCH__
+  // cosf and sinf would bring a reduction for huge arguments, and a stack frame for it.
+  const float turns = 2.0f * uniform_from(bits_angle);
+  return radius * (lane == 0 ? cospif(turns) : sinpif(turns));
+#else
+  const float angle = uniform_from(bits_angle) * 6.283185307179586f;
   return radius * (lane == 0 ? std::cos(angle) : std::sin(angle));
+#endif
 }
 
 DIABOLO_HD inline float uniform_at(const RandomKey& key, uint32_t row, uint64_t element) {

@@ -7,13 +7,13 @@
 namespace diabolo::kernels::gpu {
 
 // Sum of `value` over a block of kThreads threads: butterflies inside the warps, then the warps'
-// sums in ascending order. Every thread gets the same bits. Ends with a barrier, so that it can be
-// called again at once.
+// sums in ascending order. Every thread gets the same bits. `warp_sums` is shared memory for
+// kThreads / 32 floats; the block must be done with it before the call, and may use it at once
+// afterwards.
 template <int kThreads>
-GPU_VERB float block_sum(float value) {
+GPU_VERB float block_sum(float value, float* warp_sums) {
   static_assert(kThreads % kWarp == 0);
   constexpr unsigned kWarps = kThreads / kWarp;
-  GPU_SHARED(float, warp_sums, kWarps);
   const float of_warp = warp_sum(value);
   if (lane_id() == 0) warp_sums[warp_id()] = of_warp;
   sync_block();

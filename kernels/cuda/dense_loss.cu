@@ -1,0 +1,106 @@
+// Dense layer with its loss: the last layer of a training step. The reconstruction is never stored.
+//
+// Computes    loss = scale / (B O) sum l(f(x W + b), target); dz, its gradient before the
+// activation Shapes      x [B,I], W [I,O] or [O,I], bias [O] f32, target and dz [B,O], loss [1] f32
+// Work split  as dense_forward; each tile leaves one partial loss, one block adds them
+// Traffic     (B I + I O + 2 B O) sizeof(T); 2 B I O flops
+// Numerics    float; partial losses per thread in order, then block_sum, then tiles in order: fixed
+// by
+//             shape and device
+// Limits      refuse_dense in choose.cpp
+// Source      kernels/dense.h, kernels/common/losses.h
+#include "kernels/cuda/flat.cuh"
+#include "kernels/cuda/tile_product.cuh"
+
+namespace diabolo::kernels::cuda {
+namespace {
+
+template <class T>
+struct LossEpilogue {
+  struct Params {
+    const float* bias;
+    const T* target;
+    T* dz;
+    float* partials;  // one a tile
+    float scale;
+    Activation activation;
+    Loss kind;
+    bool has_vector_rows;
+    bool has_vector_bias;
+  };
+
+  GPU_VERB explicit LossEpilogue(const Params& params) : p(params) {}
+
+  template <class Loop>
+  GPU_VERB void slab(const Slab& slab) {
+    with_loss(p.activation, p.kind, [&](auto element) {
+      for_each_quad<Loop>(slab, [&](int64_t row, int64_t column, int count, gpu::Quad z) {
+        if (p.bias) {
+          const gpu::Quad bias =
+              gpu::load_quad(p.bias + column, count, p.has_vector_bias && count == 4);
+          for (int i = 0; i < 4; ++i) z.v[i] += bias.v[i];
+        }
+        const int64_t at = row * slab.n + column;
+        const bool is_vector = p.has_vector_rows && count == 4;
+        const gpu::Quad target = gpu::load_quad(p.target + at, count, is_vector);
+        gpu::Quad dz;
+        for (int i = 0; i < 4; ++i) {
+          const auto here = element.of(z.v[i], target.v[i]);
+          if (i < count) sum += here.value;
+          dz.v[i] = here.d_z * p.scale;
+        }
+        if (p.dz) gpu::store_quad(p.dz + at, dz, count, is_vector);
+      });
+    });
+  }
+
+  template <class Loop>
+  GPU_VERB void finish(const Slab& slab, float* scratch) {
+    const float of_tile = gpu::block_sum<Loop::kThreads>(sum, scratch);
+    if (threadIdx.x == 0) p.partials[slab.tile] = of_tile;
+  }
+
+  const Params& p;
+  float sum = 0;
+};
+
+template <class T>
+Launch prepare_loss(const DenseLoss<T>& p, const Device& device, void* scratch) {
+  const DenseShape& s = p.shape;
+  const float scale = p.scale / static_cast<float>(static_cast<double>(s.B * s.O));
+  auto* partials = static_cast<float*>(scratch);
+  ProductCall<typename LossEpilogue<T>::Params> call;
+  call.a = operand(p.x, s.B, s.I);
+  call.b = s.weight_transposed ? operand(p.weight, s.O, s.I) : operand(p.weight, s.I, s.O);
+  call.m = s.B;
+  call.n = s.O;
+  call.k = call.k_per_split = s.I;
+  call.epilogue = {p.bias,
+                   p.target,
+                   p.dz,
+                   partials,
+                   scale,
+                   p.activation,
+                   p.kind,
+                   gpu::has_vector_rows(p.target, s.O) && gpu::has_vector_rows(p.dz, s.O),
+                   gpu::has_vector_rows(p.bias, 4)};
+  const TileSize size = choose_tile(s.B, s.O, TileSet::kLargeAndSmall, device);
+  const FinishSum finish{partials, tile_count(s.B, s.O, size), scale, AfterSum::kScale, p.loss};
+  const bool is_along_k = s.weight_transposed;
+  return [=](void* stream) {
+    launch_dense<T, LossEpilogue<T>, TileSet::kLargeAndSmall>(call, size, is_along_k, device,
+                                                              stream);
+    launch_finish_sum(finish, stream);
+  };
+}
+
+}  // namespace
+
+Launch prepare(const DenseLoss<float>& p, const Device& device, void* scratch) {
+  return prepare_loss(p, device, scratch);
+}
+Launch prepare(const DenseLoss<Bf16>& p, const Device& device, void* scratch) {
+  return prepare_loss(p, device, scratch);
+}
+
+}  // namespace diabolo::kernels::cuda

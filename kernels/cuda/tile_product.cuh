@@ -1,0 +1,254 @@
+// The tiled product under every dense kernel: C[m,n] = sum_k A[m,k] B[k,n] with an epilogue that
+// takes each element while it is on the chip.
+//
+// Computes    C = A B, then epilogue(C), tile by tile.
+// Shapes      A [m,k] or stored [k,m], B [k,n] or stored [n,k] (Along), row-major, f32 or bf16.
+// Work split  grid x: tiles, columns fastest, so that neighbouring blocks share rows of A and
+// stream
+//             B, which stays in L2; grid z: parts of k. Block: one tile, its warps or threads as in
+//             tile_mma.cuh and tile_ffma.cuh; kStages staged pairs of tiles, copied by cp.async
+//             while older ones are multiplied.
+// Traffic     per tile (kM + kN) k elements in, what the epilogue says out; 2 m n k flops.
+// Numerics    float sums over k ascending (k16 or k8 steps of mma.sync, or one by one with fused
+//             multiply-add), the same in every tile size. tf32 rounds operands to nearest.
+// Limits      refuse_dense in choose.cpp.
+#pragma once
+
+#include "kernels/cuda/choose.h"
+#include "kernels/cuda/device/block.cuh"
+#include "kernels/cuda/device/launch.cuh"
+#include "kernels/cuda/device/quad.cuh"
+#include "kernels/cuda/device/tile_ffma.cuh"
+#include "kernels/cuda/device/tile_load.cuh"
+#include "kernels/cuda/device/tile_mma.cuh"
+
+namespace diabolo::kernels::cuda {
+
+using gpu::Along;
+
+enum class ProductMath { kF32, kTf32, kBf16 };
+
+template <class EpilogueParams>
+struct ProductCall {
+  gpu::Operand a, b;
+  int64_t m = 0, n = 0, k = 0;
+  int64_t k_per_split = 0;  // a multiple of 64 where grid z is above 1
+  EpilogueParams epilogue;
+};
+
+// One slab of a finished tile, in shared memory.
+struct Slab {
+  const float* values;
+  int pitch;                        // floats from row to row
+  int index;                        // which slab of the tile
+  int64_t first_row, first_column;  // of the tile
+  int64_t m, n;
+  int64_t tile;         // number of the tile in grid x
+  int64_t tile_column;  // its column in units of tiles
+  int64_t split;
+};
+
+// Calls f(row, column, count, quad) for the slab's quads that lie inside C, in a fixed order per
+// thread.
+template <class Loop, class F>
+GPU_VERB void for_each_quad(const Slab& slab, F&& f) {
+  constexpr int kRowQuads = Loop::kN / 4;
+  for (int i = static_cast<int>(threadIdx.x); i < Loop::kSlabRows * kRowQuads;
+       i += Loop::kThreads) {
+    const int64_t row = slab.first_row + Loop::tile_row(slab.index, i / kRowQuads);
+    const int64_t column = slab.first_column + i % kRowQuads * 4;
+    if (row >= slab.m || column >= slab.n) continue;
+    const int64_t left = slab.n - column;
+    const float* at = slab.values + i / kRowQuads * slab.pitch + i % kRowQuads * 4;
+    f(row, column, left < 4 ? static_cast<int>(left) : 4,
+      gpu::bit_cast<gpu::Quad>(gpu::load<16>(at)));
+  }
+}
+
+// Stages: three of 16 KiB for large tiles, which is all that a launch gets without opting in; four
+// of 8 KiB otherwise.
+template <class Loop>
+inline constexpr int kStages = Loop::kM == 128 ? 3 : 4;
+template <class Loop>
+inline constexpr int kStageBytes = Loop::TileA::kBytes + Loop::TileB::kBytes;
+// 8 floats of padding: the eight rows that a fragment's pairs go to then start in different banks.
+template <class Loop>
+inline constexpr int kSlabPitch = Loop::kN + 8;
+template <class Loop>
+inline constexpr int kSlabBytes = Loop::kSlabRows* kSlabPitch<Loop> * 4;
+// What an epilogue's finish may use: one float a warp.
+inline constexpr int kFinishBytes = 128;
+template <class Loop>
+inline constexpr int kProductBytes = kStages<Loop>* kStageBytes<Loop>;
+
+template <class Loop>
+GPU_VERB void stage_pair(unsigned char* stage, const gpu::Operand& a, const gpu::Operand& b,
+                         int64_t m0, int64_t n0, int64_t k0) {
+  using T = typename Loop::Element;
+  using TileA = typename Loop::TileA;
+  using TileB = typename Loop::TileB;
+  constexpr bool kDeepA = TileA::kDirection == Along::kDepth;
+  constexpr bool kDeepB = TileB::kDirection == Along::kDepth;
+  gpu::stage_tile<TileA, T, Loop::kThreads>(stage, a, kDeepA ? m0 : k0, kDeepA ? k0 : m0);
+  gpu::stage_tile<TileB, T, Loop::kThreads>(stage + TileA::kBytes, b, kDeepB ? n0 : k0,
+                                            kDeepB ? k0 : n0);
+}
+
+// Sums the tile at (m0, n0) over k in [k0, k_end).
+template <class Loop, class Call>
+GPU_VERB void accumulate_tile(Loop& loop, unsigned char* shared, const Call& p, int64_t m0,
+                              int64_t n0, int64_t k0, int64_t k_end) {
+  constexpr int kDepth = kStages<Loop>;
+  const int64_t steps = ceil_div(k_end - k0, Loop::kK);
+  for (int s = 0; s < kDepth - 1; ++s) {
+    if (s < steps)
+      stage_pair<Loop>(shared + s * kStageBytes<Loop>, p.a, p.b, m0, n0, k0 + s * Loop::kK);
+    gpu::cp_async_commit();
+  }
+  int slot = 0;
+  int free_slot = kDepth - 1;
+  for (int64_t step = 0; step < steps; ++step) {
+    gpu::cp_async_wait<kDepth - 2>();
+    gpu::sync_block();  // this step's tiles are there, and everybody is done with `free_slot`
+    const int64_t ahead = step + kDepth - 1;
+    if (ahead < steps) {
+      stage_pair<Loop>(shared + free_slot * kStageBytes<Loop>, p.a, p.b, m0, n0,
+                       k0 + ahead * Loop::kK);
+    }
+    gpu::cp_async_commit();
+    const unsigned char* stage = shared + slot * kStageBytes<Loop>;
+    loop.multiply(stage, stage + Loop::TileA::kBytes);
+    slot = slot + 1 == kDepth ? 0 : slot + 1;
+    free_slot = free_slot + 1 == kDepth ? 0 : free_slot + 1;
+  }
+  gpu::cp_async_wait<0>();
+  gpu::sync_block();
+}
+
+// Epilogue: constructed from its Params; slab<Loop>(slab) for each slab, then finish<Loop>(slab of
+// the last, scratch of kFinishBytes in shared memory).
+template <class Loop, class Epilogue>
+__global__ void __launch_bounds__(Loop::kThreads)
+    tile_product_kernel(const __grid_constant__ ProductCall<typename Epilogue::Params> p) {
+  GPU_DYN_SHARED(unsigned char, shared);
+  const int64_t tile_columns = ceil_div(p.n, Loop::kN);
+  const int64_t tile = blockIdx.x;
+  const int64_t m0 = tile / tile_columns * Loop::kM;
+  const int64_t n0 = tile % tile_columns * Loop::kN;
+  const int64_t k0 = blockIdx.z * p.k_per_split;
+  const int64_t k_left = p.k - k0;
+  Loop loop;
+  loop.clear();
+  accumulate_tile(loop, shared, p, m0, n0, k0,
+                  k0 + (k_left < p.k_per_split ? k_left : p.k_per_split));
+
+  static_assert(kSlabBytes<Loop> + kFinishBytes <= kProductBytes<Loop>);
+  auto* values = reinterpret_cast<float*>(shared);
+  Slab slab{values, kSlabPitch<Loop>, 0, m0, n0, p.m, p.n, tile, n0 / Loop::kN, blockIdx.z};
+  Epilogue epilogue(p.epilogue);
+#pragma unroll 1
+  for (int i = 0; i < Loop::kSlabs; ++i) {
+    slab.index = i;
+    loop.write_slab(i, values, kSlabPitch<Loop>);
+    gpu::sync_block();
+    epilogue.template slab<Loop>(slab);
+    gpu::sync_block();
+  }
+  epilogue.template finish<Loop>(slab, values + kSlabBytes<Loop> / 4);
+}
+
+// The inner loop for each kind of arithmetic and tile. A row of a staged tile along k is 64 bytes,
+// in small tiles 128, where there are fewer threads to keep copies in flight.
+template <ProductMath kMath, TileSize kSize, Along kA, Along kB>
+struct LoopOf;
+
+template <Along kA, Along kB>
+struct LoopOf<ProductMath::kBf16, TileSize::kLarge, kA, kB> {
+  using Type = gpu::MmaLoop<Bf16, 128, 128, 32, 2, 4, kA, kB>;
+};
+template <Along kA, Along kB>
+struct LoopOf<ProductMath::kBf16, TileSize::kMedium, kA, kB> {
+  using Type = gpu::MmaLoop<Bf16, 64, 64, 32, 2, 2, kA, kB>;
+};
+template <Along kA, Along kB>
+struct LoopOf<ProductMath::kBf16, TileSize::kSmall, kA, kB> {
+  using Type = gpu::MmaLoop<Bf16, 32, 32, 64, 2, 2, kA, kB>;
+};
+template <Along kA, Along kB>
+struct LoopOf<ProductMath::kTf32, TileSize::kLarge, kA, kB> {
+  using Type = gpu::MmaLoop<float, 128, 128, 16, 2, 4, kA, kB>;
+};
+template <Along kA, Along kB>
+struct LoopOf<ProductMath::kTf32, TileSize::kSmall, kA, kB> {
+  using Type = gpu::MmaLoop<float, 32, 32, 32, 2, 2, kA, kB>;
+};
+template <Along kA, Along kB>
+struct LoopOf<ProductMath::kF32, TileSize::kLarge, kA, kB> {
+  using Type = gpu::FfmaLoop<128, 128, 16, 16, 16, kA, kB>;
+};
+template <Along kA, Along kB>
+struct LoopOf<ProductMath::kF32, TileSize::kMedium, kA, kB> {
+  using Type = gpu::FfmaLoop<64, 64, 16, 16, 8, kA, kB>;
+};
+template <Along kA, Along kB>
+struct LoopOf<ProductMath::kF32, TileSize::kSmall, kA, kB> {
+  using Type = gpu::FfmaLoop<32, 32, 32, 8, 8, kA, kB>;
+};
+
+template <class Loop, class Epilogue>
+void launch_tiles(const ProductCall<typename Epilogue::Params>& call, int64_t splits,
+                  void* stream) {
+  const int64_t tiles = ceil_div(call.m, Loop::kM) * ceil_div(call.n, Loop::kN);
+  gpu::launch(tile_product_kernel<Loop, Epilogue>,
+              {static_cast<unsigned>(tiles), 1, static_cast<unsigned>(splits)},
+              {static_cast<unsigned>(Loop::kThreads)}, kProductBytes<Loop>, stream, call);
+}
+
+template <ProductMath kMath, Along kA, Along kB, class Epilogue, TileSet kSet>
+void launch_product(TileSize size, const ProductCall<typename Epilogue::Params>& call,
+                    int64_t splits, void* stream) {
+  if (size == TileSize::kLarge) {
+    launch_tiles<typename LoopOf<kMath, TileSize::kLarge, kA, kB>::Type, Epilogue>(call, splits,
+                                                                                   stream);
+  } else if (size == TileSize::kSmall) {
+    launch_tiles<typename LoopOf<kMath, TileSize::kSmall, kA, kB>::Type, Epilogue>(call, splits,
+                                                                                   stream);
+  } else if constexpr (kSet == TileSet::kAll && kMath != ProductMath::kTf32) {
+    launch_tiles<typename LoopOf<kMath, TileSize::kMedium, kA, kB>::Type, Epilogue>(call, splits,
+                                                                                    stream);
+  }
+}
+
+// A row-major [outer, inner] tensor as an operand.
+template <class T>
+gpu::Operand operand(const T* data, int64_t outer, int64_t inner) {
+  const int width = gpu::common_alignment(data, static_cast<std::size_t>(inner) * sizeof(T));
+  return {data, outer, inner, width == 16 ? 16 : (width >= 4 ? 4 : 2)};
+}
+
+// Calls f<kMath>() with the arithmetic for T on this device.
+template <class T, class F>
+void with_math(const Device& device, F&& f) {
+  if constexpr (sizeof(T) == 2) {
+    f.template operator()<ProductMath::kBf16>();
+  } else if (device.allows_tf32) {
+    f.template operator()<ProductMath::kTf32>();
+  } else {
+    f.template operator()<ProductMath::kF32>();
+  }
+}
+
+// Runs C[B,N] = A[B,K] times the weight, which is stored along k or along n.
+template <class T, class Epilogue, TileSet kSet>
+void launch_dense(const ProductCall<typename Epilogue::Params>& call, TileSize size,
+                  bool is_along_k, const Device& device, void* stream) {
+  with_math<T>(device, [&]<ProductMath kMath>() {
+    if (is_along_k) {
+      launch_product<kMath, Along::kDepth, Along::kDepth, Epilogue, kSet>(size, call, 1, stream);
+    } else {
+      launch_product<kMath, Along::kDepth, Along::kWidth, Epilogue, kSet>(size, call, 1, stream);
+    }
+  });
+}
+
+}  // namespace diabolo::kernels::cuda
