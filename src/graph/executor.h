@@ -4,7 +4,6 @@
 
 #include <map>
 #include <memory>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -49,9 +48,6 @@ class Executor {
   TensorView output(const std::string& name) const;
 
   Stream& stream() const { return stream_; }
-
-  // The prepared call of each step of the plan, for timing them one by one.
-  std::span<const kernels::Launch> launches() const { return launches_; }
 
  private:
   void bind(const ParameterStore& store, const Arena& arena,

@@ -1,0 +1,319 @@
+/* The C interface of diabolo: train autoencoders, and encode, decode, reconstruct and score rows
+ * with them. All that libdiabolo.so exports is declared here. (C++: diabolo.hpp, above this.)
+ *
+ * Errors.   Every call that can fail returns a status, DIABOLO_OK or the kind of failure; what went
+ *           wrong is in diabolo_last_error(), one line. After a failure outputs have unspecified
+ *           content, handles given back are null (but see diabolo_train), and every handle
+ *           passed in is as usable as before. Nothing is printed, no failure ends the process.
+ * Structs.  The caller sets struct_size = sizeof the struct, also where the library fills the rest.
+ *           In options, a field that is 0 or NULL means its default; a null pointer to options
+ *           means all defaults.
+ * Sizes     are in elements (numbers, rows) unless their name says bytes.
+ * Memory.   The caller allocates outputs (diabolo_output_size says how much). Inputs are borrowed
+ *           for the length of a call and never written. Texts are UTF-8 and end with a 0 byte.
+ * Threads.  Every function may be called from any thread at any time; where two calls on one handle
+ *           would disturb each other, the function says so. The library leaves the caller's
+ * signals, floating-point mode, locale, affinity and OpenMP settings as it found them: work runs
+ *           inside the call or on threads of its own. After fork() a child must not use handles of
+ *           its parent. */
+#ifndef DIABOLO_DIABOLO_H
+#define DIABOLO_DIABOLO_H
+
+#include <stdint.h>
+
+#define DIABOLO_API __attribute__((visibility("default")))
+
+/* Raised when something that programs rely on changes; libdiabolo.so.1 carries it in its name. */
+#define DIABOLO_ABI_VERSION 1
+
+#define DIABOLO_MAX_ROW_RANK 4
+/* Features that diabolo_score_features names per row, at most. */
+#define DIABOLO_MAX_WORST 32
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Status ---------------------------------------------------------------------------------- */
+
+/* The same numbers as the exit codes of the command. */
+typedef int32_t diabolo_status;
+enum {
+  DIABOLO_OK = 0,
+  DIABOLO_FAILURE = 1,       /* anything without a status of its own, and bugs */
+  DIABOLO_USAGE = 2,         /* an argument: null, wrong size, unknown name, handle that is none */
+  DIABOLO_DATA = 3,          /* bad or missing input data, read errors */
+  DIABOLO_MODEL = 4,         /* bad or missing model or checkpoint */
+  DIABOLO_RESOURCE = 5,      /* out of memory or disk, write errors */
+  DIABOLO_DEVICE = 6,        /* device or driver; cuda asked of a build without it */
+  DIABOLO_DIVERGED = 7,      /* training produced a loss that is not finite */
+  DIABOLO_INTERRUPTED = 130, /* a callback asked to stop */
+  DIABOLO_CLOSED_PIPE = 141, /* the reader of an output pipe went away */
+  DIABOLO_TERMINATED = 143   /* of the command only: SIGTERM */
+};
+
+/* "usage", "out of memory or disk" …; "unknown status" for other numbers. Never null. */
+DIABOLO_API const char* diabolo_status_text(diabolo_status status);
+
+/* What the latest call that failed in this thread has to say: object, expected, found, what to do.
+ * "" if none has. Valid until the next call that fails in this thread. */
+DIABOLO_API const char* diabolo_last_error(void);
+
+/* "0.1.0" of the library; and the DIABOLO_ABI_VERSION that it was built with. */
+DIABOLO_API const char* diabolo_version(void);
+DIABOLO_API uint32_t diabolo_abi_version(void);
+
+/* ---- Context: a device and how to compute on it ---------------------------------------------- */
+
+typedef struct diabolo_context diabolo_context;
+
+/* f32: products and sums of floats. tf32: CUDA only, products of operands rounded to 10 bits. bf16:
+ * products of operands rounded to 8 bits, where the device has them. Sums are always f32. */
+typedef int32_t diabolo_precision;
+enum { DIABOLO_PRECISION_F32 = 0, DIABOLO_PRECISION_TF32 = 1, DIABOLO_PRECISION_BF16 = 2 };
+
+/* strict: the result of a row does not depend on the rows beside it. fast: kernels whose results do
+ * are allowed. */
+typedef int32_t diabolo_policy;
+enum { DIABOLO_POLICY_STRICT = 0, DIABOLO_POLICY_FAST = 1 };
+
+typedef int32_t diabolo_log_level;
+enum { DIABOLO_LOG_DEBUG = 0, DIABOLO_LOG_INFO = 1, DIABOLO_LOG_WARNING = 2 };
+
+/* Receives one line without a newline, valid for the length of the call. May be called from several
+ * threads at once; must not call back into the context. */
+typedef void (*diabolo_log_callback)(diabolo_log_level level, const char* line, void* user);
+
+typedef struct diabolo_context_options {
+  uint64_t struct_size;
+  const char*
+      device;       /* "auto" (default: CUDA if there is one, else cpu), "cpu", "cuda", "cuda:N" */
+  uint64_t threads; /* of the CPU; 0: as many as the process may run on */
+  diabolo_precision precision;
+  diabolo_policy policy;
+  diabolo_log_callback log; /* null: messages are dropped */
+  void* log_user;           /* handed to log */
+} diabolo_context_options;
+
+typedef struct diabolo_device_info {
+  uint64_t struct_size;
+  char name[128];        /* "AMD EPYC 9V74", cut to fit */
+  int32_t is_cuda;       /* else the CPU */
+  int32_t index;         /* of the CUDA device */
+  uint64_t threads;      /* of the CPU that work runs on */
+  uint64_t memory_bytes; /* all there is */
+} diabolo_device_info;
+
+/* USAGE: an unknown device text, precision or policy; more threads than the process may run on; a
+ * precision that the device lacks. DEVICE: no such device, no driver. */
+DIABOLO_API diabolo_status diabolo_context_create(const diabolo_context_options* options,
+                                                  diabolo_context** context);
+
+DIABOLO_API diabolo_status diabolo_context_info(const diabolo_context* context,
+                                                diabolo_device_info* info);
+
+/* Calls under way and models made from it keep what they need. Null is allowed. */
+DIABOLO_API diabolo_status diabolo_context_destroy(diabolo_context* context);
+
+/* ---- Rows ------------------------------------------------------------------------------------ */
+
+/* Types of numbers. Where rows go into a model, any of them may be given: values count, not types.
+ */
+typedef int32_t diabolo_dtype;
+enum {
+  DIABOLO_F32 = 1,
+  DIABOLO_BF16 = 2,
+  DIABOLO_F64 = 3,
+  DIABOLO_F16 = 4,
+  DIABOLO_U8 = 5,
+  DIABOLO_I8 = 6,
+  DIABOLO_U16 = 7,
+  DIABOLO_I16 = 8,
+  DIABOLO_U32 = 9,
+  DIABOLO_I32 = 10,
+  DIABOLO_U64 = 11,
+  DIABOLO_I64 = 12,
+  DIABOLO_BOOL = 13
+};
+
+/* Raw rows in the caller's memory: [count, shape…], row-major, without gaps. The model applies its
+ * own preprocessing. */
+typedef struct diabolo_rows {
+  uint64_t struct_size;
+  const void* data; /* may be null where count is 0 */
+  uint64_t count;
+  uint64_t shape[DIABOLO_MAX_ROW_RANK]; /* of one row: {784} or {28, 28} … */
+  uint32_t rank;                        /* of shape, 1 to 4 */
+  diabolo_dtype dtype;
+} diabolo_rows;
+
+/* count rows of `features` floats. */
+static inline diabolo_rows diabolo_rows_f32(const float* data, uint64_t count, uint64_t features) {
+  diabolo_rows rows = {sizeof(diabolo_rows), data, count, {features, 0, 0, 0}, 1, DIABOLO_F32};
+  return rows;
+}
+
+/* ---- Models ---------------------------------------------------------------------------------- */
+
+/* Immutable once made: calls on one model from several threads run side by side and give the bits
+ * that they would give alone. */
+typedef struct diabolo_model diabolo_model;
+
+typedef struct diabolo_load_options {
+  uint64_t struct_size;
+  int32_t allow_unverified; /* take a file that carries no hash, as other tools rewrite it */
+} diabolo_load_options;
+
+typedef struct diabolo_model_info {
+  uint64_t struct_size;
+  uint64_t features;                        /* numbers in a row: in and, reconstructed, out */
+  uint64_t code_size;                       /* numbers in a code */
+  uint64_t row_shape[DIABOLO_MAX_ROW_RANK]; /* of the rows it was trained on; unused axes are 0 */
+  uint32_t row_rank;                        /* 0: a single number */
+  diabolo_dtype row_dtype;
+  uint64_t parameters;       /* weights and biases */
+  uint64_t training_rows;    /* that it was trained on */
+  uint64_t epochs;           /* that its weights have seen */
+  uint64_t device_bytes;     /* memory held on the device now */
+  double threshold;          /* of the score: training_quantile of the training scores is below */
+  double threshold_quantile; /* 0 where the model has no threshold (threshold: NaN) */
+} diabolo_model_info;
+
+/* path: a model file or the folder of a training. MODEL: missing, damaged, of another kind or,
+ * unless allowed, unverified. RESOURCE, DEVICE: it does not fit. */
+DIABOLO_API diabolo_status diabolo_model_load(const diabolo_context* context, const char* path,
+                                              const diabolo_load_options* options,
+                                              diabolo_model** model);
+
+/* Writes one file, whole or not at all; an older one of that name is replaced. RESOURCE. */
+DIABOLO_API diabolo_status diabolo_model_save(const diabolo_model* model, const char* path);
+
+DIABOLO_API diabolo_status diabolo_model_inspect(const diabolo_model* model,
+                                                 diabolo_model_info* info);
+
+/* Calls under way on it end as if it lived. Null is allowed. */
+DIABOLO_API diabolo_status diabolo_model_destroy(diabolo_model* model);
+
+/* ---- Training -------------------------------------------------------------------------------- */
+
+typedef struct diabolo_train_progress {
+  uint64_t struct_size;
+  uint64_t epoch; /* under way, from 1 */
+  uint64_t epochs;
+  uint64_t step; /* done, over the whole training */
+  uint64_t steps;
+  uint64_t samples; /* done, over the whole training */
+  double samples_per_s;
+  double loss;            /* mean of this epoch so far */
+  double validation_loss; /* of the last epoch; NaN where there is none */
+  double learning_rate;
+} diabolo_train_progress;
+
+/* Called in the thread that trains, at least about once a second and after each epoch. Return 0 to
+ * go on, anything else to stop. */
+typedef int32_t (*diabolo_train_callback)(const diabolo_train_progress* progress, void* user);
+
+/* What to do with a run directory that is there already. */
+typedef int32_t diabolo_run_use;
+enum {
+  DIABOLO_RUN_NEW = 0,      /* it must be absent or empty */
+  DIABOLO_RUN_RESUME = 1,   /* continue from its checkpoint */
+  DIABOLO_RUN_OVERWRITE = 2 /* replace the training in it */
+};
+
+/* Precedence: settings and the numbers here, before the file, before the preset. */
+typedef struct diabolo_train_options {
+  uint64_t struct_size;
+  const char* preset;          /* "dense" if neither this nor the file names one */
+  const char* config_path;     /* a TOML file, as the command takes it */
+  const char* const* settings; /* "model.encoder.hidden=[64,32]" …: any key of the file */
+  uint64_t setting_count;
+  uint64_t epochs;
+  uint64_t batch_size;
+  uint64_t code_size;
+  uint64_t seed; /* for seed 0 over a file that says otherwise, use settings */
+  double learning_rate;
+  const diabolo_rows* validation; /* else train.validation: a file or a fraction of the rows */
+  const char* run_directory;      /* for model, checkpoints and metrics; null: in memory only */
+  diabolo_run_use run_use;
+  diabolo_train_callback progress;
+  void* progress_user; /* handed to progress */
+} diabolo_train_options;
+
+typedef struct diabolo_train_result {
+  uint64_t struct_size;
+  uint64_t epochs;          /* completed */
+  double loss;              /* mean over the last completed epoch; NaN where there is none */
+  double validation_loss;   /* after it; NaN without validation */
+  int32_t is_stopped_early; /* the validation loss no longer fell */
+  int32_t is_cancelled;
+} diabolo_train_result;
+
+/* Trains on rows in memory (copied), on the context's device, precision and policy. result may be
+ * null. USAGE: options that are unknown, out of range or do not fit each other or the rows. DATA:
+ * no rows, a value that is not finite. RESOURCE: data and model do not fit in memory, the run
+ * directory cannot be written. MODEL: a checkpoint that is damaged or of another training.
+ * DIVERGED: lower the learning rate. INTERRUPTED: the callback asked to stop; then *model is the
+ * state so far, without a threshold, to be destroyed as any other, and a run directory holds a
+ * checkpoint. */
+DIABOLO_API diabolo_status diabolo_train(const diabolo_context* context, const diabolo_rows* rows,
+                                         const diabolo_train_options* options,
+                                         diabolo_model** model, diabolo_train_result* result);
+
+/* The same on a data file: .npy, IDX, IDX.gz, or raw (with settings data.dtype and data.shape). */
+DIABOLO_API diabolo_status diabolo_train_file(const diabolo_context* context, const char* path,
+                                              const diabolo_train_options* options,
+                                              diabolo_model** model, diabolo_train_result* result);
+
+/* ---- Rows through a model -------------------------------------------------------------------- */
+
+typedef int32_t diabolo_verb;
+enum {
+  DIABOLO_ENCODE = 1,      /* rows to codes */
+  DIABOLO_DECODE = 2,      /* codes to rows */
+  DIABOLO_RECONSTRUCT = 3, /* rows to rows */
+  DIABOLO_SCORE = 4        /* rows to one number each */
+};
+
+/* How many numbers `verb` writes for that many rows (codes, for decode). USAGE: too many for 64
+ * bits of bytes. */
+DIABOLO_API diabolo_status diabolo_output_size(const diabolo_model* model, diabolo_verb verb,
+                                               uint64_t rows, uint64_t* numbers);
+
+/* The calls below do nothing for 0 rows. Up to 32 rows at a time the CPU computes in the caller's
+ * thread. USAGE: rows whose shape has another number of elements than the model's features, or too
+ * little room in the output (numbers, first to last). DATA: a value that is not finite in rows or
+ * codes, by row and column from 0. */
+
+/* codes: f32 [count, code_size], with room for codes_size numbers. */
+DIABOLO_API diabolo_status diabolo_encode(const diabolo_model* model, const diabolo_rows* rows,
+                                          float* codes, uint64_t codes_size);
+
+/* codes: f32 [count, code_size]. rows: f32 [count, features] in the units of the training data,
+ * with room for rows_size numbers. */
+DIABOLO_API diabolo_status diabolo_decode(const diabolo_model* model, const float* codes,
+                                          uint64_t count, float* rows, uint64_t rows_size);
+
+/* out: f32 [count, features] in the units of the training data, with room for out_size numbers. */
+DIABOLO_API diabolo_status diabolo_reconstruct(const diabolo_model* model, const diabolo_rows* rows,
+                                               float* out, uint64_t out_size);
+
+/* scores: f32 [count]: for each row the mean over features of the squared error of reconstruction,
+ * in the model's scaled units. */
+DIABOLO_API diabolo_status diabolo_score(const diabolo_model* model, const diabolo_rows* rows,
+                                         float* scores, uint64_t scores_size);
+
+/* Scores and, for each row, the `worst` features with the largest squared errors, largest first:
+ * features and errors are [count, worst], each with room for worst_size numbers. USAGE too: worst
+ * is 0, over DIABOLO_MAX_WORST, or over the model's features. */
+DIABOLO_API diabolo_status diabolo_score_features(const diabolo_model* model,
+                                                  const diabolo_rows* rows, uint64_t worst,
+                                                  float* scores, uint64_t scores_size,
+                                                  uint32_t* features, float* errors,
+                                                  uint64_t worst_size);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

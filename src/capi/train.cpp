@@ -1,0 +1,149 @@
+// diabolo_train and diabolo_train_file.
+#include <charconv>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/file_writer.h"
+#include "capi/arguments.h"
+#include "capi/handles.h"
+#include "capi/status.h"
+#include "capi/train_config.h"
+#include "model/config_toml.h"
+#include "run/trainer.h"
+
+namespace diabolo::capi {
+
+namespace {
+
+constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+
+static_assert(static_cast<int>(RunUse::kResume) == DIABOLO_RUN_RESUME);
+static_assert(static_cast<int>(RunUse::kOverwrite) == DIABOLO_RUN_OVERWRITE);
+
+diabolo_train_progress progress_of(const TrainProgress& now) {
+  diabolo_train_progress out{};
+  out.struct_size = sizeof out;
+  out.epoch = static_cast<uint64_t>(now.epoch);
+  out.epochs = static_cast<uint64_t>(now.epochs);
+  out.step = now.step;
+  out.steps = now.steps;
+  out.samples = now.samples;
+  out.samples_per_s = now.samples_per_s;
+  out.loss = now.loss;
+  out.validation_loss = now.validation_loss.value_or(kNone);
+  out.learning_rate = now.learning_rate;
+  return out;
+}
+
+TrainCallbacks callbacks_of(const diabolo_train_options& options, const TrainOptions& train) {
+  TrainCallbacks callbacks;
+  if (options.progress) {
+    callbacks.progress = [&options](const TrainProgress& now) {
+      const diabolo_train_progress progress = progress_of(now);
+      const CallerEnvironment environment;
+      return options.progress(&progress, options.progress_user) == 0;
+    };
+  }
+  if (train.directory) {
+    callbacks.resolved = [path = train.directory->config()](const Config& config) {
+      write_file(path, config_toml(config));
+    };
+  }
+  return callbacks;
+}
+
+TrainOptions options_of(const Context& context, const diabolo_train_options& options) {
+  TrainOptions train;
+  train.log = context.log;
+  check_choice("train options.run_use", options.run_use, 0, DIABOLO_RUN_OVERWRITE + 1);
+  if (options.run_directory) {
+    const std::string path = required_path("train options.run_directory", options.run_directory);
+    train.directory = open_run_directory(path, static_cast<RunUse>(options.run_use));
+    train.resume = options.run_use == DIABOLO_RUN_RESUME;
+  } else if (options.run_use != DIABOLO_RUN_NEW) {
+    throw Error(ErrorCode::kUsage,
+                "train options.run_directory: expected the folder to resume or "
+                "overwrite, found null");
+  }
+  return train;
+}
+
+std::unique_ptr<Dataset> dataset_of(const char* name, const diabolo_rows* rows) {
+  const diabolo_rows& given = required_struct(name, rows);
+  return memory_dataset(name, row_of(given), bytes_of(name, given));
+}
+
+std::unique_ptr<Dataset> open_validation(const diabolo_train_options& options,
+                                         const Config& config) {
+  if (options.validation) return dataset_of("validation", options.validation);
+  const std::string& text = config.train.validation;
+  double fraction = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), fraction);
+  const bool is_fraction = error == std::errc() && end == text.data() + text.size();
+  if (text.empty() || is_fraction) return nullptr;
+  return open_dataset(text, open_options(config.data));
+}
+
+void describe(const TrainResult& result, diabolo_train_result* out) {
+  if (!out) return;
+  const EpochMetrics* last = result.metrics.empty() ? nullptr : &result.metrics.back();
+  out->epochs = static_cast<uint64_t>(result.epochs);
+  out->loss = last ? last->loss : kNone;
+  out->validation_loss = last ? last->validation_loss.value_or(kNone) : kNone;
+  out->is_stopped_early = result.is_stopped_early;
+  out->is_cancelled = result.is_cancelled;
+}
+
+// What both functions do once the data are open.
+void run_training(const std::shared_ptr<Context>& context, const Config& config,
+                  const Dataset& data, const diabolo_train_options& options, diabolo_model** model,
+                  diabolo_train_result* out) {
+  const auto validation = open_validation(options, config);
+  const TrainOptions train_options = options_of(*context, options);
+  TrainResult result = train(*context->backend, config, data, validation.get(), train_options,
+                             callbacks_of(options, train_options));
+  describe(result, out);
+  *model = new_handle(std::make_shared<Model>(context, std::move(result.model)));
+  if (result.is_cancelled)
+    throw Error(ErrorCode::kInterrupted,
+                "training was stopped by its callback; the model is the state so far");
+}
+
+void check_outputs(diabolo_model** model, const diabolo_train_result* result) {
+  required("model", model) = nullptr;
+  check_result("train result", result);
+}
+
+}  // namespace
+
+}  // namespace diabolo::capi
+
+using namespace diabolo::capi;
+
+diabolo_status diabolo_train(const diabolo_context* context, const diabolo_rows* rows,
+                             const diabolo_train_options* options, diabolo_model** model,
+                             diabolo_train_result* result) {
+  return guarded(__func__, [&] {
+    check_outputs(model, result);
+    const auto found = find_context(context);
+    const diabolo_train_options given = options_or_defaults("train options", options);
+    const auto data = dataset_of("rows", rows);
+    run_training(found, train_config(*found, given), *data, given, model, result);
+  });
+}
+
+diabolo_status diabolo_train_file(const diabolo_context* context, const char* path,
+                                  const diabolo_train_options* options, diabolo_model** model,
+                                  diabolo_train_result* result) {
+  return guarded(__func__, [&] {
+    check_outputs(model, result);
+    const auto found = find_context(context);
+    const diabolo_train_options given = options_or_defaults("train options", options);
+    diabolo::Config config = train_config(*found, given);
+    config.data.train = required_path("path", path);
+    const auto data = diabolo::open_dataset(config.data.train, open_options(config.data));
+    run_training(found, config, *data, given, model, result);
+  });
+}
