@@ -1,0 +1,365 @@
+// The C++20 interface of diabolo, header-only above diabolo.h: handles that free themselves, spans,
+// exceptions. Shapes, units, limits and what every call may throw (a status of diabolo.h) are
+// documented there.
+//
+//   diabolo::Model model = diabolo::Model::train(diabolo::Rows(values, 784), {.epochs = 5});
+//   std::vector<float> codes = model.encode(diabolo::Rows(values, 784));
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <initializer_list>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "diabolo/diabolo.h"
+
+namespace diabolo {
+
+// A call that failed: its status and diabolo_last_error().
+class Error : public std::runtime_error {
+ public:
+  Error(diabolo_status status, const std::string& message)
+      : std::runtime_error(message), status_(status) {}
+  diabolo_status status() const noexcept { return status_; }
+
+ private:
+  diabolo_status status_;
+};
+
+namespace detail {
+
+inline void check(diabolo_status status) {
+  if (status != DIABOLO_OK) throw Error(status, diabolo_last_error());
+}
+
+// A struct of diabolo.h with its size set and everything else 0.
+template <class Struct>
+Struct sized() {
+  Struct out{};
+  out.struct_size = sizeof out;
+  return out;
+}
+
+inline const char* text_or_null(const std::string& text) {
+  return text.empty() ? nullptr : text.c_str();
+}
+
+template <class T>
+constexpr diabolo_dtype dtype_of() {
+  if constexpr (std::is_same_v<T, float>) return DIABOLO_F32;
+  if constexpr (std::is_same_v<T, double>) return DIABOLO_F64;
+  if constexpr (std::is_same_v<T, bool>) return DIABOLO_BOOL;
+  constexpr std::array kSigned = {DIABOLO_I8, DIABOLO_I16, DIABOLO_I32, DIABOLO_I64};
+  constexpr std::array kUnsigned = {DIABOLO_U8, DIABOLO_U16, DIABOLO_U32, DIABOLO_U64};
+  constexpr int log_bytes = sizeof(T) == 1 ? 0 : sizeof(T) == 2 ? 1 : sizeof(T) == 4 ? 2 : 3;
+  return std::is_signed_v<T> ? kSigned[log_bytes] : kUnsigned[log_bytes];
+}
+
+// A callback's user: the function, and what it threw, which must not pass through C.
+template <class Progress>
+struct Callback {
+  const std::function<bool(const Progress&)>& function;
+  std::exception_ptr thrown;
+
+  static int32_t call(const Progress* progress, void* user) {
+    auto& self = *static_cast<Callback*>(user);
+    try {
+      return self.function(*progress) ? 0 : 1;
+    } catch (...) {
+      self.thrown = std::current_exception();
+      return 1;
+    }
+  }
+};
+
+}  // namespace detail
+
+// Rows in the caller's memory, borrowed: values are [count, shape...], row-major. The values' type
+// may be any number type; it need not be that of the training data.
+class Rows {
+ public:
+  // values.size() / features rows; Error{DIABOLO_USAGE} if that leaves a rest.
+  template <class Values>
+  Rows(const Values& values, uint64_t features) : Rows(values, {features}) {}
+
+  template <class Values>
+  Rows(const Values& values, std::initializer_list<uint64_t> shape) {
+    const std::span view(values);
+    using Number = std::remove_const_t<typename decltype(view)::element_type>;
+    static_assert(std::is_arithmetic_v<Number>, "rows are made of numbers");
+    rows_.data = view.data();
+    rows_.dtype = detail::dtype_of<Number>();
+    set_shape(shape, view.size());
+  }
+
+  // As diabolo.h describes rows: for bf16, f16 and more.
+  explicit Rows(const diabolo_rows& rows) : rows_(rows) {}
+
+  uint64_t count() const noexcept { return rows_.count; }
+  const diabolo_rows* get() const noexcept { return &rows_; }
+
+ private:
+  void set_shape(std::initializer_list<uint64_t> shape, uint64_t numbers) {
+    uint64_t row = 1;
+    for (const uint64_t extent : shape) {
+      if (extent == 0 || row > std::numeric_limits<uint64_t>::max() / extent || rows_.rank == 4)
+        throw Error(DIABOLO_USAGE, "rows: a shape has 1 to 4 extents from 1 on");
+      row *= extent;
+      rows_.shape[rows_.rank++] = extent;
+    }
+    if (numbers % row != 0)
+      throw Error(DIABOLO_USAGE, "rows: " + std::to_string(numbers) +
+                                     " numbers are no whole rows of " + std::to_string(row));
+    rows_.count = numbers / row;
+  }
+
+  diabolo_rows rows_ = detail::sized<diabolo_rows>();
+};
+
+struct ContextOptions {
+  std::string device = "auto";
+  uint64_t threads = 0;  // 0: all
+  diabolo_precision precision = DIABOLO_PRECISION_F32;
+  diabolo_policy policy = DIABOLO_POLICY_STRICT;
+  // May be called from several threads at once; must not throw.
+  std::function<void(diabolo_log_level, std::string_view)> log = {};
+};
+
+// A device and how to compute on it. Copies share it.
+class Context {
+ public:
+  explicit Context(const ContextOptions& options = {}) : shared_(std::make_shared<Shared>()) {
+    auto c = detail::sized<diabolo_context_options>();
+    shared_->log = options.log;
+    c.device = options.device.c_str();
+    c.threads = options.threads;
+    c.precision = options.precision;
+    c.policy = options.policy;
+    if (shared_->log) c.log = &Context::log;
+    c.log_user = shared_.get();
+    detail::check(diabolo_context_create(&c, &shared_->handle));
+  }
+
+  diabolo_device_info info() const {
+    auto out = detail::sized<diabolo_device_info>();
+    detail::check(diabolo_context_info(get(), &out));
+    return out;
+  }
+
+  diabolo_context* get() const noexcept { return shared_->handle; }
+
+ private:
+  struct Shared {
+    diabolo_context* handle = nullptr;
+    std::function<void(diabolo_log_level, std::string_view)> log;
+
+    Shared() = default;
+    Shared(const Shared&) = delete;
+    Shared& operator=(const Shared&) = delete;
+    ~Shared() { (void)diabolo_context_destroy(handle); }
+  };
+
+  static void log(diabolo_log_level level, const char* line, void* user) {
+    static_cast<const Shared*>(user)->log(level, line);
+  }
+
+  std::shared_ptr<Shared> shared_;
+};
+
+struct TrainOptions {
+  std::string preset = {};                 // empty: "dense", or what the file names
+  std::string config_path = {};            // TOML
+  std::vector<std::string> settings = {};  // "model.encoder.hidden=[64,32]"
+  uint64_t epochs = 0, batch_size = 0, code_size = 0, seed = 0;  // 0: as configured
+  double learning_rate = 0;
+  std::optional<Rows> validation = {};
+  std::string run_directory = {};  // empty: in memory only
+  diabolo_run_use run_use = DIABOLO_RUN_NEW;
+  // False ends the training; the model is then the state so far. What it throws ends it too and
+  // comes out of train.
+  std::function<bool(const diabolo_train_progress&)> progress = {};
+};
+
+// The features that a row's score is made of, most first: features[row * worst + i].
+struct FeatureScores {
+  std::vector<float> scores;
+  std::vector<uint32_t> features;
+  std::vector<float> errors;
+};
+
+// A trained model; immutable, safe to use from several threads. Moves.
+class Model {
+ public:
+  static Model train(const Context& context, const Rows& rows, const TrainOptions& options = {},
+                     diabolo_train_result* result = nullptr) {
+    return train_with(
+        options, result,
+        [&](const auto* c, auto** model, auto* out) {
+          return diabolo_train(context.get(), rows.get(), c, model, out);
+        },
+        context);
+  }
+  // The same on a data file.
+  static Model train_file(const Context& context, const std::string& path,
+                          const TrainOptions& options = {},
+                          diabolo_train_result* result = nullptr) {
+    return train_with(
+        options, result,
+        [&](const auto* c, auto** model, auto* out) {
+          return diabolo_train_file(context.get(), path.c_str(), c, model, out);
+        },
+        context);
+  }
+  // On the device "auto".
+  static Model train(const Rows& rows, const TrainOptions& options = {}) {
+    return train(Context(), rows, options);
+  }
+
+  static Model load(const Context& context, const std::string& path,
+                    bool allow_unverified = false) {
+    auto options = detail::sized<diabolo_load_options>();
+    options.allow_unverified = allow_unverified;
+    Model model(context);
+    detail::check(diabolo_model_load(context.get(), path.c_str(), &options, &model.handle_));
+    return model;
+  }
+  static Model load(const std::string& path) { return load(Context(), path); }
+
+  Model(Model&& other) noexcept
+      : context_(other.context_), handle_(std::exchange(other.handle_, nullptr)) {}
+  Model& operator=(Model&& other) noexcept {
+    std::swap(context_, other.context_);
+    std::swap(handle_, other.handle_);
+    return *this;
+  }
+  ~Model() { (void)diabolo_model_destroy(handle_); }
+
+  void save(const std::string& path) const {
+    detail::check(diabolo_model_save(handle_, path.c_str()));
+  }
+
+  diabolo_model_info info() const {
+    auto out = detail::sized<diabolo_model_info>();
+    detail::check(diabolo_model_inspect(handle_, &out));
+    return out;
+  }
+
+  std::vector<float> encode(const Rows& rows) const {
+    std::vector<float> codes(output_size(DIABOLO_ENCODE, rows.count()));
+    encode(rows, codes);
+    return codes;
+  }
+  void encode(const Rows& rows, std::span<float> codes) const {
+    detail::check(diabolo_encode(handle_, rows.get(), codes.data(), codes.size()));
+  }
+
+  std::vector<float> decode(std::span<const float> codes) const {
+    std::vector<float> rows(output_size(DIABOLO_DECODE, code_count(codes)));
+    decode(codes, rows);
+    return rows;
+  }
+  void decode(std::span<const float> codes, std::span<float> rows) const {
+    detail::check(
+        diabolo_decode(handle_, codes.data(), code_count(codes), rows.data(), rows.size()));
+  }
+
+  std::vector<float> reconstruct(const Rows& rows) const {
+    std::vector<float> out(output_size(DIABOLO_RECONSTRUCT, rows.count()));
+    reconstruct(rows, out);
+    return out;
+  }
+  void reconstruct(const Rows& rows, std::span<float> out) const {
+    detail::check(diabolo_reconstruct(handle_, rows.get(), out.data(), out.size()));
+  }
+
+  std::vector<float> score(const Rows& rows) const {
+    std::vector<float> scores(output_size(DIABOLO_SCORE, rows.count()));
+    score(rows, scores);
+    return scores;
+  }
+  void score(const Rows& rows, std::span<float> scores) const {
+    detail::check(diabolo_score(handle_, rows.get(), scores.data(), scores.size()));
+  }
+
+  FeatureScores score_features(const Rows& rows, uint64_t worst) const {
+    const uint64_t count = output_size(DIABOLO_SCORE, rows.count());
+    if (worst > DIABOLO_MAX_WORST)
+      throw Error(DIABOLO_USAGE, "worst: expected at most " + std::to_string(DIABOLO_MAX_WORST) +
+                                     ", found " + std::to_string(worst));
+    FeatureScores out{std::vector<float>(count), std::vector<uint32_t>(count * worst),
+                      std::vector<float>(count * worst)};
+    detail::check(diabolo_score_features(handle_, rows.get(), worst, out.scores.data(), count,
+                                         out.features.data(), out.errors.data(), count * worst));
+    return out;
+  }
+
+  diabolo_model* get() const noexcept { return handle_; }
+
+ private:
+  explicit Model(const Context& context) : context_(context) {}
+
+  template <class Call>
+  static Model train_with(const TrainOptions& options, diabolo_train_result* result,
+                          const Call& call, const Context& context) {
+    std::vector<const char*> settings;
+    for (const std::string& setting : options.settings) settings.push_back(setting.c_str());
+    detail::Callback<diabolo_train_progress> callback{options.progress, nullptr};
+    auto c = detail::sized<diabolo_train_options>();
+    fill(options, settings, c);
+    if (options.progress) c.progress = &callback.call;
+    c.progress_user = &callback;
+    auto local = detail::sized<diabolo_train_result>();
+    Model model(context);
+    const diabolo_status status = call(&c, &model.handle_, &local);
+    if (callback.thrown) std::rethrow_exception(callback.thrown);
+    if (status != DIABOLO_INTERRUPTED) detail::check(status);
+    if (result) *result = local;
+    return model;
+  }
+
+  static void fill(const TrainOptions& from, std::span<const char* const> settings,
+                   diabolo_train_options& to) {
+    to.preset = detail::text_or_null(from.preset);
+    to.config_path = detail::text_or_null(from.config_path);
+    to.settings = settings.data();
+    to.setting_count = settings.size();
+    to.epochs = from.epochs;
+    to.batch_size = from.batch_size;
+    to.code_size = from.code_size;
+    to.seed = from.seed;
+    to.learning_rate = from.learning_rate;
+    to.validation = from.validation ? from.validation->get() : nullptr;
+    to.run_directory = detail::text_or_null(from.run_directory);
+    to.run_use = from.run_use;
+  }
+
+  uint64_t output_size(diabolo_verb verb, uint64_t rows) const {
+    uint64_t numbers = 0;
+    detail::check(diabolo_output_size(handle_, verb, rows, &numbers));
+    return numbers;
+  }
+
+  uint64_t code_count(std::span<const float> codes) const {
+    const uint64_t width = output_size(DIABOLO_ENCODE, 1);
+    if (codes.size() % width != 0)
+      throw Error(DIABOLO_USAGE, "codes: " + std::to_string(codes.size()) +
+                                     " numbers are no whole codes of " + std::to_string(width));
+    return codes.size() / width;
+  }
+
+  Context context_;
+  diabolo_model* handle_ = nullptr;
+};
+
+}  // namespace diabolo
