@@ -1,0 +1,195 @@
+// A training that was stopped, or killed, ends with the bits of one that was not.
+#include <gmock/gmock.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <nlohmann/json.hpp>
+
+#include "run/checkpoint.h"
+#include "run/training_fixture.h"
+
+namespace diabolo {
+namespace {
+
+using testing::HasSubstr;
+
+Config resumable_config() {
+  Config config = small_config();
+  config.model.corruption = {CorruptionKind::kGaussian, 0.2, ClipKind::kNone};
+  config.model.encoder.dropout = 0.1;
+  config.schedule.kind = ScheduleKind::kCosine;
+  config.schedule.warmup_steps = 5;
+  config.train.validation = "0.2";
+  config.train.patience = 0;
+  config.train.epochs = 4;
+  return config;
+}
+
+// The identity that a checkpoint's header names.
+std::string identity_in(const std::string& file) {
+  const std::string key = "\\\"identity\\\":\\\"";
+  const size_t at = file.find(key);
+  return at == std::string::npos ? "" : file.substr(at + key.size(), 32);
+}
+
+class ResumeTest : public testing::Test {
+ protected:
+  TrainOptions options_for(const std::string& name, RunUse use, int per_launch = 4) {
+    TrainOptions options;
+    options.directory = open_run_directory(folder_ / name, use);
+    options.resume = use == RunUse::kResume;
+    options.max_steps_per_launch = per_launch;
+    return options;
+  }
+  TrainResult run(const Config& config, const TrainOptions& options, uint64_t stop_after = 0) {
+    TrainCallbacks callbacks;
+    if (stop_after > 0)
+      callbacks.progress = [=](const TrainProgress& now) { return now.step < stop_after; };
+    return train(*backend_, config, *data_.data, nullptr, options, callbacks);
+  }
+  // metrics.jsonl without what a clock has said.
+  std::string metrics_of(const std::string& name) {
+    std::istringstream lines(content_of(folder_ / (name + "/metrics.jsonl")));
+    std::string out;
+    for (std::string line; std::getline(lines, line);) {
+      auto json = nlohmann::json::parse(line);
+      json.erase("seconds");
+      json.erase("samples_per_s");
+      out += json.dump() + "\n";
+    }
+    return out;
+  }
+  void expect_same_end(const std::string& a, const std::string& b) {
+    EXPECT_EQ(metrics_of(a), metrics_of(b));
+    const ModelFile first = load_model(folder_ / a), second = load_model(folder_ / b);
+    EXPECT_EQ(bits_of(first), bits_of(second));
+    EXPECT_EQ(first.threshold, second.threshold);
+    EXPECT_EQ(first.provenance.epochs, second.provenance.epochs);
+  }
+
+  TemporaryFolder folder_;
+  std::unique_ptr<Backend> backend_ = create_host_backend(2);
+  FloatData data_{planar_rows(300, 12, 1), 12};
+};
+
+TEST_F(ResumeTest, StoppingAtAnyStepChangesNothing) {
+  const Config config = resumable_config();  // 240 rows: 8 steps an epoch, the last one short
+  run(config, options_for("whole", RunUse::kNew));
+  for (uint64_t stop = 1; stop < 28; stop += 3) {
+    SCOPED_TRACE(stop);
+    const std::string name = "stopped" + std::to_string(stop);
+    const int per_launch = stop % 2 == 0 ? 1 : 4;
+    const TrainResult stopped = run(config, options_for(name, RunUse::kNew, per_launch), stop);
+    EXPECT_TRUE(stopped.is_cancelled);
+    EXPECT_FALSE(stopped.model.threshold.has_value());
+    // A second interruption, then the rest.
+    run(config, options_for(name, RunUse::kResume), stop + 5);
+    const TrainResult rest = run(config, options_for(name, RunUse::kResume));
+    EXPECT_FALSE(rest.is_cancelled);
+    expect_same_end("whole", name);
+  }
+}
+
+TEST_F(ResumeTest, KillingChangesNothing) {
+  Config config = resumable_config();
+  config.train.checkpoint_seconds = 0;  // after each launch: in the middle of epochs too
+  run(config, options_for("whole", RunUse::kNew));
+  for (int wait_us = 2000; wait_us < 60000; wait_us += 9000) {
+    SCOPED_TRACE(wait_us);
+    const std::string name = "killed" + std::to_string(wait_us);
+    const std::string checkpoint = folder_ / (name + "/checkpoint.safetensors");
+    const pid_t child = fork();
+    if (child == 0) {
+      backend_ = create_host_backend(2);  // threads do not survive a fork
+      run(config, options_for(name, RunUse::kNew, 1));
+      _exit(0);
+    }
+    while (!std::filesystem::exists(checkpoint)) usleep(200);
+    usleep(static_cast<useconds_t>(wait_us));
+    kill(child, SIGKILL);
+    waitpid(child, nullptr, 0);
+    run(config, options_for(name, RunUse::kResume));
+    expect_same_end("whole", name);
+  }
+}
+
+TEST_F(ResumeTest, AFinishedTrainingMayGetMoreEpochs) {
+  Config config = resumable_config();
+  config.schedule.kind = ScheduleKind::kConstant;
+  run(config, options_for("long", RunUse::kNew));
+  config.train.epochs = 2;
+  run(config, options_for("grown", RunUse::kNew));
+  config.train.epochs = 4;
+  run(config, options_for("grown", RunUse::kResume));
+  expect_same_end("long", "grown");
+}
+
+TEST_F(ResumeTest, AnotherTrainingIsRefused) {
+  const Config config = resumable_config();
+  run(config, options_for("run", RunUse::kNew), 10);
+  const auto message = [&](const Config& other, const Dataset& data) {
+    try {
+      train(*backend_, other, data, nullptr, options_for("run", RunUse::kResume), {});
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kModel);
+      return std::string(error.what());
+    }
+    return std::string("no error");
+  };
+  Config other = config;
+  other.optimizer.learning_rate *= 2;
+  EXPECT_THAT(message(other, *data_.data), HasSubstr("another"));
+  const FloatData changed(planar_rows(300, 12, 2), 12);
+  EXPECT_THAT(message(config, *changed.data), HasSubstr("other data"));
+}
+
+TEST_F(ResumeTest, EveryFlippedByteAndEveryTruncationOfACheckpointIsFound) {
+  Config config = resumable_config();
+  config.model.encoder.hidden = {};
+  config.model.code.size = 1;
+  run(config, options_for("run", RunUse::kNew), 10);
+  const std::string path = folder_ / "run/checkpoint.safetensors";
+  const std::string good = content_of(path);
+  const BlobLayout layout =
+      BlobLayout::of(Network::of(resolved(config, Scale::kStandard).model, 12).parameters());
+  const std::string identity = identity_in(good);
+  EXPECT_GE(load_checkpoint(path, layout.elems, identity, real_file_system()).step, 10u);
+  const auto is_refused = [&](const std::string& bytes) {
+    std::ofstream(path, std::ios::binary) << bytes;
+    try {
+      load_checkpoint(path, layout.elems, identity, real_file_system());
+    } catch (const Error& error) {
+      const bool is_one_line = std::string(error.what()).find('\n') == std::string::npos;
+      return error.code() == ErrorCode::kModel && is_one_line;
+    }
+    return false;
+  };
+  for (size_t at = 0; at < good.size(); at += 23) {
+    std::string bad = good;
+    bad[at] = static_cast<char>(bad[at] ^ (1 << (at % 8)));
+    EXPECT_TRUE(is_refused(bad)) << at;
+    EXPECT_TRUE(is_refused(good.substr(0, at))) << at;
+  }
+}
+
+TEST_F(ResumeTest, RunDirectoriesAreNotOverwrittenByMistake) {
+  const Config config = resumable_config();
+  run(config, options_for("run", RunUse::kNew), 5);
+  const auto code = [&](const std::string& name, RunUse use) {
+    try {
+      open_run_directory(folder_ / name, use);
+    } catch (const Error& error) {
+      return error.code();
+    }
+    return ErrorCode::kOk;
+  };
+  EXPECT_EQ(code("run", RunUse::kNew), ErrorCode::kUsage);
+  EXPECT_EQ(code("other", RunUse::kResume), ErrorCode::kModel);
+  std::ofstream(folder_ / "run/notes.txt") << "mine";
+  EXPECT_EQ(code("run", RunUse::kOverwrite), ErrorCode::kOk);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "run/checkpoint.safetensors"));
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "run/notes.txt"));
+}
+
+}  // namespace
+}  // namespace diabolo
