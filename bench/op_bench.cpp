@@ -1,0 +1,171 @@
+// Single ops. Two kinds of rows:
+//   op/...        the real-size cases of the tests, by every kernel that accepts them, with the bytes
+//                 and flops of the op's own cost function; warm buffers
+//   adam/N        Adam over N parameters
+//   product/IxO   the bare matrix product (no bias, no activation) of each layer of the dense net at
+//                 4096 rows: the local limit that training and encoding are held against
+#include <benchmark/benchmark.h>
+
+#include <cstring>
+
+#include "base/error.h"
+#include "bench_main.h"
+#include "kernels/common/philox.h"
+#include "ops/ops.h"
+#include "run/selftest/case.h"
+#include "training_bed.h"
+
+namespace diabolo::bench {
+namespace {
+
+// Buffers of one call, filled with random numbers: integers are small, so that any of them is a
+// valid row or index.
+class CallBed {
+ public:
+  CallBed(Backend& backend, const OpDef& op, const Attrs& attrs, const std::vector<TensorDesc>& in)
+      : backend_(backend), op_(op), attrs_(attrs), stream_(backend.create_stream()) {
+    const std::vector<TensorDesc> out = op.infer(attrs, in);
+    for (const TensorDesc& desc : in) add(desc, in_);
+    for (const TensorDesc& desc : out) add(desc, out_);
+    cost_ = op.cost(attrs, in, out);
+  }
+
+  // Empty if the kernel takes the call.
+  std::string refusal(const Kernel& kernel) const {
+    if (!kernel.prepare) return "not in this build";
+    return kernel.accepts({attrs_, in_, out_}, backend_.info());
+  }
+
+  void time(benchmark::State& state, const Kernel& kernel) {
+    const Call call{attrs_, in_, out_};
+    const Buffer scratch(backend_, kernel.scratch_bytes(call, backend_.info()));
+    const kernels::Launch launch = kernel.prepare(call, backend_.info(), scratch.data());
+    const bool is_host = backend_.info().space == Space::kHost;
+    const int times = is_host ? 1 : 20;
+    const auto run = [&] {
+      stream_->submit([&](void* native) {
+        for (int k = 0; k < times; ++k) launch(native);
+      });
+      stream_->synchronize();
+    };
+    run();
+    for ([[maybe_unused]] auto _ : state) run();
+    const auto rate = benchmark::Counter::kIsIterationInvariantRate;
+    state.counters["flops"] = benchmark::Counter(cost_.flops * times, rate);
+    state.counters["bytes"] = benchmark::Counter(cost_.bytes * times, rate);
+  }
+
+ private:
+  void add(const TensorDesc& desc, std::vector<TensorView>& views) {
+    buffers_.emplace_back(backend_, desc.bytes());
+    std::vector<std::byte> bytes(desc.bytes());
+    if (desc.dtype() == DType::kF32) {
+      std::vector<float> values(static_cast<size_t>(desc.elems()));
+      for (size_t k = 0; k < values.size(); ++k)
+        values[k] = kernels::uniform_at({buffers_.size(), 0, 0}, 0, k);
+      std::memcpy(bytes.data(), values.data(), bytes.size());
+    } else if (desc.dtype() == DType::kBf16) {
+      for (size_t k = 0; k < static_cast<size_t>(desc.elems()); ++k) {
+        const auto value = kernels::to_bf16(kernels::uniform_at({buffers_.size(), 0, 0}, 0, k));
+        std::memcpy(&bytes[2 * k], &value, 2);
+      }
+    }
+    stream_->copy_in(buffers_.back().data(), bytes.data(), bytes.size());
+    stream_->synchronize();
+    views.push_back({desc, buffers_.back().data()});
+  }
+
+  Backend& backend_;
+  const OpDef& op_;
+  Attrs attrs_;
+  std::unique_ptr<Stream> stream_;
+  std::vector<Buffer> buffers_;
+  std::vector<TensorView> in_, out_;
+  Cost cost_;
+};
+
+void add_row(Backend& backend, const std::string& text, const OpDef& op, const Attrs& attrs,
+             const std::vector<TensorDesc>& in, const Kernel& kernel) {
+  benchmark::RegisterBenchmark(text.c_str(),
+                               [=, &backend, &op, &kernel](benchmark::State& state) {
+                                 CallBed bed(backend, op, attrs, in);
+                                 const std::string why_not = bed.refusal(kernel);
+                                 if (!why_not.empty()) return state.SkipWithError(why_not.c_str());
+                                 bed.time(state, kernel);
+                               })
+      ->UseRealTime()
+      ->Unit(benchmark::kMicrosecond);
+}
+
+bool may_run(const Kernel& kernel, const DeviceInfo& device, const TensorDesc& first) {
+  if (kernel.space != device.space || kernel.is_reference) return false;
+  return !(first.dtype() == DType::kBf16 && device.space == Space::kHost && !device.cpu.has_bf16);
+}
+
+void add_cases(Setting& setting) {
+  Backend& backend = *setting.backend;
+  for (const selftest::OpCases* cases : selftest::all_op_cases()) {
+    for (const selftest::Case& made : selftest::cases_of(*cases)) {
+      if (!made.is_large) continue;
+      std::vector<TensorDesc> in;
+      for (const selftest::Operand& operand : made.in) in.push_back(operand.desc);
+      for (const Kernel& kernel : cases->op->kernels) {
+        if (!may_run(kernel, backend.info(), in[0])) continue;
+        CallBed probe(backend, *cases->op, made.attrs, in);
+        if (!probe.refusal(kernel).empty()) continue;
+        add_row(backend, cat("op/", made.name, "/", kernel.name), *cases->op, made.attrs, in,
+                kernel);
+      }
+    }
+  }
+}
+
+// The layers of the dense net, each direction once.
+void add_products(Setting& setting) {
+  Backend& backend = *setting.backend;
+  const std::vector<int64_t>& widths = dense_net().widths;
+  const DenseForwardAttrs bare{.has_bias = false};
+  for (const DType dtype : {DType::kF32, DType::kBf16}) {
+    for (size_t k = 1; k < widths.size(); ++k) {
+      for (const bool is_decoder : {false, true}) {
+        const int64_t I = is_decoder ? widths[k] : widths[k - 1];
+        const int64_t O = is_decoder ? widths[k - 1] : widths[k];
+        const std::vector<TensorDesc> in = {{dtype, {4096, I}}, {dtype, {I, O}}};
+        for (const Kernel& kernel : kDenseForward.kernels) {
+          if (!may_run(kernel, backend.info(), in[0])) continue;
+          const bool is_for_type = std::string(kernel.name).ends_with(name(dtype));
+          if (!is_for_type) continue;
+          add_row(backend, cat("product/", I, "x", O, "/", name(dtype)), kDenseForward, bare, in,
+                  kernel);
+        }
+      }
+    }
+  }
+}
+
+// Adam over flat blobs: a dense net's parameters, and on a GPU as many as fill its memory's rate.
+void add_adam(Setting& setting) {
+  Backend& backend = *setting.backend;
+  for (const int64_t n : {int64_t{1'100'000}, int64_t{300'000'000}}) {
+    if (n > 100'000'000 && backend.info().space == Space::kHost) continue;
+    const TensorDesc scalar(DType::kF32, {1});
+    const std::vector<TensorDesc> in = {{DType::kF32, {n}}, step_state_desc(), scalar};
+    for (const Kernel& kernel : kOptimizer.kernels) {
+      if (may_run(kernel, backend.info(), in[0]))
+        add_row(backend, cat("adam/", n), kOptimizer, OptimizerAttrs{}, in, kernel);
+    }
+  }
+}
+
+void add_all(Setting& setting) {
+  add_adam(setting);
+  add_products(setting);
+  add_cases(setting);
+}
+
+}  // namespace
+}  // namespace diabolo::bench
+
+int main(int argc, char** argv) {
+  return diabolo::bench::run_benchmarks(argc, argv, diabolo::bench::add_all);
+}

@@ -1,0 +1,191 @@
+#include "training_bed.h"
+
+#include <algorithm>
+#include <chrono>
+#include <numeric>
+
+#include "base/error.h"
+#include "kernels/common/philox.h"
+#include "model/presets.h"
+#include "ops/ops.h"
+#include "run/schedule.h"
+
+namespace diabolo::bench {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+BuildOptions build_options(int64_t batch, Precision precision, int64_t rows, const Config& config) {
+  BuildOptions options;
+  options.mode = Mode::kTrain;
+  options.rows = batch;
+  options.precision = precision;
+  options.source = Source::kRawU8;
+  options.resident_rows = rows;
+  options.optimizer = config.optimizer.rule();
+  return options;
+}
+
+Config with_precision(Config config, Precision precision) {
+  config.train.precision = precision;
+  return config;
+}
+
+double product_flops(const std::vector<int64_t>& widths) {
+  double sum = 0;
+  for (size_t k = 1; k < widths.size(); ++k)
+    sum += 2.0 * static_cast<double>(widths[k - 1]) * static_cast<double>(widths[k]);
+  return 2 * sum;  // encoder and its mirror
+}
+
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+}  // namespace
+
+const Net& dense_net() {
+  static const Net net{"dense", {784, 512, 256, 32}};
+  return net;
+}
+
+const Net& wide_net() {
+  static const Net net{"dense64", {784, 512, 256, 64}};
+  return net;
+}
+
+Config Net::config() const {
+  Config made = preset_config("dense");
+  made.data.scale = Scale::kUnit;
+  made.model.encoder.hidden.assign(widths.begin() + 1, widths.end() - 1);
+  made.model.code.size = widths.back();
+  made.model.decoder.output = kernels::Activation::kSigmoid;
+  return made;
+}
+
+double Net::flops_per_row() const {
+  return product_flops(widths);
+}
+
+// Forward, weight gradients, and data gradients of all layers but the first.
+double Net::training_flops_per_row() const {
+  return 3 * product_flops(widths) -
+         2.0 * static_cast<double>(widths[0]) * static_cast<double>(widths[1]);
+}
+
+TrainingBed::TrainingBed(Backend& backend, const Net& net, int64_t batch, Precision precision,
+                         int64_t rows)
+    : backend_(backend),
+      config_(with_precision(net.config(), precision)),
+      network_(Network::of(config_.model, net.widths[0])),
+      batch_(batch),
+      steps_per_epoch_(rows / batch),
+      stream_(backend.create_stream()),
+      store_(backend, network_.parameters(), store_options(precision, config_.optimizer.rule())),
+      data_(backend, static_cast<uint64_t>(rows * net.widths[0])),
+      plan_(Plan::compile(
+          build_graph(config_.model, network_, build_options(batch, precision, rows, config_)),
+          backend.info(), policy_of(config_.train))),
+      arena_(backend) {
+  write_inputs(net, rows);
+  arena_.reserve(plan_.arena_bytes());
+  executor_ =
+      std::make_unique<Executor>(plan_, backend, store_, arena_, *stream_,
+                                 std::map<std::string, void*>{{model_names::kInput, data_.data()}});
+}
+
+void TrainingBed::write_inputs(const Net& net, int64_t rows) {
+  const auto features = static_cast<size_t>(net.widths[0]);
+  Scaling scaling;
+  scaling.shift.assign(features, 0.0f);
+  scaling.scale.assign(features, 1.0f / 255.0f);
+  add_scaling(store_, network_, scaling, *stream_);
+  store_.add_state(model_names::kOrder, TensorDesc(DType::kU32, {rows}));
+  std::vector<uint32_t> order(static_cast<size_t>(rows));
+  std::iota(order.begin(), order.end(), 0u);
+  for (size_t k = order.size(); k > 1; --k) {
+    const kernels::Philox4 draw =
+        kernels::draw_quad({1, kernels::RandomPurpose::kShuffle, 0}, 0, static_cast<uint32_t>(k));
+    std::swap(order[k - 1], order[draw.lane[0] % k]);
+  }
+  store_.write(store_.state(model_names::kOrder), order.data(), *stream_);
+
+  std::vector<uint8_t> bytes(data_.bytes());
+  for (size_t k = 0; k + 4 <= bytes.size(); k += 4) {
+    const kernels::Philox4 draw =
+        kernels::draw_quad({2, 0, static_cast<uint32_t>(k >> 34)}, 0, static_cast<uint32_t>(k / 4));
+    for (size_t lane = 0; lane < 4; ++lane)
+      bytes[k + lane] = static_cast<uint8_t>(draw.lane[lane] >> 24);
+  }
+  stream_->copy_in(data_.data(), bytes.data(), bytes.size());
+  stream_->synchronize();
+
+  const auto initial = initial_parameters(network_, 0);
+  for (size_t k = 0; k < initial.size(); ++k)
+    store_.write(store_.parameter(store_.parameters()[k].name), initial[k].data(), *stream_);
+  store_.refresh_low(*stream_);
+  const Schedule schedule{config_.schedule, config_.optimizer,
+                          static_cast<uint64_t>(steps_per_epoch_), kernels::kStepSlots};
+  std::vector<kernels::StepPlan> plans(kernels::kStepSlots);
+  for (size_t s = 0; s < plans.size(); ++s) plans[s] = schedule.plan(s + 1000);
+  store_.write(store_.state(store_names::kPlans), plans.data(), *stream_);
+  rewind();
+}
+
+void TrainingBed::rewind() {
+  kernels::StepState state{};
+  const TensorView view = store_.state(store_names::kStepState);
+  store_.read(view, &state, *stream_);
+  state.batch_row = 0;
+  if (state.step == 0) {
+    const TensorView plans = store_.state(store_names::kPlans);
+    store_.read({TensorDesc(DType::kF32, {4}), plans.data}, &state.plan, *stream_);
+  }
+  store_.write(view, &state, *stream_);
+  steps_in_epoch_ = 0;
+}
+
+void TrainingBed::run(int steps) {
+  while (steps > 0) {
+    if (steps_in_epoch_ == steps_per_epoch_) rewind();
+    const int now = static_cast<int>(std::min<int64_t>(steps, steps_per_epoch_ - steps_in_epoch_));
+    executor_->run_many(now);
+    steps_in_epoch_ += now;
+    steps -= now;
+  }
+}
+
+double TrainingBed::kernels_alone_seconds(int repeats) {
+  rewind();
+  const std::span<const kernels::Launch> launches = executor_->launches();
+  std::vector<std::vector<double>> seconds(launches.size());
+  for (int pass = 0; pass < repeats + 3; ++pass) {
+    if (pass % 2 == 0) rewind();
+    stream_->synchronize();
+    stream_->submit([&](void* native) {
+      for (size_t k = 0; k < launches.size(); ++k) {
+        const auto began = Clock::now();
+        launches[k](native);
+        if (pass >= 3)
+          seconds[k].push_back(std::chrono::duration<double>(Clock::now() - began).count());
+      }
+    });
+    stream_->synchronize();
+  }
+  double sum = 0;
+  for (const std::vector<double>& times : seconds) sum += median(times);
+  rewind();
+  return sum;
+}
+
+float TrainingBed::last_loss() {
+  kernels::StepState state{};
+  store_.read(store_.state(store_names::kStepState), &state, *stream_);
+  std::vector<float> losses(kernels::kStepSlots);
+  store_.read(store_.state(store_names::kLosses), losses.data(), *stream_);
+  return losses[(state.step + kernels::kStepSlots - 1) % kernels::kStepSlots];
+}
+
+}  // namespace diabolo::bench

@@ -1,0 +1,161 @@
+// Choices, refusals and scratch sizes of the CUDA kernels.
+#include "kernels/cuda/choose.h"
+
+#include <algorithm>
+
+namespace diabolo::kernels::cuda {
+namespace {
+
+constexpr int64_t kMaxBlocks = 0x7FFFFFFF;  // of a grid, in x
+constexpr int64_t kSplitRows = 64;
+// Below this depth a part of a weight gradient costs more to write and add than to compute: one
+// part moves 4 bytes per element out and in again, its products 2 * 128 flops.
+constexpr int64_t kMinRowsPerSplit = 128;
+constexpr int64_t kMaxSplits = 64;
+constexpr int64_t kBiasRowsPerSplit = 1024;
+constexpr int64_t kFlatSumElems = 16384;  // 64 a thread
+constexpr int64_t kMaxFlatBlocks = 4096;
+
+const char* refuse_device(const Device& device) {
+  return device.arch < 80 ? "the device is older than sm_80" : nullptr;
+}
+
+const char* refuse_count(int64_t n, const Device& device) {
+  if (n < 1) return "there are no elements";
+  return refuse_device(device);
+}
+
+const char* refuse_dense(const DenseShape& s, const Device& device) {
+  if (s.B < 1 || s.I < 1 || s.O < 1) return "an extent is 0";
+  if (std::max(s.I, s.O) > (int64_t{1} << 30)) return "a layer is wider than 2^30";
+  const int64_t rows = ceil_div(s.B, 32);
+  if (rows * ceil_div(std::max(s.I, s.O), 32) > kMaxBlocks) return "more than 2^31 tiles";
+  return refuse_device(device);
+}
+
+const char* refuse_matrix(int64_t B, int64_t D, const Device& device) {
+  if (B < 1 || D < 1) return "an extent is 0";
+  if (B > kMaxBlocks) return "more than 2^31 rows";
+  return refuse_device(device);
+}
+
+}  // namespace
+
+TileSize choose_tile(int64_t m, int64_t n, TileSet set, const Device& device) {
+  for (const TileSize size : {TileSize::kLarge, TileSize::kMedium}) {
+    const bool exists = size == TileSize::kLarge || set == TileSet::kAll;
+    if (exists && tile_count(m, n, size) >= device.multiprocessors) return size;
+  }
+  return TileSize::kSmall;
+}
+
+TileSize choose_score_tile(int64_t n) {
+  return n > 32 ? TileSize::kLarge : TileSize::kSmall;
+}
+
+WeightGradSplit choose_weight_grad(const DenseShape& s, TileSet set, const Device& device) {
+  WeightGradSplit split{};
+  split.tile = choose_tile(s.I, s.O, set, device);
+  const int64_t tiles = tile_count(s.I, s.O, split.tile);
+  const int64_t wanted = ceil_div(device.multiprocessors, tiles);
+  const int64_t possible = ceil_div(s.B, kMinRowsPerSplit);
+  const int64_t splits = std::clamp(std::min(wanted, possible), int64_t{1}, kMaxSplits);
+  split.rows_per_split = ceil_div(ceil_div(s.B, splits), kSplitRows) * kSplitRows;
+  split.splits = ceil_div(s.B, split.rows_per_split);
+  const int64_t bias_splits = std::min(ceil_div(s.B, kBiasRowsPerSplit), kMaxSplits);
+  split.bias_rows_per_split = ceil_div(s.B, bias_splits);
+  split.bias_splits = ceil_div(s.B, split.bias_rows_per_split);
+  return split;
+}
+
+FlatSum choose_flat_sum(int64_t n) {
+  const int64_t blocks = std::clamp(ceil_div(n, kFlatSumElems), int64_t{1}, kMaxFlatBlocks);
+  const int64_t elems = ceil_div(ceil_div(n, blocks), 4) * 4;
+  return {ceil_div(n, elems), elems};
+}
+
+int64_t choose_flat_blocks(int64_t quads, const Device& device) {
+  const int64_t most = int64_t{device.multiprocessors} * 8;
+  return std::clamp(ceil_div(quads, kFlatThreads), int64_t{1}, most);
+}
+
+template <class T>
+static uint64_t loss_scratch(const DenseLoss<T>& p, const Device& device) {
+  const TileSize tile = choose_tile(p.shape.B, p.shape.O, TileSet::kLargeAndSmall, device);
+  return aligned_bytes(4 * static_cast<uint64_t>(tile_count(p.shape.B, p.shape.O, tile)));
+}
+
+static uint64_t score_scratch(const DenseShape& s) {
+  const int64_t tiles = ceil_div(s.O, extent(choose_score_tile(s.O)));
+  return aligned_bytes(4 * static_cast<uint64_t>(s.B * tiles));
+}
+
+template <class T>
+static uint64_t weight_grad_scratch(const DenseWeightGrad<T>& p, const Device& device) {
+  const DenseShape& s = p.shape;
+  const WeightGradSplit split = choose_weight_grad(s, tile_set<T>(device), device);
+  uint64_t bytes = 0;
+  if (split.splits > 1) bytes += aligned_bytes(4 * static_cast<uint64_t>(split.splits * s.I * s.O));
+  if (p.d_bias) bytes += aligned_bytes(4 * static_cast<uint64_t>(split.bias_splits * s.O));
+  return bytes;
+}
+
+static uint64_t flat_sum_scratch(int64_t n) {
+  return aligned_bytes(4 * static_cast<uint64_t>(choose_flat_sum(n).blocks));
+}
+
+// One line a record: what refuses it, what scratch it wants.
+#define DIABOLO_CHOICE(P, REFUSAL, SCRATCH)                                                    \
+  const char* refusal([[maybe_unused]] const P& p, const Device& device) {                     \
+    return REFUSAL;                                                                            \
+  }                                                                                            \
+  uint64_t scratch_bytes([[maybe_unused]] const P& p, [[maybe_unused]] const Device& device) { \
+    return SCRATCH;                                                                            \
+  }
+
+DIABOLO_CHOICE(DenseForward<float>, refuse_dense(p.shape, device), 0)
+DIABOLO_CHOICE(DenseForward<Bf16>, refuse_dense(p.shape, device), 0)
+DIABOLO_CHOICE(DenseLoss<float>, refuse_dense(p.shape, device), loss_scratch(p, device))
+DIABOLO_CHOICE(DenseLoss<Bf16>, refuse_dense(p.shape, device), loss_scratch(p, device))
+DIABOLO_CHOICE(DenseScore<float>, refuse_dense(p.shape, device), score_scratch(p.shape))
+DIABOLO_CHOICE(DenseScore<Bf16>, refuse_dense(p.shape, device), score_scratch(p.shape))
+DIABOLO_CHOICE(DenseDataGrad<float>, refuse_dense(p.shape, device), 0)
+DIABOLO_CHOICE(DenseDataGrad<Bf16>, refuse_dense(p.shape, device), 0)
+DIABOLO_CHOICE(DenseWeightGrad<float>, refuse_dense(p.shape, device),
+               weight_grad_scratch(p, device))
+DIABOLO_CHOICE(DenseWeightGrad<Bf16>, refuse_dense(p.shape, device), weight_grad_scratch(p, device))
+DIABOLO_CHOICE(LossOf<float>, refuse_count(p.n, device), flat_sum_scratch(p.n))
+DIABOLO_CHOICE(LossOf<Bf16>, refuse_count(p.n, device), flat_sum_scratch(p.n))
+DIABOLO_CHOICE(ActivationGrad<float>, refuse_count(p.n, device), 0)
+DIABOLO_CHOICE(ActivationGrad<Bf16>, refuse_count(p.n, device), 0)
+DIABOLO_CHOICE(Add<float>, refuse_count(p.n, device), 0)
+DIABOLO_CHOICE(Add<Bf16>, refuse_count(p.n, device), 0)
+DIABOLO_CHOICE(Dropout<float>, refuse_matrix(p.B, p.D, device), 0)
+DIABOLO_CHOICE(Dropout<Bf16>, refuse_matrix(p.B, p.D, device), 0)
+DIABOLO_CHOICE(Corrupt<float>, refuse_matrix(p.B, p.D, device), 0)
+DIABOLO_CHOICE(Corrupt<Bf16>, refuse_matrix(p.B, p.D, device), 0)
+DIABOLO_CHOICE(L2Penalty<float>, refuse_count(p.n, device), flat_sum_scratch(p.n))
+DIABOLO_CHOICE(L2PenaltyGrad<float>, refuse_count(p.n, device), 0)
+DIABOLO_CHOICE(RowScore<float>, refuse_matrix(p.B, p.D, device), 0)
+DIABOLO_CHOICE(RowScore<Bf16>, refuse_matrix(p.B, p.D, device), 0)
+DIABOLO_CHOICE(GlobalNorm<float>, refuse_count(p.n, device), flat_sum_scratch(p.n))
+DIABOLO_CHOICE(OptimizerStep<float>, refuse_count(p.n, device), 0)
+DIABOLO_CHOICE(SumTerms<float>, refuse_count(p.count, device), 0)
+DIABOLO_CHOICE(Advance, refuse_device(device), 0)
+#undef DIABOLO_CHOICE
+
+#define DIABOLO_CHOICE_GATHER(S, T)                                  \
+  const char* refusal(const Gather<S, T>& p, const Device& device) { \
+    return refuse_matrix(p.B, p.D, device);                          \
+  }                                                                  \
+  uint64_t scratch_bytes(const Gather<S, T>&, const Device&) {       \
+    return 0;                                                        \
+  }
+
+DIABOLO_CHOICE_GATHER(uint8_t, float)
+DIABOLO_CHOICE_GATHER(uint8_t, Bf16)
+DIABOLO_CHOICE_GATHER(float, float)
+DIABOLO_CHOICE_GATHER(float, Bf16)
+#undef DIABOLO_CHOICE_GATHER
+
+}  // namespace diabolo::kernels::cuda

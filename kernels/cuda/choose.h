@@ -1,0 +1,69 @@
+// How the CUDA kernels split their work: pure functions of shape and device, apart from kernels and
+// launches, so that they can be tested over all shapes without a GPU.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/cuda/cuda.h"
+
+namespace diabolo::kernels::cuda {
+
+// Square tiles of the output of a product. The medium one is built only where it is chosen often:
+// f32 and bf16, forward and gradients. Every instance costs compile time on seven architectures.
+enum class TileSize { kLarge, kMedium, kSmall };
+enum class TileSet { kAll, kLargeAndSmall };
+inline constexpr int kTileExtent[] = {128, 64, 32};
+
+DIABOLO_HD constexpr int64_t ceil_div(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
+inline int64_t extent(TileSize size) {
+  return kTileExtent[static_cast<int>(size)];
+}
+inline int64_t tile_count(int64_t m, int64_t n, TileSize size) {
+  return ceil_div(m, extent(size)) * ceil_div(n, extent(size));
+}
+
+// The largest tile that still gives every multiprocessor one. All tiles add up an element in the
+// same order, so the choice may look at the batch without changing a bit of the result.
+TileSize choose_tile(int64_t m, int64_t n, TileSet set, const Device& device);
+
+// The tiles that exist for a product of T.
+template <class T>
+TileSet tile_set(const Device& device) {
+  return sizeof(T) == 4 && device.allows_tf32 ? TileSet::kLargeAndSmall : TileSet::kAll;
+}
+
+// Scores add up a row tile by tile, so their tile may not depend on the batch.
+TileSize choose_score_tile(int64_t n);
+
+// A weight gradient is summed over the batch in `splits` parts of `rows_per_split` rows (a multiple
+// of 64, the deepest staged tile), then the parts in order.
+struct WeightGradSplit {
+  TileSize tile;
+  int64_t splits;
+  int64_t rows_per_split;
+  int64_t bias_splits;
+  int64_t bias_rows_per_split;
+};
+WeightGradSplit choose_weight_grad(const DenseShape& shape, TileSet set, const Device& device);
+
+// Sums over a flat array: `blocks` partial sums of `elems_per_block` elements each.
+struct FlatSum {
+  int64_t blocks;
+  int64_t elems_per_block;
+};
+FlatSum choose_flat_sum(int64_t n);
+
+// Blocks for an element-wise kernel over n quads of elements: at most 8 a multiprocessor, each
+// striding over the rest.
+int64_t choose_flat_blocks(int64_t quads, const Device& device);
+inline constexpr int kFlatThreads = 256;
+
+// Bytes rounded up so that what follows is 256-byte aligned.
+constexpr uint64_t aligned_bytes(uint64_t bytes) {
+  return (bytes + 255) / 256 * 256;
+}
+
+}  // namespace diabolo::kernels::cuda

@@ -1,0 +1,166 @@
+#!/usr/bin/env bash
+# Everything that needs a GPU, in one go: from a source tree (builds first) or from a bundle.
+#
+#   scripts/gpu_check.sh [PART...]      parts: correctness sanitizer ceilings dense (default: all)
+#
+# Needs a driver; for the peers python3 with torch (and jax). Says plainly what is missing. Each
+# part ends with a short table; all go into one JSON, $OUT/gpu-check.json (OUT defaults to
+# bench/results, in a bundle to results). Exit status 1 if a check failed.
+set -uo pipefail
+top=$(cd "$(dirname "$0")/.." && pwd)
+cd "$top" || exit 1
+if [ -f COMMIT ]; then
+  commit=$(cat COMMIT); bin=$top/bin; data=$top/data; out=${OUT:-$top/results}
+  export LD_LIBRARY_PATH=$top/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+else
+  commit=$(git rev-parse --short HEAD); bin=$top/build/cuda-quick; out=${OUT:-$top/bench/results}
+  data=/usr/share/datasets/fashion-mnist
+  arch=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -1 | tr -d .)
+  [ "${arch:-}" = 90 ] && arch=90a
+  cmake --preset cuda-quick -DDIABOLO_BENCH=ON -DCMAKE_CUDA_ARCHITECTURES="${arch:-90a}-real" \
+    > /dev/null && cmake --build --preset cuda-quick > /dev/null || exit 1
+fi
+parts=("$@")
+[ ${#parts[@]} -gt 0 ] || parts=(correctness sanitizer ceilings dense)
+mkdir -p "$out"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+rows=$work/rows.tsv
+failed=0
+export DIABOLO_REQUIRE_CUDA=1
+
+# row PART NAME VALUE UNIT VERDICT
+row() { printf '%s\t%s\t%s\t%s\t%s\n' "$@" >> "$rows"; [ "$5" = FAIL ] && failed=1; return 0; }
+
+# check NAME COMMAND...: a row that says how long it took and whether it passed.
+check() {
+  local name=$1 began=$SECONDS; shift
+  if timeout 300 "$@" > "$work/log" 2>&1; then
+    row "$part" "$name" $((SECONDS - began)) s ok
+  else
+    row "$part" "$name" $((SECONDS - began)) s FAIL
+    tail -n 15 "$work/log" >&2
+  fi
+}
+
+json_field() {  # json_field KEY < file: the number behind the first "KEY":
+  grep -o "\"$1\": *[-0-9.e+]*" | head -1 | sed 's/.*: *//'
+}
+
+part_correctness() {
+  check "verbs, native against host halves" "$bin/verbs_native_test" --gtest_brief=1
+  check "ladder, every CUDA kernel" "$bin/ladder_test" --gtest_brief=1 --gtest_filter='*cuda*'
+  check "selftest" "$bin/diabolo" selftest --device cuda
+  check "beyond 2^31 elements" "$bin/huge_test" --gtest_brief=1
+  check "train dense, f32" "$bin/diabolo" train "$data/train-images-idx3-ubyte.gz" \
+    --preset dense --device cuda --seed 0 -o "$work/run" --progress none
+  "$bin/diabolo" evaluate "$work/run" "$data/t10k-images-idx3-ubyte.gz" --json \
+    --pca-from "$data/train-images-idx3-ubyte.gz" --device cuda > "$work/eval.json" 2> "$work/log"
+  local mse; mse=$(json_field mse < "$work/eval.json")
+  local verdict=FAIL
+  awk -v mse="${mse:-1}" 'BEGIN {exit !(mse <= 0.00985)}' && verdict=ok
+  row correctness "test MSE after 20 epochs, one seed" "${mse:-none}" "at most 0.00985" $verdict
+  for device in cuda cpu; do
+    "$bin/diabolo" encode "$work/run" "$data/t10k-images-idx3-ubyte.gz" --device $device \
+      -o "$work/codes-$device.raw" --progress none > /dev/null 2> "$work/log"
+  done
+  local difference
+  difference=$(paste <(od -An -v -w4 -tf4 "$work/codes-cuda.raw") \
+                     <(od -An -v -w4 -tf4 "$work/codes-cpu.raw") |
+    awk '{d = $1 - $2; if (d < 0) d = -d; if (d > m) m = d; a = $2 < 0 ? -$2 : $2;
+          if (a > s) s = a} END {printf "%.3g", s > 0 ? m / s : 1}')
+  verdict=FAIL
+  awk -v d="$difference" 'BEGIN {exit !(d < 1e-4)}' && verdict=ok
+  row correctness "codes, GPU against CPU, of the largest" "$difference" "at most 1e-4" $verdict
+}
+
+part_sanitizer() {
+  local tool=${COMPUTE_SANITIZER:-compute-sanitizer}
+  if ! command -v "$tool" > /dev/null; then
+    row sanitizer "$tool" missing "" skipped
+    return
+  fi
+  for kind in memcheck racecheck initcheck synccheck; do
+    check "$kind" "$tool" --tool "$kind" --error-exitcode 9 \
+      "$bin/diabolo" selftest --device cuda --quick
+  done
+}
+
+bench() {  # bench PROGRAM FILTER: rows of a Google Benchmark program
+  if ! timeout 300 "$bin/$1" --device cuda --benchmark_filter="$2" --benchmark_format=json \
+      --benchmark_min_time=0.5 > "$work/bench.json" 2> "$work/log"; then
+    row "$part" "$1 $2" "" "" FAIL
+    tail -n 5 "$work/log" >&2
+    return
+  fi
+  awk -v part="$part" '
+    /"name":/        {gsub(/[",]/, ""); sub(/^ *name: /, ""); sub(/\/real_time.*/, ""); name = $0}
+    /"samples_per_s":|"bytes":|"flops":|"first_loss":|"step_s":|"run_s":/ {
+      gsub(/[",:]/, " "); printf "%s\t%s\t%s\t%s\tok\n", part, "diabolo " name, $2, $1}
+  ' "$work/bench.json" >> "$rows"
+}
+
+part_ceilings() {
+  bench op_bench '^adam/'
+  bench op_bench '^product/'
+  if python3 -c 'import torch' 2> /dev/null; then
+    timeout 200 python3 "$top/bench/baselines/ceilings.py" 2> "$work/log" |
+      awk -F'\t' '{printf "ceilings\t%s\t%s\t%s\tok\n", $1, $2, $3}' >> "$rows"
+  else
+    row ceilings "python3 with torch" missing "" skipped
+  fi
+}
+
+part_dense() {
+  local round precision
+  for round in 1 2 3; do
+    bench train_bench '^train/dense64/(f32|bf16)/'
+    bench encode_bench '^(score|encode_resident)/dense64/'
+    if ! python3 -c 'import torch' 2> /dev/null; then
+      row dense "python3 with torch" missing "" skipped
+      continue
+    fi
+    for precision in f32 bf16; do
+      (cd bench/baselines && timeout 300 python3 dense_torch.py --device cuda --seconds 0.7 \
+        --precision $precision --implementations eager graph jax --rows train/dense64/256 \
+        train/dense64/4096 train/dense64/65536 2> "$work/log"
+       timeout 200 python3 dense_torch.py --device cuda --seconds 0.7 --precision $precision \
+        --implementations eager graph --rows score/dense64/65536 encode/dense64/1 \
+        adam/1100000 adam/300000000 2>> "$work/log") |
+        sed -n 's/.*"row": "\([^"]*\)", "implementation": "\([^"]*\)", "value": \([^,]*\), "unit": "\([^"]*\)".*/dense\t\2 \1\t\3\t\4\tok/p' \
+        >> "$rows"
+    done
+  done
+}
+
+write_json() {
+  local name driver
+  name=$(nvidia-smi --query-gpu=name --format=csv,noheader 2> /dev/null | head -1)
+  driver=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2> /dev/null | head -1)
+  {
+    printf '{"device": "%s", "driver": "%s", "commit": "%s", "date": "%s",\n "rows": [\n' \
+      "${name:-none}" "${driver:-none}" "$commit" "$(date -u +%FT%TZ)"
+    awk -F'\t' '{printf "%s  {\"part\": \"%s\", \"name\": \"%s\", \"value\": \"%s\", \"unit\": \"%s\", \"verdict\": \"%s\"}",
+                 NR > 1 ? ",\n" : "", $1, $2, $3, $4, $5} END {print "\n]}"}' "$rows"
+  } > "$out/gpu-check.json"
+}
+
+if ! "$bin/diabolo" devices 2> /dev/null | grep -q cuda; then
+  echo "gpu_check: no CUDA device here:" >&2
+  "$bin/diabolo" devices >&2
+  exit 6
+fi
+: > "$rows"
+for part in "${parts[@]}"; do
+  if ! declare -F "part_$part" > /dev/null; then
+    echo "gpu_check: no part $part (correctness, sanitizer, ceilings, dense)" >&2
+    exit 2
+  fi
+  began=$SECONDS
+  "part_$part"
+  echo "== $part: $((SECONDS - began)) s"
+  awk -F'\t' -v part="$part" '$1 == part {printf "%-52s %14s %-16s %s\n", $2, $3, $4, $5}' "$rows"
+done
+write_json
+echo "wrote $out/gpu-check.json"
+exit $failed

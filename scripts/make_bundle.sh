@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Builds what a GPU machine without packages needs into one folder: the command, the benchmarks, the
+# tests that need a GPU, the peers' scripts and Fashion-MNIST.
+#
+#   scripts/make_bundle.sh [ARCHITECTURE] [FOLDER]     default: 90a bundle
+#
+# cudart, gtest, zlib, xxHash and libstdc++ are linked statically; libbenchmark and toml++, which
+# Debian has only as shared libraries, lie beside the programs. oneDNN is left out. Programs take at
+# most 30 MiB, data at most 30 MiB.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+architecture=${1:-90a}
+folder=${2:-bundle}
+build=build/bundle
+limit_kib=$((30 * 1024))
+
+cmake --preset bundle -DCMAKE_CUDA_ARCHITECTURES="${architecture}-real"
+programs=(diabolo op_bench train_bench encode_bench)
+tests=(verbs_native_test ladder_test huge_test)
+cmake --build --preset bundle --target "${programs[@]/#diabolo/diabolo_cli}" "${tests[@]}"
+
+rm -rf "$folder"
+mkdir -p "$folder"/{bin,lib,data,scripts,bench/baselines}
+for program in "${programs[@]}" "${tests[@]}"; do
+  strip -o "$folder/bin/$program" "$build/$program"
+done
+# Shared libraries that are neither the C library's nor the driver's.
+ldd "$folder"/bin/* | awk '/=> \// {print $1, $3}' | sort -u |
+  grep -E '^lib(benchmark|tomlplusplus)' | while read -r name path; do
+    cp -L "$path" "$folder/lib/$name"
+  done
+cp scripts/gpu_check.sh "$folder/scripts/"
+cp bench/baselines/*.py "$folder/bench/baselines/"
+git rev-parse --short HEAD > "$folder/COMMIT"
+fashion=/usr/share/datasets/fashion-mnist
+cp "$fashion"/train-images-idx3-ubyte.gz "$fashion"/t10k-images-idx3-ubyte.gz \
+   "$fashion"/t10k-labels-idx1-ubyte.gz "$folder/data/"
+
+for part in bin data; do
+  used=$(du -sk "$folder/$part" | cut -f1)
+  echo "$folder/$part: $used KiB"
+  if [ "$used" -gt "$limit_kib" ]; then
+    echo "make_bundle: $folder/$part is larger than $limit_kib KiB" >&2
+    exit 1
+  fi
+done
+echo "carry $folder to the GPU machine and run there: bash $folder/scripts/gpu_check.sh"
