@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,9 @@ class Executor {
   TensorView output(const std::string& name) const;
 
   Stream& stream() const { return stream_; }
+
+  // The prepared call of each step of the plan, for timing them one by one.
+  std::span<const kernels::Launch> launches() const { return launches_; }
 
  private:
   void bind(const ParameterStore& store, const Arena& arena,

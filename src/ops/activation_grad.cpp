@@ -51,6 +51,8 @@ std::string describe(const Attrs& any) {
 
 constexpr std::array kInPlace = {InPlace{0, 0}};
 constexpr std::array kKernels = {
+    glue::cuda_kernel<Glue, ActivationGrad<float>>("cuda.activation_grad.f32", kInPlace),
+    glue::cuda_kernel<Glue, ActivationGrad<Bf16>>("cuda.activation_grad.bf16", kInPlace),
     glue::cpu_kernel<Glue, ActivationGrad<float>>("cpu.activation_grad.f32", kInPlace),
     glue::cpu_kernel<Glue, ActivationGrad<Bf16>>("cpu.activation_grad.bf16", kInPlace),
     glue::reference_kernel<Glue, ActivationGrad<float>, ActivationGrad<Bf16>,

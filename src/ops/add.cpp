@@ -57,6 +57,8 @@ std::string describe(const Attrs&) {
 
 constexpr std::array kInPlace = {InPlace{0, 0}};
 constexpr std::array kKernels = {
+    glue::cuda_kernel<Glue, Add<float>>("cuda.add.f32", kInPlace),
+    glue::cuda_kernel<Glue, Add<Bf16>>("cuda.add.bf16", kInPlace),
     glue::cpu_kernel<Glue, Add<float>>("cpu.add.f32", kInPlace),
     glue::cpu_kernel<Glue, Add<Bf16>>("cpu.add.bf16", kInPlace),
     glue::reference_kernel<Glue, Add<float>, Add<Bf16>, Add<double>>("reference.add", kInPlace),

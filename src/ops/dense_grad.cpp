@@ -144,12 +144,16 @@ std::string describe_weight(const Attrs& any) {
 }
 
 constexpr std::array kDataKernels = {
+    glue::cuda_kernel<DataGlue, DenseDataGrad<float>>("cuda.dense_data_grad.f32"),
+    glue::cuda_kernel<DataGlue, DenseDataGrad<Bf16>>("cuda.dense_data_grad.bf16"),
     glue::cpu_kernel<DataGlue, DenseDataGrad<float>>("cpu.dense_data_grad.f32"),
     glue::cpu_kernel<DataGlue, DenseDataGrad<Bf16>>("cpu.dense_data_grad.bf16"),
     glue::reference_kernel<DataGlue, DenseDataGrad<float>, DenseDataGrad<Bf16>,
                            DenseDataGrad<double>>("reference.dense_data_grad"),
 };
 constexpr std::array kWeightKernels = {
+    glue::cuda_kernel<WeightGlue, DenseWeightGrad<float>>("cuda.dense_weight_grad.f32"),
+    glue::cuda_kernel<WeightGlue, DenseWeightGrad<Bf16>>("cuda.dense_weight_grad.bf16"),
     glue::cpu_kernel<WeightGlue, DenseWeightGrad<float>>("cpu.dense_weight_grad.f32"),
     glue::cpu_kernel<WeightGlue, DenseWeightGrad<Bf16>>("cpu.dense_weight_grad.bf16"),
     glue::reference_kernel<WeightGlue, DenseWeightGrad<float>, DenseWeightGrad<Bf16>,

@@ -71,6 +71,8 @@ std::string describe(const Attrs& any) {
 }
 
 constexpr std::array kKernels = {
+    glue::cuda_kernel<Glue, DenseLoss<float>>("cuda.dense_loss.f32"),
+    glue::cuda_kernel<Glue, DenseLoss<Bf16>>("cuda.dense_loss.bf16"),
     glue::cpu_kernel<Glue, DenseLoss<float>>("cpu.dense_loss.f32"),
     glue::cpu_kernel<Glue, DenseLoss<Bf16>>("cpu.dense_loss.bf16"),
     glue::reference_kernel<Glue, DenseLoss<float>, DenseLoss<Bf16>, DenseLoss<double>>(

@@ -56,6 +56,8 @@ std::string describe(const Attrs& any) {
 }
 
 constexpr std::array kKernels = {
+    glue::cuda_kernel<Glue, DenseScore<float>>("cuda.dense_score.f32"),
+    glue::cuda_kernel<Glue, DenseScore<Bf16>>("cuda.dense_score.bf16"),
     glue::cpu_kernel<Glue, DenseScore<float>>("cpu.dense_score.f32"),
     glue::cpu_kernel<Glue, DenseScore<Bf16>>("cpu.dense_score.bf16"),
     glue::reference_kernel<Glue, DenseScore<float>, DenseScore<Bf16>, DenseScore<double>>(

@@ -74,6 +74,10 @@ std::string describe(const Attrs& any) {
 }
 
 constexpr std::array kKernels = {
+    glue::cuda_kernel<Glue, Gather<uint8_t, float>>("cuda.gather.u8_f32"),
+    glue::cuda_kernel<Glue, Gather<uint8_t, Bf16>>("cuda.gather.u8_bf16"),
+    glue::cuda_kernel<Glue, Gather<float, float>>("cuda.gather.f32_f32"),
+    glue::cuda_kernel<Glue, Gather<float, Bf16>>("cuda.gather.f32_bf16"),
     glue::cpu_kernel<Glue, Gather<uint8_t, float>>("cpu.gather.u8_f32"),
     glue::cpu_kernel<Glue, Gather<uint8_t, Bf16>>("cpu.gather.u8_bf16"),
     glue::cpu_kernel<Glue, Gather<float, float>>("cpu.gather.f32_f32"),

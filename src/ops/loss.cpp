@@ -64,6 +64,8 @@ std::string describe(const Attrs& any) {
 
 constexpr std::array kInPlace = {InPlace{0, 1}};
 constexpr std::array kKernels = {
+    glue::cuda_kernel<Glue, LossOf<float>>("cuda.loss.f32", kInPlace),
+    glue::cuda_kernel<Glue, LossOf<Bf16>>("cuda.loss.bf16", kInPlace),
     glue::cpu_kernel<Glue, LossOf<float>>("cpu.loss.f32", kInPlace),
     glue::cpu_kernel<Glue, LossOf<Bf16>>("cpu.loss.bf16", kInPlace),
     glue::reference_kernel<Glue, LossOf<float>, LossOf<Bf16>, LossOf<double>>("reference.loss",

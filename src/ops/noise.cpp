@@ -93,12 +93,16 @@ std::string describe_corrupt(const Attrs& any) {
 
 constexpr std::array kInPlace = {InPlace{0, 0}};
 constexpr std::array kDropoutKernels = {
+    glue::cuda_kernel<DropoutGlue, Dropout<float>>("cuda.dropout.f32", kInPlace),
+    glue::cuda_kernel<DropoutGlue, Dropout<Bf16>>("cuda.dropout.bf16", kInPlace),
     glue::cpu_kernel<DropoutGlue, Dropout<float>>("cpu.dropout.f32", kInPlace),
     glue::cpu_kernel<DropoutGlue, Dropout<Bf16>>("cpu.dropout.bf16", kInPlace),
     glue::reference_kernel<DropoutGlue, Dropout<float>, Dropout<Bf16>, Dropout<double>>(
         "reference.dropout", kInPlace),
 };
 constexpr std::array kCorruptKernels = {
+    glue::cuda_kernel<CorruptGlue, Corrupt<float>>("cuda.corrupt.f32", kInPlace),
+    glue::cuda_kernel<CorruptGlue, Corrupt<Bf16>>("cuda.corrupt.bf16", kInPlace),
     glue::cpu_kernel<CorruptGlue, Corrupt<float>>("cpu.corrupt.f32", kInPlace),
     glue::cpu_kernel<CorruptGlue, Corrupt<Bf16>>("cpu.corrupt.bf16", kInPlace),
     glue::reference_kernel<CorruptGlue, Corrupt<float>, Corrupt<Bf16>, Corrupt<double>>(

@@ -92,10 +92,12 @@ Cost cost(const Attrs&, std::span<const TensorDesc> in, std::span<const TensorDe
 }
 
 constexpr std::array kValueKernels = {
+    glue::cuda_kernel<ValueGlue, L2Penalty<float>>("cuda.l2_penalty.f32"),
     glue::cpu_kernel<ValueGlue, L2Penalty<float>>("cpu.l2_penalty.f32"),
     glue::reference_kernel<ValueGlue, L2Penalty<float>, L2Penalty<double>>("reference.l2_penalty"),
 };
 constexpr std::array kGradKernels = {
+    glue::cuda_kernel<GradGlue, L2PenaltyGrad<float>>("cuda.l2_penalty_grad.f32"),
     glue::cpu_kernel<GradGlue, L2PenaltyGrad<float>>("cpu.l2_penalty_grad.f32"),
     glue::reference_kernel<GradGlue, L2PenaltyGrad<float>, L2PenaltyGrad<double>>(
         "reference.l2_penalty_grad"),

@@ -70,6 +70,8 @@ std::string describe(const Attrs& any) {
 }
 
 constexpr std::array kKernels = {
+    glue::cuda_kernel<Glue, RowScore<float>>("cuda.row_score.f32"),
+    glue::cuda_kernel<Glue, RowScore<Bf16>>("cuda.row_score.bf16"),
     glue::cpu_kernel<Glue, RowScore<float>>("cpu.row_score.f32"),
     glue::cpu_kernel<Glue, RowScore<Bf16>>("cpu.row_score.bf16"),
     glue::reference_kernel<Glue, RowScore<float>, RowScore<Bf16>, RowScore<double>>(

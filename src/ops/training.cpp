@@ -75,6 +75,7 @@ std::string describe_nothing(const Attrs&) {
 }
 
 constexpr std::array kNormKernels = {
+    glue::cuda_kernel<NormGlue, GlobalNorm<float>>("cuda.global_norm.f32"),
     glue::cpu_kernel<NormGlue, GlobalNorm<float>>("cpu.global_norm.f32"),
     glue::reference_kernel<NormGlue, GlobalNorm<float>, GlobalNorm<double>>(
         "reference.global_norm"),
@@ -135,6 +136,7 @@ std::string describe_optimizer(const Attrs& any) {
 }
 
 constexpr std::array kOptimizerKernels = {
+    glue::cuda_kernel<OptimizerGlue, OptimizerStep<float>>("cuda.optimizer.f32"),
     glue::cpu_kernel<OptimizerGlue, OptimizerStep<float>>("cpu.optimizer.f32"),
     glue::reference_kernel<OptimizerGlue, OptimizerStep<float>>("reference.optimizer"),
 };
@@ -175,6 +177,7 @@ int64_t bound_sum(const Attrs&, std::span<const TensorDesc> in) {
 }
 
 constexpr std::array kSumKernels = {
+    glue::cuda_kernel<SumGlue, SumTerms<float>>("cuda.sum_terms.f32"),
     glue::cpu_kernel<SumGlue, SumTerms<float>>("cpu.sum_terms.f32"),
     glue::reference_kernel<SumGlue, SumTerms<float>, SumTerms<double>>("reference.sum_terms"),
 };
@@ -214,6 +217,7 @@ std::string describe_advance(const Attrs& any) {
 }
 
 constexpr std::array kAdvanceKernels = {
+    glue::cuda_kernel<AdvanceGlue, kernels::Advance>("cuda.advance"),
     glue::cpu_kernel<AdvanceGlue, kernels::Advance>("cpu.advance"),
     glue::reference_kernel<AdvanceGlue, kernels::Advance>("reference.advance"),
 };
