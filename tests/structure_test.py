@@ -21,7 +21,7 @@ ALLOWED_UPWARD = {("ops", "graph/autodiff.h")}
 # Layers that may not include each other though their order would allow it.
 SEPARATE = {("data", "graph"), ("data", "ops"), ("cli", "capi"), ("capi", "cli")}
 SOURCES = ("*.h", "*.hpp", "*.cpp", "*.cu", "*.cuh", "*.c")
-MOST_LINES = 400
+MOST_LINES = 450  # 400 is where to stop and think, this is where to stop
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.M)
 CUDA_HEADER = re.compile(r"^(cuda|cublas|cudnn|curand|cusparse|nv|cub/|thrust/|cooperative_groups|"
@@ -135,7 +135,7 @@ def files_are_short(root):
     for path in sources(root, "src", "kernels", "include", "tests", "bench", "examples"):
         lines = read(path).count("\n")
         if lines > MOST_LINES:
-            yield f"{path}: {lines} lines; {MOST_LINES} is where to stop and think"
+            yield f"{path}: {lines} lines, over {MOST_LINES}: two files, or fewer words"
 
 
 RULES = (upward_includes, kernels_stand_alone, includes_are_relative_to_src, cuda_headers, public_headers,

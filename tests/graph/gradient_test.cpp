@@ -1,0 +1,189 @@
+// differentiate() on random networks: the gradients that the whole graph computes, in double with the
+// reference kernels, against the central difference of its loss.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <map>
+
+#include "graph/fuse.h"
+#include "graph/random_net.h"
+
+namespace diabolo {
+namespace {
+
+// Runs a graph of f64 node by node with the reference kernels, each value in memory of its own.
+class HostRun {
+ public:
+  explicit HostRun(const Graph& graph) : graph_(graph) {
+    for (const Value& value : graph.values()) {
+      const std::string key = value.role == Role::kGradient ? "d " + value.name : value.name;
+      const bool is_named = value.role != Role::kTemporary && value.role != Role::kOutput;
+      const std::string place = is_named ? key : cat("value ", views_.size());
+      auto& bytes = memory_[place];
+      bytes.resize(std::max<uint64_t>(bytes.size(), value.desc.bytes()));
+      views_.push_back({value.desc, nullptr});
+      places_.push_back(place);
+    }
+    for (size_t k = 0; k < views_.size(); ++k) views_[k].data = memory_[places_[k]].data();
+    if (!has(store_names::kStepState)) return;
+    auto* state = reinterpret_cast<kernels::StepState*>(memory_[store_names::kStepState].data());
+    state->seed = 5;
+    state->step = 2;
+  }
+
+  double* values(const std::string& name) {
+    return reinterpret_cast<double*>(memory_.at(name).data());
+  }
+  size_t count(const std::string& name) const { return memory_.at(name).size() / sizeof(double); }
+  bool has(const std::string& name) const { return memory_.count(name) > 0; }
+
+  void run() {
+    static const DeviceInfo device = *device_from_name("cpu");
+    for (const Node& node : graph_.nodes()) {
+      std::vector<TensorView> in, out;
+      for (const ValueId id : node.in) in.push_back(views_[static_cast<size_t>(id)]);
+      for (const ValueId id : node.out) out.push_back(views_[static_cast<size_t>(id)]);
+      const Kernel& reference = node.op->kernels.back();
+      ASSERT_TRUE(reference.is_reference) << node.op->name;
+      reference.prepare({node.attrs, in, out}, device, nullptr)(nullptr);
+    }
+  }
+
+  // The sum of the outputs, all of which are losses.
+  double loss() {
+    run();
+    double sum = 0;
+    for (size_t k = 0; k < views_.size(); ++k)
+      if (graph_.values()[k].role == Role::kOutput) sum += *views_[k].as<double>();
+    return sum;
+  }
+
+ private:
+  const Graph& graph_;
+  std::map<std::string, std::vector<std::byte>> memory_;
+  std::vector<TensorView> views_;
+  std::vector<std::string> places_;
+};
+
+void fill(HostRun& run, const std::string& name, uint32_t purpose) {
+  for (size_t k = 0; k < run.count(name); ++k)
+    run.values(name)[k] = 0.8 * kernels::normal_at({17, purpose, 0}, 0, k);
+}
+
+void fill_inputs(HostRun& run, const NetSpec& net) {
+  fill(run, "x", 1);
+  fill(run, "target", 2);
+  if (run.has("second target")) fill(run, "second target", 3);
+  uint32_t purpose = 10;
+  for (const ParameterSpec& spec : parameters_of(net)) fill(run, spec.name, purpose++);
+}
+
+// Differences of second order at two widths. Where they disagree a kink (relu, L1, Huber) lies
+// between, and there is nothing to compare with.
+std::optional<double> central_difference(HostRun& run, double& at) {
+  const double here = at;
+  const auto slope = [&](double step) {
+    at = here + step;
+    const double above = run.loss();
+    at = here - step;
+    const double below = run.loss();
+    at = here;
+    return (above - below) / (2 * step);
+  };
+  const double wide = slope(2e-5), narrow = slope(1e-5);
+  if (std::fabs(wide - narrow) > 1e-7 * std::max(1.0, std::fabs(narrow))) return std::nullopt;
+  return narrow;
+}
+
+// What is wrong with the net's gradients; empty if nothing.
+std::string wrong_gradient(const NetSpec& net) {
+  const NetGraph differentiated(net, DType::kF64);
+  HostRun run(differentiated.graph());
+  fill_inputs(run, net);
+  run.run();
+  std::map<std::string, std::vector<double>> gradients;  // copies: the runs below write them anew
+  for (const ParameterSpec& spec : parameters_of(net)) {
+    const std::string name = "d " + spec.name;
+    gradients[spec.name].assign(run.values(name), run.values(name) + run.count(name));
+  }
+  int compared = 0, elements = 0;
+  for (const auto& [name, expected] : gradients) {
+    for (size_t k = 0; k < expected.size(); ++k) {
+      ++elements;
+      const auto slope = central_difference(run, run.values(name)[k]);
+      if (!slope) continue;
+      ++compared;
+      // Rounding of the difference: 1e-16 / 1e-5; its truncation: 1e-10 times third derivatives.
+      if (std::fabs(*slope - expected[k]) > 1e-7 * std::max(1.0, std::fabs(*slope)))
+        return cat(name, " element ", k, ": ", expected[k], ", slope ", *slope);
+    }
+  }
+  return compared * 2 < elements ? cat("kinks in all but ", compared, " of ", elements) : "";
+}
+
+TEST(Gradient, OfRandomNetsIsTheSlopeOfTheirLoss) {
+  EXPECT_TRUE(rc::check("gradient = slope", [] {
+    const NetSpec net = random_net();
+    RC_LOG() << net;
+    RC_ASSERT(wrong_gradient(net) == "");
+  }));
+}
+
+// What random nets may miss by chance, always.
+TEST(Gradient, OfATiedResidualNetWithThreeLosses) {
+  NetSpec net;
+  net.batch = 3;
+  net.in = 4;
+  net.has_penalty = net.has_second_loss = true;
+  using kernels::Activation;
+  net.layers = {{3, Activation::kGelu},
+                {3, Activation::kTanh, true, true, true},
+                {4, Activation::kSilu, true, false, false, 0}};
+  EXPECT_EQ(wrong_gradient(net), "");
+}
+
+TEST(Gradient, FusionChangesNoBit) {
+  int fused_nodes = 0;
+  EXPECT_TRUE(rc::check("fused = unfused", [&] {
+    const NetSpec net = random_net();
+    RC_LOG() << net;
+    const NetGraph plain(net, DType::kF64);
+    const Graph fused = fuse(plain.graph());
+    fused_nodes += static_cast<int>(plain.graph().nodes().size() - fused.nodes().size());
+    HostRun a(plain.graph()), b(fused);
+    fill_inputs(a, net);
+    fill_inputs(b, net);
+    RC_ASSERT(a.loss() == b.loss());
+    for (const ParameterSpec& spec : parameters_of(net)) {
+      const std::string name = "d " + spec.name;
+      for (size_t k = 0; k < a.count(name); ++k) RC_ASSERT(a.values(name)[k] == b.values(name)[k]);
+    }
+  }));
+  EXPECT_GT(fused_nodes, 20) << "hardly anything was fused, so hardly anything was tested";
+}
+
+// The test can fail: a gradient without the derivative of an activation is seen.
+TEST(Gradient, SeesAMissingNode) {
+  NetSpec net;
+  net.batch = 2;
+  net.in = 3;
+  net.layers = {{3, kernels::Activation::kTanh}, {3, kernels::Activation::kIdentity}};
+  const NetGraph whole(net, DType::kF64);
+  std::vector<Node> nodes;
+  for (const Node& node : whole.graph().nodes())
+    if (node.op != &kActivationGrad) nodes.push_back(node);
+  ASSERT_EQ(nodes.size() + 1, whole.graph().nodes().size());
+  const Graph broken = whole.graph().with_nodes(nodes);
+  HostRun right(whole.graph()), wrong(broken);
+  fill_inputs(right, net);
+  fill_inputs(wrong, net);
+  right.run();
+  wrong.run();
+  double distance = 0;
+  for (size_t k = 0; k < right.count("d weight 0"); ++k)
+    distance += std::fabs(right.values("d weight 0")[k] - wrong.values("d weight 0")[k]);
+  EXPECT_GT(distance, 1e-3);
+}
+
+}  // namespace
+}  // namespace diabolo
