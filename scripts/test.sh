@@ -86,6 +86,10 @@ stage_clang() { # clang, the targets that show most of the code
   build clang --target "${clang_targets[@]}" && run_tests clang -R "$(only "${clang_targets[@]}")"
 }
 
+stage_fuzz() { # every parser of files, each for DIABOLO_FUZZ_SECONDS under libFuzzer
+  scripts/fuzz.sh "$fuzz_seconds"
+}
+
 stage_no_toolkit() { # configures where there is no nvcc
   local path
   path=$(tr : '\n' <<<"$PATH" | while read -r place; do
@@ -96,7 +100,7 @@ stage_no_toolkit() { # configures where there is no nvcc
 }
 
 # The order: what fails fastest and tells most comes first.
-stages=(format no_toolkit release asan tsan clang)
+stages=(format no_toolkit release asan tsan clang fuzz)
 
 describe() { sed -n "s/^stage_$1() { # //p" scripts/test.sh; }
 

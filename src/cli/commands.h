@@ -15,6 +15,7 @@ std::function<int()> describe_score(Arguments& arguments);
 std::function<int()> describe_evaluate(Arguments& arguments);
 std::function<int()> describe_inspect(Arguments& arguments);
 std::function<int()> describe_plan(Arguments& arguments);
+std::function<int()> describe_selftest(Arguments& arguments);
 std::function<int()> describe_devices(Arguments& arguments);
 std::function<int()> describe_presets(Arguments& arguments);
 

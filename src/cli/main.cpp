@@ -15,6 +15,7 @@ constexpr std::array kCommands = {
     Command{"inspect", "what a model or a data file holds", describe_inspect},
     Command{"plan", "every step of a model on a device, and its memory; runs nothing",
             describe_plan},
+    Command{"selftest", "every kernel of this machine against the reference", describe_selftest},
     Command{"devices", "the devices of this machine", describe_devices},
     Command{"presets", "the named configurations", describe_presets},
 };

@@ -7,11 +7,16 @@
 namespace diabolo {
 namespace {
 
-constexpr int kMaxDots = 8;      // in one line, outside of strings
+constexpr int kMaxDots = 8;  // in one line, outside of strings
+constexpr size_t kMaxPathBytes = 200;
 constexpr int kMaxBrackets = 2;  // "[[" of a header, or a list in a list
 
+// One line, whatever the file holds.
 [[noreturn]] void fail(const std::string& place, std::string_view text) {
-  throw Error(ErrorCode::kUsage, cat(place, ": ", text));
+  std::string message = cat(place, ": ", text);
+  for (char& c : message)
+    if (static_cast<unsigned char>(c) < 0x20) c = '?';
+  throw Error(ErrorCode::kUsage, message);
 }
 
 // Refuses what would let the general parser build deeply nested tables (its limit on nesting does
@@ -90,6 +95,7 @@ void collect(const toml::table& table, const std::string& prefix, const std::str
              std::vector<ConfigAssignment>& out) {
   for (const auto& [key, node] : table) {
     const std::string path = prefix + std::string(key.str());
+    if (path.size() > kMaxPathBytes) fail(place_of(name, node), "a key of too many characters");
     if (node.is_table()) {
       collect(*node.as_table(), path + ".", name, out);
       continue;
@@ -132,7 +138,7 @@ void assign(std::span<const ConfigAssignment> assignments, Config& config) {
     try {
       set_config(config, assignment.path, assignment.value);
     } catch (const Error& error) {
-      throw Error(error.code(), cat(assignment.place, ": ", error.what()));
+      fail(assignment.place, error.what());
     }
   }
 }

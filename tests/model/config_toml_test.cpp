@@ -80,6 +80,8 @@ TEST(ConfigToml, ErrorsNameLineKeyAndNearestKey) {
   EXPECT_THAT(refusal("[train\n"), HasSubstr("line 1"));
   EXPECT_THAT(refusal("[train]\nepochs = 1\nepochs = 2\n"), HasSubstr("line 3"));
   EXPECT_THAT(refusal("[optimizer]\nlearning_rate = nan\n"), HasSubstr("learning_rate"));
+  EXPECT_THAT(refusal("\"a\\nb\" = 1"), HasSubstr("line 1: unknown key \"a?b\""));
+  EXPECT_THAT(refusal(std::string(100000, 'a') + " = 1"), HasSubstr("too many characters"));
 }
 
 TEST(ConfigToml, WhatWouldNestDeeplyIsRefusedBeforeItIsParsed) {
