@@ -33,6 +33,49 @@ inline std::complex<double> log1p_of(const std::complex<double>& x) {
   return std::log(1.0 + x);
 }
 
+// log(x) for x in (0, 1], normal; on the host.
+inline float log_of_share(float x) {
+  // Cephes logf: x = 2^e m with m in [sqrt(1/2), sqrt(2)), a polynomial in m - 1.
+  const uint32_t bits = std::bit_cast<uint32_t>(x);
+  const float half_to_one = std::bit_cast<float>((bits & 0x007fffffu) | 0x3f000000u);
+  const bool is_low = half_to_one < 0.70710678f;
+  const float e = static_cast<float>(static_cast<int32_t>(bits >> 23) - (is_low ? 127 : 126));
+  const float r = (is_low ? 2.0f * half_to_one : half_to_one) - 1.0f;
+  const float square = r * r;
+  float p = 7.0376836292e-2f;
+  p = p * r - 1.1514610310e-1f;
+  p = p * r + 1.1676998740e-1f;
+  p = p * r - 1.2420140846e-1f;
+  p = p * r + 1.4249322787e-1f;
+  p = p * r - 1.6668057665e-1f;
+  p = p * r + 2.0000714765e-1f;
+  p = p * r - 2.4999993993e-1f;
+  p = p * r + 3.3333331174e-1f;
+  const float tail = (p * r * square - 2.12194440e-4f * e) - 0.5f * square;
+  return (r + tail) + 0.693359375f * e;
+}
+
+// sin and cos of 2 pi x for x in [0, 1]; on the host. kMathUlp holds relative to 1, not to the result.
+struct SinCos {
+  float sin, cos;
+};
+inline SinCos sin_cos_of_turns(float x) {
+  // The nearest quarter turn, exactly; the rest is at most an eighth. Then Cephes sinf and cosf.
+  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
+  const float shifted = 4.0f * x + kRound;
+  const uint32_t quarter = std::bit_cast<uint32_t>(shifted) - std::bit_cast<uint32_t>(kRound);
+  const float a = (x - 0.25f * (shifted - kRound)) * 6.2831853f;
+  const float q = a * a;
+  const float sine =
+      ((-1.9515295891e-4f * q + 8.3321608736e-3f) * q - 1.6666654611e-1f) * q * a + a;
+  const float cosine =
+      ((2.443315711809948e-5f * q - 1.388731625493765e-3f) * q + 4.166664568298827e-2f) * q * q -
+      0.5f * q + 1.0f;
+  const float s = (quarter & 1) != 0 ? cosine : sine;
+  const float c = (quarter & 1) != 0 ? sine : cosine;
+  return {(quarter & 2) != 0 ? -s : s, ((quarter + 1) & 2) != 0 ? -c : c};
+}
+
 template <class T>
 DIABOLO_HD inline T tanh_of(const T& x) {
   using std::tanh;

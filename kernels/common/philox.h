@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "kernels/common/hd.h"
+#include "kernels/common/math.h"
 
 namespace diabolo::kernels {
 
@@ -54,18 +55,29 @@ DIABOLO_HD inline float uniform_from(uint32_t bits) {
   return static_cast<float>(bits >> 8) * 5.9604644775390625e-8f;
 }
 
-// A standard normal from a pair of draws by Box and Muller; lane 0 takes the cosine, lane 1 the
-// sine.
+// Two independent standard normals from a pair of draws, by Box and Muller; on the host, where loops
+// over it vectorise.
+struct NormalPair {
+  float lane[2];
+};
+inline NormalPair normals_from(uint32_t bits_radius, uint32_t bits_angle) {
+  const float u = (static_cast<float>(bits_radius >> 8) + 0.5f) * 5.9604644775390625e-8f;
+  const float radius = std::sqrt(-2.0f * log_of_share(u));
+  const SinCos angle = sin_cos_of_turns(uniform_from(bits_angle));
+  return {{radius * angle.cos, radius * angle.sin}};
+}
+
+// One of the two.
 DIABOLO_HD inline float normal_from(uint32_t bits_radius, uint32_t bits_angle, int lane) {
+#ifdef __CUDA_ARCH__
   const float u = (static_cast<float>(bits_radius >> 8) + 0.5f) * 5.9604644775390625e-8f;
   const float radius = std::sqrt(-2.0f * std::log(u));
-#ifdef __CUDA_ARCH__
   // cosf and sinf would bring a reduction for huge arguments, and a stack frame for it.
   const float turns = 2.0f * uniform_from(bits_angle);
   return radius * (lane == 0 ? cospif(turns) : sinpif(turns));
 #else
-  const float angle = uniform_from(bits_angle) * 6.283185307179586f;
-  return radius * (lane == 0 ? std::cos(angle) : std::sin(angle));
+  const NormalPair pair = normals_from(bits_radius, bits_angle);
+  return lane == 0 ? pair.lane[0] : pair.lane[1];
 #endif
 }
 

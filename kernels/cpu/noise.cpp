@@ -67,14 +67,21 @@ template <class T>
 void gaussian_block(const Corrupt<T>& p, const RandomKey& key, int64_t b, int64_t d, int64_t n) {
   uint32_t bits[kBlock];
   draw_block(key, static_cast<uint32_t>(b), d, n, bits);
+  float normal[kBlock];
+  const int64_t pairs = (n + 1) / 2;
+  for (int64_t k = 0; k < pairs; ++k) {
+    const NormalPair pair = normals_from(bits[2 * k], bits[2 * k + 1]);
+    normal[2 * k] = pair.lane[0];
+    normal[2 * k + 1] = pair.lane[1];
+  }
+  const float amount = p.amount, low = p.low, high = p.high;
   const T* x = p.x + b * p.D + d;
   T* y = p.y + b * p.D + d;
+  DIABOLO_IVDEP
   for (int64_t k = 0; k < n; ++k) {
-    const int64_t pair = k & ~int64_t{1};
-    const float normal = normal_from(bits[pair], bits[pair + 1], static_cast<int>(k & 1));
-    float value = widen(x[k]) + p.amount * normal;
-    value = value < p.low ? p.low : value;
-    y[k] = narrow<T>(value > p.high ? p.high : value);
+    float value = widen(x[k]) + amount * normal[k];
+    value = value < low ? low : value;
+    y[k] = narrow<T>(value > high ? high : value);
   }
 }
 

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <numbers>
 
 #include "kernels/common/activations.h"
 
@@ -60,6 +61,21 @@ TEST(Math, TanhIsExactToKMathUlp) {
 }
 TEST(Math, ErfIsExactToKMathUlp) {
   EXPECT_WITHIN_ULP(erf_of, std::erf, -kInf, kInf);
+}
+
+// log(x) near 1 has the relative accuracy of x - 1, which is exact.
+TEST(Math, LogOfAShareIsExactToKMathUlp) {
+  EXPECT_WITHIN_ULP(log_of_share, std::log, std::numeric_limits<float>::min(), 1.0f);
+}
+
+TEST(Math, SinAndCosOfTurnsAreExactToKMathUlpOfOne) {
+  for (uint32_t k = 0; k < (1u << 24); k += 7) {
+    const float x = static_cast<float>(k) * 0x1p-24f;
+    const SinCos at = sin_cos_of_turns(x);
+    const double angle = 2 * std::numbers::pi * static_cast<double>(x);
+    ASSERT_NEAR(at.sin, std::sin(angle), kMathUlp * 0x1p-24) << x;
+    ASSERT_NEAR(at.cos, std::cos(angle), kMathUlp * 0x1p-24) << x;
+  }
 }
 
 TEST(Math, EndsAreWhatTheyShouldBe) {
