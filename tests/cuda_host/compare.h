@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/common/losses.h"
 #include "kernels/common/scalar.h"
 
 namespace diabolo::test {
@@ -53,6 +54,17 @@ std::vector<double> widened(const std::vector<T>& values) {
   std::vector<double> wide(values.size());
   for (std::size_t i = 0; i < values.size(); ++i) wide[i] = kernels::widen(values[i]);
   return wide;
+}
+
+// True where a change of z and y by `error` may step over a kink: of relu and its like at z = 0, of L1
+// and Huber at y - t in {0, 1, -1}. The derivative may then be that of either side.
+inline bool is_at_kink(kernels::Activation activation, kernels::Loss loss, double z, double target,
+                       double error) {
+  const double y = kernels::with_activation(activation, [&](auto act) { return act.forward(z); });
+  const double distance = std::abs(y - target);
+  const bool of_loss = loss == kernels::Loss::kL1 || loss == kernels::Loss::kHuber;
+  return std::abs(z) <= error ||
+         (of_loss && (distance <= error || std::abs(distance - 1) <= error));
 }
 
 // |found - expected| <= bound + unit |expected| for each element; reports the worst offender only.

@@ -236,13 +236,12 @@ TYPED_TEST(DenseKernelsTest, Loss) {
     dense_loss_reference(reference);
     const double scale = 0.5 / static_cast<double>(n);
     for (std::size_t i = 0; i < n; ++i) {
-      // The loss and its derivative are Lipschitz in z with at most 2 kSlope (1 + |y - t|), and a
-      // step of L1 or Huber's kink or of relu's may fall either way where z is within its error of
-      // it.
+      // The loss and its derivative are Lipschitz in z with at most 2 kSlope (1 + |y - t|).
       const double of_z =
           product_error<T>(c, c.shape.I) * size[i] + kFunctionUlp * kEps * (1 + std::abs(z[i]));
       const double reach = 4 * (1 + std::abs(z[i]) + std::abs(layer.dtarget[i]));
-      const bool at_kink = std::abs(z[i]) < of_z;
+      const bool at_kink =
+          test::is_at_kink(c.activation, c.loss, z[i], layer.dtarget[i], kSlope * of_z);
       dz_bound[i] = scale * (reach * of_z * kSlope + (at_kink ? 2 * reach : 0));
       loss_bound += scale * (reach * of_z * kSlope);
     }
