@@ -33,6 +33,7 @@ struct PipelineOptions {
   bool resume = false;  // continue OUT.partial
   int64_t worst = 0;    // score: features named per row; csv only
   InferenceOptions inference;
+  double checkpoint_seconds = 2;  // how often the output is made sure of for a resumption
   std::function<bool(const PipelineProgress&)> progress;  // false: stop, leaving what can continue
   Log log;
   FileSystem* fs = nullptr;  // null: the real one
@@ -43,7 +44,7 @@ struct PipelineResult {
   bool is_cancelled = false;
   double seconds = 0;
   uint64_t batch_rows = 0;       // smaller than asked for where memory was short
-  uint64_t above_threshold = 0;  // score: rows over the model's threshold
+  uint64_t above_threshold = 0;  // score: rows of this call over the model's threshold
   uint64_t resumed_rows = 0;
 };
 

@@ -1,0 +1,362 @@
+#include "run/encode_pipeline.h"
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <mutex>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "backend/host/host_threads.h"
+#include "base/hash.h"
+#include "run/handover_queue.h"
+#include "run/row_output.h"
+
+namespace diabolo {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Blocks that go round: one being read, one computed, one written, one to spare.
+constexpr int kBlocks = 4;
+constexpr uint64_t kBlockBytes = uint64_t{16} << 20;  // of input; bounds memory for wide rows
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// Rows on their way from the reader over the model to the writer. Memory is kept for the next round.
+struct Block {
+  uint64_t rows_read = 0;  // of the input, up to and including this block
+  uint64_t rows = 0;       // kept
+  std::vector<std::byte> raw;
+  std::vector<float> scaled;  // where the model does not take the bytes as they are
+  std::vector<float> values;  // results
+  std::vector<uint32_t> index;
+  std::vector<float> error;
+};
+
+TensorDesc output_row(const ModelFile& model, const PipelineOptions& options) {
+  if (options.verb == FileVerb::kScore) return TensorDesc(DType::kF32, std::span<const int64_t>{});
+  if (options.verb == FileVerb::kEncode)
+    return TensorDesc(options.output_dtype, {model.network().code_size});
+  return TensorDesc(options.output_dtype, model.row.extents());
+}
+
+void check_input(const ModelFile& model, const Dataset& input, FileVerb verb) {
+  const int64_t found = input.x().row.elems();
+  const int64_t expected = verb == FileVerb::kDecode ? model.network().code_size : model.features();
+  if (found == expected) return;
+  throw Error(ErrorCode::kUsage,
+              cat(input.name(), ": expected rows of ", expected, " numbers",
+                  verb == FileVerb::kDecode ? " (codes)" : cat(" (", model.row.text(), ")"),
+                  ", found ", input.text()));
+}
+
+// Everything that decides the bytes of the output, as one hash.
+std::string identity_of(const Backend& backend, const ModelFile& model, const Dataset& input,
+                        const PipelineOptions& options) {
+  Hasher weights;
+  for (const auto& values : model.parameters) weights.update(std::as_bytes(std::span(values)));
+  const std::string text =
+      cat(static_cast<int>(options.verb), " ", input.identity(), " ", input.text(), " ",
+          weights.digest().hex(), " ", model.hash, " ", name(options.output_dtype), " ",
+          options.output_format, " ", name(options.on_bad_value), " ", options.worst, " ",
+          name(options.inference.precision), " ", options.inference.fast_policy, " ",
+          backend.info().space == Space::kHost ? "cpu" : backend.info().name);
+  return hash_of(text).hex();
+}
+
+RowOutputOptions output_options(const Dataset& input, const ModelFile& model,
+                                const PipelineOptions& options) {
+  RowOutputOptions out;
+  out.path = options.output;
+  out.format = options.output_format;
+  out.row = output_row(model, options);
+  out.worst = options.verb == FileVerb::kScore ? options.worst : 0;
+  out.resume = options.resume;
+  out.rows = input.rows();
+  out.may_skip = options.on_bad_value == BadValue::kSkip;
+  return out;
+}
+
+// The scaling that rows get before the model sees them; codes are taken as they are.
+Scaling input_scaling(const ModelFile& model, const PipelineOptions& options) {
+  if (options.verb != FileVerb::kDecode) {
+    if (options.on_bad_value == BadValue::kMean && model.scaling.mean.empty())
+      throw Error(ErrorCode::kUsage,
+                  "--on-bad-value mean: the model has no means; it was trained without a pass over "
+                  "its data (use zero or skip)");
+    return model.scaling;
+  }
+  const auto width = static_cast<size_t>(model.network().code_size);
+  Scaling codes;
+  codes.shift.assign(width, 0.0f);
+  codes.scale.assign(width, 1.0f);
+  codes.mean.assign(width, 0.0f);
+  return codes;
+}
+
+// One run: a thread that reads, the caller's that computes, a thread that writes.
+class Pipeline {
+ public:
+  Pipeline(Backend& backend, const ModelFile& model, const Dataset& input,
+           const PipelineOptions& options);
+  PipelineResult run();
+
+ private:
+  FileSystem& fs() const { return options_.fs ? *options_.fs : real_file_system(); }
+  bool takes_bytes() const {
+    return options_.verb != FileVerb::kDecode && input_.x().row.dtype() == DType::kU8;
+  }
+
+  void read_all();
+  bool read_block(Block& block, uint64_t first);
+  void compute_all();
+  void compute(Block& block);
+  void compute_once(Block& block);
+  void write_all();
+  void count_scores(const Block& block);
+  bool report(uint64_t rows_read);
+  void fail();
+  template <class Work>
+  void guarded(Work work);
+
+  Backend& backend_;
+  const ModelFile& model_;
+  const Dataset& input_;
+  const PipelineOptions& options_;
+  Scaling scaling_;
+  InferenceOptions inference_options_;
+  std::unique_ptr<Inference> inference_;
+  RowOutput output_;
+  uint64_t block_rows_ = 0;
+  std::vector<Block> blocks_ = std::vector<Block>(kBlocks);
+  HandoverQueue<Block*> free_, read_, computed_;
+  std::mutex failure_mutex_;
+  std::exception_ptr failure_;
+  Clock::time_point start_ = Clock::now();
+  PipelineResult result_;
+};
+
+RowOutputOptions with_identity(RowOutputOptions options, std::string identity) {
+  options.identity = std::move(identity);
+  return options;
+}
+
+Pipeline::Pipeline(Backend& backend, const ModelFile& model, const Dataset& input,
+                   const PipelineOptions& options)
+    : backend_(backend),
+      model_(model),
+      input_(input),
+      options_(options),
+      scaling_(input_scaling(model, options)),
+      inference_options_(options.inference),
+      output_(with_identity(output_options(input, model, options),
+                            identity_of(backend, model, input, options)),
+              options.fs ? *options.fs : real_file_system()) {
+  const auto asked = static_cast<uint64_t>(std::max<int64_t>(1, options.batch_rows));
+  const uint64_t row_bytes = std::max<uint64_t>(1, input.x().row.bytes());
+  block_rows_ = std::clamp<uint64_t>(kBlockBytes / row_bytes, 1, asked);
+  inference_options_.max_rows =
+      std::min<int64_t>(inference_options_.max_rows, static_cast<int64_t>(asked));
+  result_.resumed_rows = output_.resumed().rows_read;
+  result_.rows_read = output_.resumed().rows_read;
+  result_.rows_written = output_.resumed().rows_written;
+}
+
+// The first failure ends all three.
+void Pipeline::fail() {
+  {
+    const std::lock_guard lock(failure_mutex_);
+    if (!failure_) failure_ = std::current_exception();
+  }
+  for (auto* queue : {&free_, &read_, &computed_}) queue->abort();
+}
+
+template <class Work>
+void Pipeline::guarded(Work work) {
+  try {
+    work();
+  } catch (...) {
+    fail();
+  }
+}
+
+bool Pipeline::read_block(Block& block, uint64_t first) {
+  const uint64_t row_bytes = input_.x().row.bytes();
+  const uint64_t wanted =
+      input_.rows() ? std::min(block_rows_, *input_.rows() - first) : block_rows_;
+  if (wanted == 0) return false;
+  block.raw.resize(wanted * row_bytes);
+  const uint64_t count = input_.read(0, first, wanted, block.raw);
+  block.raw.resize(count * row_bytes);
+  block.rows_read = first + count;
+  block.rows = count;
+  if (takes_bytes()) return count > 0;
+  block.scaled.resize(count * scaling_.shift.size());
+  block.rows = convert_rows(scaling_, options_.on_bad_value, {input_.name(), first},
+                            input_.x().row.dtype(), block.raw, block.scaled);
+  return count > 0;
+}
+
+void Pipeline::read_all() {
+  uint64_t first = output_.resumed().rows_read;
+  while (const auto block = free_.pop()) {
+    if (!read_block(**block, first)) break;
+    first = (*block)->rows_read;
+    const bool is_last = (*block)->raw.size() < block_rows_ * input_.x().row.bytes();
+    read_.push(*block);
+    if (is_last) break;
+  }
+  read_.close();
+}
+
+void Pipeline::compute_once(Block& block) {
+  const auto rows = block.rows;
+  const auto features = static_cast<size_t>(model_.features());
+  RawRows in;
+  in.rows = rows;
+  if (takes_bytes()) {
+    in.dtype = DType::kU8;
+    in.bytes = block.raw;
+  } else {
+    in.is_scaled = true;
+    in.bytes = std::as_bytes(std::span(block.scaled).first(rows * scaling_.shift.size()));
+  }
+  switch (options_.verb) {
+    case FileVerb::kEncode:
+      block.values.resize(rows * static_cast<size_t>(inference_->code_size()));
+      return inference_->encode(in, block.values);
+    case FileVerb::kDecode:
+      block.values.resize(rows * features);
+      return inference_->decode(std::span(block.scaled).first(rows * scaling_.shift.size()),
+                                block.values);
+    case FileVerb::kReconstruct:
+      block.values.resize(rows * features);
+      return inference_->reconstruct(in, block.values);
+    case FileVerb::kScore:
+      break;
+  }
+  const auto worst = static_cast<size_t>(options_.worst);
+  block.values.resize(rows);
+  block.index.resize(rows * worst);
+  block.error.resize(rows * worst);
+  inference_->score(in, {block.values, options_.worst, block.index, block.error});
+}
+
+// Where memory is short, the same rows go through in smaller pieces, with the same bits.
+void Pipeline::compute(Block& block) {
+  for (;;) {
+    try {
+      if (!inference_)
+        inference_ = std::make_unique<Inference>(backend_, model_, inference_options_);
+      return compute_once(block);
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kResource || inference_options_.max_rows == 1) throw;
+      inference_.reset();
+      inference_options_.max_rows = (inference_options_.max_rows + 1) / 2;
+      options_.log.warning(error.what(), "; going on with ", inference_options_.max_rows,
+                           " rows at once");
+    }
+  }
+}
+
+void Pipeline::compute_all() {
+  while (const auto block = read_.pop()) {
+    if ((*block)->rows > 0) compute(**block);
+    const uint64_t rows_read = (*block)->rows_read;
+    computed_.push(*block);
+    if (report(rows_read)) continue;
+    result_.is_cancelled = true;
+    free_.abort();  // the reader ends; what it has read is left
+    break;
+  }
+  computed_.close();
+}
+
+bool Pipeline::report(uint64_t rows_read) {
+  if (!options_.progress) return true;
+  PipelineProgress progress;
+  progress.rows = rows_read;
+  progress.total_rows = input_.rows();
+  const auto done = static_cast<double>(rows_read - result_.resumed_rows);
+  progress.rows_per_s = done / std::max(seconds_since(start_), 1e-9);
+  return options_.progress(progress);
+}
+
+void Pipeline::count_scores(const Block& block) {
+  if (options_.verb != FileVerb::kScore || !model_.threshold) return;
+  for (uint64_t i = 0; i < block.rows; ++i)
+    if (static_cast<double>(block.values[i]) > *model_.threshold) ++result_.above_threshold;
+}
+
+void Pipeline::write_all() {
+  Clock::time_point last_checkpoint = Clock::now();
+  const auto progress = [&] { return Progress{result_.rows_read, result_.rows_written}; };
+  while (const auto block = computed_.pop()) {
+    if ((*block)->rows > 0) output_.write((*block)->values, (*block)->index, (*block)->error);
+    count_scores(**block);
+    result_.rows_read = (*block)->rows_read;
+    result_.rows_written += (*block)->rows;
+    free_.push(*block);
+    if (seconds_since(last_checkpoint) < options_.checkpoint_seconds) continue;
+    if (!input_.is_stream()) output_.checkpoint(progress());
+    last_checkpoint = Clock::now();
+  }
+  if (result_.is_cancelled && !input_.is_stream()) output_.checkpoint(progress());
+}
+
+PipelineResult Pipeline::run() {
+  for (Block& block : blocks_) free_.push(&block);
+  std::thread reader, writer;
+  guarded([&] {
+    const SignalsBlocked blocked;  // they are for the threads of whoever calls us
+    try {
+      reader = std::thread([this] { guarded([this] { read_all(); }); });
+      writer = std::thread([this] { guarded([this] { write_all(); }); });
+    } catch (const std::system_error& error) {
+      throw Error(ErrorCode::kResource, cat("cannot start a thread: ", error.what(),
+                                            "; raise the limit on threads (ulimit -u)"));
+    }
+  });
+  guarded([this] { compute_all(); });
+  if (reader.joinable()) reader.join();
+  if (writer.joinable()) writer.join();
+  if (failure_) std::rethrow_exception(failure_);
+  if (!result_.is_cancelled) {
+    if (result_.rows_written < result_.rows_read)
+      options_.log.warning(input_.name(), ": ", result_.rows_read - result_.rows_written,
+                           " rows with bad values are left out");
+    output_.finish(result_.rows_written);
+  }
+  result_.seconds = seconds_since(start_);
+  result_.batch_rows = static_cast<uint64_t>(inference_options_.max_rows);
+  return result_;
+}
+
+}  // namespace
+
+PipelineResult run_pipeline(Backend& backend, const ModelFile& model, const Dataset& input,
+                            const PipelineOptions& options) {
+  check_input(model, input, options.verb);
+  if (options.resume && input.is_stream())
+    throw Error(ErrorCode::kUsage, input.name() +
+                                       ": a stream cannot be read again from the "
+                                       "middle; leave out --resume");
+  return Pipeline(backend, model, input, options).run();
+}
+
+PipelineEstimate estimate_pipeline(const ModelFile& model, const Dataset& input,
+                                   const PipelineOptions& options) {
+  check_input(model, input, options.verb);
+  PipelineEstimate out;
+  out.rows = input.rows();
+  out.row = output_row(model, options);
+  out.output_bytes = output_bytes(output_options(input, model, options));
+  return out;
+}
+
+}  // namespace diabolo

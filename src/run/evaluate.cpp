@@ -1,0 +1,201 @@
+#include "run/evaluate.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <vector>
+
+#include "run/pca.h"
+#include "run/score.h"
+
+namespace diabolo {
+
+namespace {
+
+constexpr uint64_t kBlockBytes = uint64_t{8} << 20;
+
+// Scaled rows of a data set, block by block; `kept` are their indices in the file.
+using UseBlock = std::function<void(std::span<const float> rows, std::span<const uint64_t> kept)>;
+
+void for_each_block(const ModelFile& model, const Dataset& data, BadValue policy,
+                    const UseBlock& use) {
+  if (data.x().row.elems() != model.features())
+    throw Error(ErrorCode::kUsage, cat(data.name(), ": expected rows of ", model.features(),
+                                       " numbers (", model.row.text(), "), found ", data.text()));
+  const uint64_t row_bytes = data.x().row.bytes();
+  const auto width = static_cast<uint64_t>(model.features());
+  const uint64_t most = std::max<uint64_t>(1, kBlockBytes / (width * sizeof(float)));
+  std::vector<std::byte> raw(most * row_bytes);
+  std::vector<float> rows(most * width);
+  std::vector<uint64_t> kept;
+  for (uint64_t first = 0;;) {
+    const uint64_t wanted = data.rows() ? std::min(most, *data.rows() - first) : most;
+    const uint64_t count =
+        wanted == 0 ? 0 : data.read(0, first, wanted, std::span(raw).first(wanted * row_bytes));
+    if (count == 0) return;
+    kept.clear();
+    const uint64_t good = convert_rows(
+        model.scaling, policy, {data.name(), first}, data.x().row.dtype(),
+        std::span(raw).first(count * row_bytes), std::span(rows).first(count * width), &kept);
+    for (uint64_t& index : kept) index += first;
+    if (policy != BadValue::kSkip) {
+      kept.resize(good);
+      std::iota(kept.begin(), kept.end(), uint64_t{0});
+    }
+    use(std::span(rows).first(good * width), kept);
+    first += count;
+    if (count < most) return;
+  }
+}
+
+// One number per row of a file; not 0 is anomalous.
+std::vector<uint8_t> read_labels(const Dataset& labels) {
+  if (labels.x().row.elems() != 1 || !labels.rows())
+    throw Error(ErrorCode::kData,
+                cat(labels.name(), ": expected one number per row, found ", labels.text()));
+  const uint64_t rows = *labels.rows();
+  std::vector<std::byte> raw(rows * labels.x().row.bytes());
+  labels.read(0, 0, rows, raw);
+  std::vector<float> values(rows);
+  to_f32(labels.x().row.dtype(), raw, values);
+  std::vector<uint8_t> out(rows);
+  for (uint64_t i = 0; i < rows; ++i) out[i] = values[i] != 0;
+  return out;
+}
+
+// Squared errors of rows, as mean over all and as the mean of each row's PSNR.
+class Errors {
+ public:
+  explicit Errors(int64_t features) : features_(static_cast<size_t>(features)) {}
+
+  void add(std::span<const float> rows, std::span<const float> reconstructions) {
+    for (size_t begin = 0; begin < rows.size(); begin += features_) {
+      double sum = 0;
+      for (size_t i = begin; i < begin + features_; ++i) {
+        const double d = static_cast<double>(reconstructions[i]) - static_cast<double>(rows[i]);
+        sum += d * d;
+      }
+      const double mean = sum / static_cast<double>(features_);
+      sum_ += mean;
+      decibels_ += -10 * std::log10(mean);
+      ++rows_;
+    }
+  }
+  double mse() const { return sum_ / static_cast<double>(rows_); }
+
+  // Keys whose value is not a number are left out: a perfect row has no PSNR.
+  void put(nlohmann::json& out, bool is_unit, bool has_images) const {
+    out["mse"] = mse();
+    const double all = -10 * std::log10(mse());
+    const double images = decibels_ / static_cast<double>(rows_);
+    if (is_unit && std::isfinite(all)) out["psnr_db"] = all;
+    if (is_unit && has_images && std::isfinite(images)) out["psnr_images_db"] = images;
+  }
+
+ private:
+  size_t features_;
+  uint64_t rows_ = 0;
+  double sum_ = 0, decibels_ = 0;
+};
+
+nlohmann::json anomaly_json(const ModelFile& model, std::span<const float> scores,
+                            std::span<const uint8_t> labels) {
+  nlohmann::json out = {{"auroc", auroc(scores, labels)},
+                        {"average_precision", average_precision(scores, labels)}};
+  if (!model.threshold) return out;
+  uint64_t ordinary = 0, alarms = 0;
+  for (size_t i = 0; i < scores.size(); ++i) {
+    if (labels[i] != 0) continue;
+    ++ordinary;
+    if (static_cast<double>(scores[i]) > *model.threshold) ++alarms;
+  }
+  out["threshold"] = *model.threshold;
+  out["false_alarm_rate"] = static_cast<double>(alarms) / static_cast<double>(ordinary);
+  return out;
+}
+
+Pca fitted_pca(const ModelFile& model, const Dataset& data, BadValue policy) {
+  Pca pca(model.features());
+  for_each_block(model, data, policy,
+                 [&](std::span<const float> rows, std::span<const uint64_t>) { pca.add(rows); });
+  pca.fit(model.network().code_size);
+  return pca;
+}
+
+// What is collected in the one pass over the data.
+class Evaluation {
+ public:
+  Evaluation(const Inference& inference, const Pca* pca, std::span<const uint8_t> labels)
+      : inference_(inference),
+        pca_(pca),
+        all_labels_(labels),
+        model_errors_(inference.features()),
+        pca_errors_(inference.features()) {}
+
+  void add(std::span<const float> rows, std::span<const uint64_t> kept) {
+    out_.resize(rows.size());
+    const RawRows in{DType::kF32, true, std::as_bytes(rows), kept.size()};
+    inference_.reconstruct_scaled(in, out_);
+    model_errors_.add(rows, out_);
+    rows_ += kept.size();
+    if (pca_) {
+      pca_->reconstruct(rows, out_);
+      pca_errors_.add(rows, out_);
+    }
+    if (all_labels_.empty()) return;
+    scores_.resize(rows_);
+    Scores scores;
+    scores.score = std::span(scores_).last(kept.size());
+    inference_.score(in, scores);
+    for (const uint64_t index : kept) labels_.push_back(all_labels_[index]);
+  }
+
+  nlohmann::json json(const ModelFile& model) const {
+    const bool is_unit = model.scaling.kind == Scale::kUnit;
+    nlohmann::json out = {{"rows", rows_}};
+    model_errors_.put(out["reconstruction"], is_unit, true);
+    if (pca_) {
+      out["pca"]["code_size"] = pca_->components();
+      pca_errors_.put(out["pca"], is_unit, false);
+    }
+    if (!all_labels_.empty()) out["anomaly"] = anomaly_json(model, scores_, labels_);
+    return out;
+  }
+  uint64_t rows() const { return rows_; }
+
+ private:
+  const Inference& inference_;
+  const Pca* pca_;
+  std::span<const uint8_t> all_labels_;
+  Errors model_errors_, pca_errors_;
+  std::vector<float> out_, scores_;
+  std::vector<uint8_t> labels_;  // of the rows that were kept
+  uint64_t rows_ = 0;
+};
+
+}  // namespace
+
+nlohmann::json evaluate(Backend& backend, const ModelFile& model, const Dataset& data,
+                        const EvaluateOptions& options) {
+  const std::vector<uint8_t> labels =
+      options.labels ? read_labels(*options.labels) : std::vector<uint8_t>{};
+  if (options.labels && labels.size() != data.rows())
+    throw Error(ErrorCode::kData,
+                cat(options.labels->name(), ": ", labels.size(), " labels do not fit ", data.name(),
+                    ", which has ", data.text(), "; one label per row is needed"));
+  std::optional<Pca> pca;
+  if (options.pca_from) pca.emplace(fitted_pca(model, *options.pca_from, options.on_bad_value));
+  const Inference inference(backend, model, options.inference);
+  Evaluation evaluation(inference, pca ? &*pca : nullptr, labels);
+  for_each_block(model, data, options.on_bad_value,
+                 [&](std::span<const float> rows, std::span<const uint64_t> kept) {
+                   evaluation.add(rows, kept);
+                 });
+  if (evaluation.rows() == 0)
+    throw Error(ErrorCode::kData, data.name() + ": has no rows to evaluate");
+  return evaluation.json(model);
+}
+
+}  // namespace diabolo
