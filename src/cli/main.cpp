@@ -12,6 +12,12 @@ namespace diabolo::cli {
 namespace {
 
 constexpr std::array kCommands = {
+    Command{"train", "train a model on a data file into a run directory", describe_train},
+    Command{"encode", "rows to codes, file to file", describe_encode},
+    Command{"decode", "codes to rows, file to file", describe_decode},
+    Command{"reconstruct", "rows to rows through the code, file to file", describe_reconstruct},
+    Command{"score", "reconstruction error of each row, file to file", describe_score},
+    Command{"evaluate", "how good a model is on a data file, beside PCA", describe_evaluate},
     Command{"inspect", "what a model or a data file holds", describe_inspect},
     Command{"plan", "every step of a model on a device, and its memory; runs nothing",
             describe_plan},

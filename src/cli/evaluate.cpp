@@ -1,0 +1,99 @@
+// diabolo evaluate
+#include "run/evaluate.h"
+
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "cli/commands.h"
+#include "cli/options.h"
+#include "cli/table.h"
+
+namespace diabolo::cli {
+namespace {
+
+struct EvaluateArguments {
+  std::string model, input, labels;
+  std::optional<std::string> pca_from;
+  OutputOptions out;
+  DeviceOptions device;
+  DataOptions data;
+  ModelOptions model_options;
+};
+
+void describe(Arguments& arguments, EvaluateArguments& target) {
+  arguments.positional("MODEL", target.model, "a model file, or a run directory");
+  arguments.positional("INPUT", target.input, "rows: .npy, IDX, IDX.gz or raw");
+  arguments.group("Data");
+  arguments.text("--labels", target.labels, "FILE",
+                 "one number per row, 0: ordinary, else anomalous; adds AUROC");
+  arguments.optional_text("--pca-from", target.pca_from, "FILE",
+                          "rows that PCA is fitted on; else the training data; none: no PCA");
+  target.data.describe(arguments);
+  target.out.describe(arguments, false);
+  target.device.describe(arguments);
+  target.model_options.describe(arguments);
+}
+
+// The rows for PCA, or nothing where they are not asked for or no longer there.
+std::unique_ptr<Dataset> open_pca_rows(const EvaluateArguments& arguments, const ModelFile& model,
+                                       Terminal& terminal) {
+  if (arguments.pca_from && *arguments.pca_from == "none") return nullptr;
+  if (arguments.pca_from) return open_rows(*arguments.pca_from, arguments.data, model.row);
+  const std::string& trained_on = model.config.data.train;
+  if (trained_on.empty() || trained_on == "-" || !path_exists(trained_on)) {
+    terminal.line(cat("PCA is left out: the training data '", trained_on,
+                      "' are not there (--pca-from FILE names others)"));
+    return nullptr;
+  }
+  return open_dataset(trained_on, open_options(model.config.data));
+}
+
+std::string title(const nlohmann::json& metrics, const std::string& part) {
+  if (part != "pca") return part;
+  return cat("PCA with ", metrics["pca"]["code_size"].get<int64_t>(), " components");
+}
+
+std::string text(const nlohmann::json& metrics) {
+  std::vector<std::vector<std::string>> rows = {{"rows", cat(metrics["rows"].get<uint64_t>())}};
+  for (const char* part : {"reconstruction", "pca", "anomaly"}) {
+    if (!metrics.contains(part)) continue;
+    for (const auto& [key, value] : metrics[part].items())
+      if (key != "code_size")
+        rows.push_back({title(metrics, part), key, number_text(value.get<double>())});
+  }
+  return table_text(rows);
+}
+
+int run(const EvaluateArguments& arguments) {
+  Terminal terminal("none", arguments.out.color);
+  const ModelFile model = open_model(arguments.model, arguments.model_options, terminal);
+  const auto input = open_rows(arguments.input, arguments.data, model.row);
+  const auto pca_rows = open_pca_rows(arguments, model, terminal);
+  const auto labels = arguments.labels.empty() ? nullptr : open_dataset(arguments.labels);
+  const TrainConfig config = inference_config(arguments.device);
+  const auto backend = open_backend(config.device, config.threads, terminal);
+  check_precision(backend->info(), config.precision);
+  EvaluateOptions options;
+  options.labels = labels.get();
+  options.pca_from = pca_rows.get();
+  options.on_bad_value = bad_value(arguments.data, model);
+  options.inference = inference_options(config);
+  options.log = terminal.log();
+  const nlohmann::json metrics = evaluate(*backend, model, *input, options);
+  if (arguments.out.json) {
+    print_json(metrics);
+  } else {
+    print_result(text(metrics));
+  }
+  return 0;
+}
+
+}  // namespace
+
+std::function<int()> describe_evaluate(Arguments& arguments) {
+  const auto target = std::make_shared<EvaluateArguments>();
+  describe(arguments, *target);
+  return [target] { return run(*target); };
+}
+
+}  // namespace diabolo::cli

@@ -1,0 +1,128 @@
+#include "cli/pipeline.h"
+
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "cli/interrupt.h"
+#include "cli/progress.h"
+
+namespace diabolo::cli {
+namespace {
+
+// One row of what the command reads.
+TensorDesc input_row(const PipelineArguments& arguments, const ModelFile& model) {
+  if (arguments.verb != FileVerb::kDecode) return model.row;
+  return TensorDesc(DType::kF32, {model.network().code_size});
+}
+
+PipelineOptions pipeline_options(const PipelineArguments& arguments, const ModelFile& model,
+                                 const TrainConfig& config) {
+  PipelineOptions options;
+  options.verb = arguments.verb;
+  options.output = arguments.output;
+  options.output_format = arguments.output_format;
+  if (arguments.verb == FileVerb::kEncode) options.output_dtype = model.config.output.code_dtype;
+  if (arguments.output_dtype) options.output_dtype = *dtype_from_name(*arguments.output_dtype);
+  if (arguments.batch_rows) options.batch_rows = *arguments.batch_rows;
+  options.on_bad_value = bad_value(arguments.data, model);
+  options.resume = arguments.resume;
+  options.worst = arguments.worst.value_or(0);
+  options.inference = inference_options(config);
+  return options;
+}
+
+int dry_run(const PipelineArguments& arguments, const ModelFile& model, const Dataset& input,
+            const PipelineOptions& options) {
+  const PipelineEstimate estimate = estimate_pipeline(model, input, options);
+  if (estimate.output_bytes && arguments.output != "-")
+    require_free_disk(arguments.output, *estimate.output_bytes);
+  nlohmann::json json = {{"input", input.text()}, {"output_row", estimate.row.text()}};
+  if (estimate.rows) json["rows"] = *estimate.rows;
+  if (estimate.output_bytes) json["output_bytes"] = *estimate.output_bytes;
+  if (arguments.out.json) {
+    print_json(json);
+    return 0;
+  }
+  const std::string rows = estimate.rows ? cat(*estimate.rows) : "an unknown number of";
+  const std::string bytes =
+      estimate.output_bytes ? cat(", ", *estimate.output_bytes, " bytes") : "";
+  print_result(cat("input   ", printable(input.name()), ": ", input.text(), "\noutput  ",
+                   printable(arguments.output), ": ", rows, " rows of ", estimate.row.text(), bytes,
+                   "\n"));
+  return 0;
+}
+
+nlohmann::json summary(const PipelineArguments& arguments, const ModelFile& model,
+                       const PipelineResult& result) {
+  nlohmann::json json = {
+      {"output", arguments.output},          {"rows_read", result.rows_read},
+      {"rows_written", result.rows_written}, {"resumed_rows", result.resumed_rows},
+      {"batch_rows", result.batch_rows},     {"seconds", result.seconds}};
+  if (arguments.verb == FileVerb::kScore && model.threshold) {
+    json["threshold"] = *model.threshold;
+    json["above_threshold"] = result.above_threshold;
+  }
+  return json;
+}
+
+void say(const PipelineArguments& arguments, const ModelFile& model, const PipelineResult& result,
+         Terminal& terminal) {
+  const uint64_t new_rows = result.rows_read - std::min(result.resumed_rows, result.rows_read);
+  const double rate = result.seconds > 0 ? static_cast<double>(new_rows) / result.seconds : 0;
+  std::string line = cat(arguments.output == "-" ? "standard output" : arguments.output, ": ",
+                         result.rows_written, " rows");
+  if (result.rows_written < result.rows_read)
+    line += cat(", ", result.rows_read - result.rows_written, " skipped");
+  if (result.resumed_rows > 0) line += cat(", ", result.resumed_rows, " of them from before");
+  line += cat("  ", short_number(rate), " rows/s");
+  if (arguments.verb == FileVerb::kScore && model.threshold)
+    line += cat("  ", result.above_threshold, " above the threshold ", *model.threshold);
+  terminal.line(line);
+}
+
+}  // namespace
+
+void describe_pipeline(Arguments& arguments, PipelineArguments& target, const char* input_name,
+                       const char* input_what) {
+  arguments.positional("MODEL", target.model, "a model file, or a run directory");
+  arguments.positional(input_name, target.input, input_what);
+  arguments.group("Output");
+  arguments.required_text("-o,--output", target.output, "OUT", "where to; '-' is standard output");
+  arguments.flag("--resume", target.resume, "continue OUT.partial of a run that was interrupted");
+  arguments.flag("--dry-run", target.dry_run, "check the input and print sizes; write nothing");
+  target.out.describe(arguments, true);
+  target.data.describe(arguments);
+  target.device.describe(arguments);
+  arguments.integer("--batch-size", target.batch_rows, 1, 65536,
+                    "rows in flight at a time; the result does not depend on it");
+  target.model_options.describe(arguments);
+}
+
+int run_file_command(const PipelineArguments& arguments) {
+  Terminal terminal(arguments.out.progress, arguments.out.color);
+  if (arguments.out.json && arguments.output == "-")
+    throw Error(ErrorCode::kUsage, "--json: standard output is taken by -o - (write to a file)");
+  const ModelFile model = open_model(arguments.model, arguments.model_options, terminal);
+  const auto input = open_rows(arguments.input, arguments.data, input_row(arguments, model));
+  const TrainConfig config = inference_config(arguments.device);
+  PipelineOptions options = pipeline_options(arguments, model, config);
+  if (arguments.dry_run) return dry_run(arguments, model, *input, options);
+  const auto backend = open_backend(config.device, config.threads, terminal);
+  check_precision(backend->info(), config.precision);
+  ProgressLine line(terminal);
+  // Half-read streams cannot be continued, and reading one may block: a signal ends the process.
+  options.progress = [&line, &input](const PipelineProgress& progress) {
+    line.show(progress);
+    return input->is_stream() || !stop_is_requested();
+  };
+  options.log = terminal.log();
+  const PipelineResult result = run_pipeline(*backend, model, *input, options);
+  if (result.is_cancelled)
+    throw Error(stop_code(), cat(arguments.output, ": interrupted after ", result.rows_read,
+                                 " rows (--resume continues)"));
+  say(arguments, model, result, terminal);
+  if (arguments.out.json) print_json(summary(arguments, model, result));
+  return 0;
+}
+
+}  // namespace diabolo::cli

@@ -1,0 +1,38 @@
+// Progress of training and of file commands: a bar that is redrawn where standard error is a
+// terminal, else a line every 30 seconds.
+#pragma once
+
+#include <chrono>
+#include <string>
+
+#include "cli/terminal.h"
+#include "run/encode_pipeline.h"
+#include "run/trainer.h"
+
+namespace diabolo::cli {
+
+// "31.2k", "845", "1.25M"
+std::string short_number(double value);
+// "0:07", "12:30", "3:05:00"
+std::string clock_text(double seconds);
+// "[#####-----]", `share` from 0 to 1 of `width` characters.
+std::string bar_text(double share, int width);
+
+class ProgressLine {
+ public:
+  explicit ProgressLine(Terminal& terminal) : terminal_(terminal), start_(Clock::now()) {}
+
+  void show(const TrainProgress& progress);
+  void show(const PipelineProgress& progress);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  bool is_due();
+  void draw(double share, const std::string& before, const std::string& after);
+
+  Terminal& terminal_;
+  Clock::time_point start_;
+  double shown_s_ = 0;  // since start_, of the last line or redraw
+};
+
+}  // namespace diabolo::cli

@@ -1,0 +1,179 @@
+// diabolo train
+#include <charconv>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/file_writer.h"
+#include "cli/commands.h"
+#include "cli/interrupt.h"
+#include "cli/options.h"
+#include "cli/progress.h"
+#include "cli/train_config.h"
+#include "model/config_toml.h"
+#include "run/trainer.h"
+
+namespace diabolo::cli {
+namespace {
+
+struct TrainArguments {
+  std::string data, output;
+  bool resume = false, overwrite = false, dry_run = false;
+  bool print_config = false, help_config = false;
+  ConfigArguments config;
+  OutputOptions out;
+};
+
+void describe(Arguments& arguments, TrainArguments& target) {
+  arguments.optional_positional("DATA", target.data, "rows: .npy, IDX, IDX.gz or raw");
+  arguments.group("Output");
+  arguments.text("-o,--output", target.output, "RUN_DIR",
+                 "folder for model, checkpoint, configuration and metrics");
+  arguments.flag("--resume", target.resume, "continue the training in RUN_DIR");
+  arguments.flag("--overwrite", target.overwrite, "replace the training in RUN_DIR");
+  arguments.flag("--dry-run", target.dry_run, "check the input, print sizes and memory; no more");
+  arguments.flag("--print-config", target.print_config, "the configuration as TOML; no more");
+  arguments.flag("--help-config", target.help_config, "every key of the configuration; no more");
+  target.out.describe(arguments, true);
+  target.config.describe(arguments);
+}
+
+bool is_fraction(const std::string& text) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+Config configuration(const TrainArguments& arguments) {
+  const std::string earlier = RunDirectory{arguments.output}.config();
+  const bool is_named = arguments.config.config_file || arguments.config.preset;
+  const bool goes_on = arguments.resume && !is_named && path_exists(earlier);
+  Config config = arguments.config.config(goes_on ? earlier : "");
+  if (!arguments.data.empty()) config.data.train = arguments.data;
+  return config;
+}
+
+void check_usage(const TrainArguments& arguments, const Config& config) {
+  if (config.data.train.empty())
+    throw Error(ErrorCode::kUsage, "train: DATA is missing (diabolo train DATA -o RUN_DIR)");
+  if (arguments.print_config) return;
+  if (arguments.output.empty() || arguments.output == "-")
+    throw Error(ErrorCode::kUsage, "train: -o RUN_DIR is missing (a folder for the results)");
+  if (arguments.resume && arguments.overwrite)
+    throw Error(ErrorCode::kUsage, "train: --resume and --overwrite exclude each other");
+}
+
+std::unique_ptr<Dataset> open_validation(const Config& config) {
+  const std::string& text = config.train.validation;
+  if (text.empty() || is_fraction(text)) return nullptr;
+  return open_dataset(text, open_options(config.data));
+}
+
+nlohmann::json json_of(const TrainEstimate& estimate) {
+  return {{"rows", estimate.rows},
+          {"features", estimate.features},
+          {"parameters", estimate.parameters},
+          {"steps", estimate.steps},
+          {"data_bytes", estimate.data_bytes},
+          {"store_bytes", estimate.store_bytes},
+          {"arena_bytes", estimate.arena_bytes}};
+}
+
+void print_estimate(const TrainEstimate& estimate, bool as_json) {
+  if (as_json) {
+    print_json(json_of(estimate));
+    return;
+  }
+  print_result(cat("rows        ", estimate.rows, "\nfeatures    ", estimate.features,
+                   "\nparameters  ", estimate.parameters, "\nsteps       ", estimate.steps,
+                   "\ndata        ", estimate.data_bytes, " bytes\nstore       ",
+                   estimate.store_bytes, " bytes\narena       ", estimate.arena_bytes, " bytes\n"));
+}
+
+RunUse use_of(const TrainArguments& arguments) {
+  if (arguments.resume) return RunUse::kResume;
+  return arguments.overwrite ? RunUse::kOverwrite : RunUse::kNew;
+}
+
+nlohmann::json json_of(const TrainResult& result, const RunDirectory& directory) {
+  nlohmann::json json = {{"model", directory.model()},
+                         {"epochs", result.epochs},
+                         {"stopped_early", result.is_stopped_early}};
+  if (!result.metrics.empty()) json["last_epoch"] = result.metrics.back().json();
+  if (result.model.threshold) json["threshold"] = *result.model.threshold;
+  return json;
+}
+
+void say(const TrainResult& result, const RunDirectory& directory, Terminal& terminal) {
+  terminal.end_live_line();
+  std::string line = cat(directory.model(), ": ", result.epochs, " epochs");
+  if (result.is_stopped_early) line += ", stopped early";
+  if (!result.metrics.empty()) {
+    const EpochMetrics& last = result.metrics.back();
+    line += cat(", loss ", last.loss);
+    if (last.validation_loss) line += cat(", validation ", *last.validation_loss);
+    line += cat(", ", short_number(last.samples_per_s), " samples/s");
+  }
+  terminal.line(line);
+}
+
+TrainResult train_in(const RunDirectory& directory, const TrainArguments& arguments,
+                     const Config& config, const Dataset& data, Backend& backend,
+                     Terminal& terminal) {
+  const auto validation = open_validation(config);
+  TrainOptions options;
+  options.directory = directory;
+  options.resume = arguments.resume;
+  options.log = terminal.log();
+  ProgressLine line(terminal);
+  TrainCallbacks callbacks;
+  callbacks.progress = [&line](const TrainProgress& progress) {
+    line.show(progress);
+    return !stop_is_requested();
+  };
+  callbacks.resolved = [&directory](const Config& resolved) {
+    write_file(directory.config(), config_toml(resolved));
+  };
+  return train(backend, config, data, validation.get(), options, callbacks);
+}
+
+int print_config(const Config& config) {
+  const auto data = open_dataset(config.data.train, open_options(config.data));
+  print_result(config_toml(resolved(config, default_scale(*data))));
+  return 0;
+}
+
+int run(const TrainArguments& arguments) {
+  const Config config = configuration(arguments);
+  if (arguments.help_config) {
+    print_result(config_toml(config, true));
+    return 0;
+  }
+  check_usage(arguments, config);
+  if (arguments.print_config) return print_config(config);
+  Terminal terminal(arguments.out.progress, arguments.out.color);
+  const auto data = open_dataset(config.data.train, open_options(config.data));
+  const auto backend = open_backend(config.train.device, config.train.threads, terminal);
+  check_precision(backend->info(), config.train.precision);
+  if (arguments.dry_run) {
+    print_estimate(estimate_training(*backend, config, *data), arguments.out.json);
+    return 0;
+  }
+  const RunDirectory directory = open_run_directory(arguments.output, use_of(arguments));
+  const TrainResult result = train_in(directory, arguments, config, *data, *backend, terminal);
+  if (result.is_cancelled)
+    throw Error(stop_code(), cat(directory.checkpoint(), ": interrupted after ", result.epochs,
+                                 " epochs; the state is saved (--resume continues)"));
+  say(result, directory, terminal);
+  if (arguments.out.json) print_json(json_of(result, directory));
+  return 0;
+}
+
+}  // namespace
+
+std::function<int()> describe_train(Arguments& arguments) {
+  const auto target = std::make_shared<TrainArguments>();
+  describe(arguments, *target);
+  return [target] { return run(*target); };
+}
+
+}  // namespace diabolo::cli
