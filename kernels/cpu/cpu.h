@@ -6,10 +6,11 @@
 //   scratch_bytes(P, cpu)     bytes of scratch, 64-byte aligned, that prepare wants
 //   prepare(P, cpu, scratch)  the call: it allocates nothing and asks nothing
 //
-// Products are oneDNN's, everything else is own loops. Numerics: forward rows (DenseForward,
-// DenseScore, RowScore) have the same bits for any batch and any number of threads; sums run over
-// fixed chunks, so they have the same bits for any number of threads. Own loops give the same bits
-// on every instruction set. Aliasing is allowed where the records say so, nowhere else.
+// Products are oneDNN's (own loops where it is not built in, and below AVX-512), everything else is
+// own loops. Forward rows (DenseForward, DenseScore, RowScore) have the same bits for any batch and
+// any number of threads; sums run over fixed chunks, so they have the same bits for any number of
+// threads. Own loops other than products give the same bits on every instruction set. Aliasing is
+// allowed where the records say so, nowhere else.
 //
 // `cpu.threads` is fixed by prepare: run the call on a thread whose OpenMP settings allow as many
 // (kernels/cpu/thread_setup.h).
@@ -36,7 +37,7 @@ namespace diabolo::kernels::cpu {
   uint64_t scratch_bytes(const __VA_ARGS__& call, const CpuFeatures& cpu); \
   Launch prepare(const __VA_ARGS__& call, const CpuFeatures& cpu, void* scratch);
 
-// Refused where the build has no oneDNN, and in bf16 where the CPU has no bf16 instructions.
+// bf16 is refused where the build has no oneDNN or the CPU no bf16 instructions.
 DIABOLO_CPU_KERNEL(DenseForward<float>)
 DIABOLO_CPU_KERNEL(DenseForward<Bf16>)
 DIABOLO_CPU_KERNEL(DenseLoss<float>)

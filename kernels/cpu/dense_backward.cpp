@@ -1,6 +1,6 @@
 // The gradients of a dense layer.
 //
-// Data gradient: oneDNN's product, then the derivative of the layer below over rows that are still
+// Data gradient: a product, then the derivative of the layer below over rows that are still
 // in the cache. Where the derivative is 0 or 1 (identity, ReLU) rounding before it changes nothing,
 // so the product writes T; any other bf16 layer goes through a chunk of floats.
 //
@@ -22,7 +22,7 @@ bool goes_through_floats(const DenseDataGrad<T>& p) {
 template <class T>
 RowProduct product_of(const DenseDataGrad<T>& p, const CpuFeatures& cpu) {
   const Element result = goes_through_floats(p) ? Element::kF32 : element_of<T>();
-  return {p.shape, true, element_of<T>(), result, false, cpu.threads};
+  return {p.shape, true, element_of<T>(), result, false, cpu};
 }
 
 template <class T>
@@ -43,7 +43,7 @@ Launch data_grad(const DenseDataGrad<T>& p, const CpuFeatures& cpu, void* scratc
   return [p, team, d, is_done, slope = slope_block(team.isa, p.activation),
           steps = row_steps(product, p.dz, p.weight, nullptr, d, kIsStaged, rest)](void*) {
     for (const RowStep& step : steps) {
-      step.product.run();
+      step.product();
       if (is_done) continue;
       const int64_t at = step.rows.begin * p.shape.I;
       const D* from = d + (kIsStaged ? 0 : at);
@@ -91,27 +91,27 @@ ProductShape gradient_product(const DenseWeightGrad<T>& p, const CpuFeatures& cp
   const bool is_swapped = s.weight_transposed;
   const Matrix a{element_of<T>(), is_swapped ? s.O : s.I, s.B, true};
   const Matrix b{element_of<T>(), s.B, is_swapped ? s.I : s.O, false};
-  return {a, b, Element::kF32, false, p.accumulates_weight, cpu.threads};
+  return {a, b, Element::kF32, false, p.accumulates_weight, cpu};
 }
 
 template <class T>
 uint64_t scratch_of(const DenseWeightGrad<T>& p, const CpuFeatures& cpu) {
-  return align_64(Product::scratch_bytes(gradient_product(p, cpu)));
+  return align_64(make_product(gradient_product(p, cpu))->scratch_bytes());
 }
 
 template <class T>
 Launch make(const DenseWeightGrad<T>& p, const CpuFeatures& cpu, void* scratch) {
   const T* a = p.shape.weight_transposed ? p.dz : p.x;
   const T* b = p.shape.weight_transposed ? p.x : p.dz;
-  const Product product =
-      Product(gradient_product(p, cpu)).bind(a, b, nullptr, p.d_weight, scratch);
-  return [p, product, team = Team(cpu)](void*) {
-    product.run();
-    if (!p.d_bias) return;
-    parallel_for(team.threads, chunk_count(p.shape.O, kSumColumns), [&](int64_t chunk) {
-      on_isa(team.isa, [&] { sum_columns(p, chunk_range(chunk, kSumColumns, p.shape.O)); });
-    });
-  };
+  const auto product = make_product(gradient_product(p, cpu));
+  return
+      [p, multiply = product->bind({a, b, nullptr, p.d_weight, scratch}), team = Team(cpu)](void*) {
+        multiply();
+        if (!p.d_bias) return;
+        parallel_for(team.threads, chunk_count(p.shape.O, kSumColumns), [&](int64_t chunk) {
+          on_isa(team.isa, [&] { sum_columns(p, chunk_range(chunk, kSumColumns, p.shape.O)); });
+        });
+      };
 }
 
 }  // namespace

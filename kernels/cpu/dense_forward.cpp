@@ -1,4 +1,4 @@
-// y = f(x W + b): oneDNN's product with the bias, then the activation over rows that are still in
+// y = f(x W + b): a product with the bias, then the activation over rows that are still in
 // the cache. The activation is not left to oneDNN: its ReLU turns a NaN into 0, and its sigmoid and
 // tanh are less exact than ours.
 //
@@ -20,7 +20,7 @@ bool goes_through_floats(const DenseForward<T>& p) {
 template <class T>
 RowProduct product_of(const DenseForward<T>& p, const CpuFeatures& cpu) {
   const Element result = goes_through_floats(p) ? Element::kF32 : element_of<T>();
-  return {p.shape, false, element_of<T>(), result, p.bias != nullptr, cpu.threads};
+  return {p.shape, false, element_of<T>(), result, p.bias != nullptr, cpu};
 }
 
 // The product writes floats into the scratch; the pass rounds.
@@ -32,7 +32,7 @@ Launch staged_forward(const DenseForward<Bf16>& p, const CpuFeatures& cpu, void*
   return [p, team, staged, forward = forward_block(team.isa, p.activation),
           steps = row_steps(product, p.x, p.weight, p.bias, staged, true, rest)](void*) {
     for (const RowStep& step : steps) {
-      step.product.run();
+      step.product();
       const int64_t at = step.rows.begin * p.shape.O;
       Bf16* z = p.z ? p.z + at : nullptr;
       activate(team, forward, staged, p.y + at, z, step.rows.size() * p.shape.O);
@@ -50,7 +50,7 @@ Launch direct_forward(const DenseForward<T>& p, const CpuFeatures& cpu, void* sc
   return [p, team, z, is_done, forward = forward_block(team.isa, p.activation),
           steps = row_steps(product, p.x, p.weight, p.bias, z, false, scratch)](void*) {
     for (const RowStep& step : steps) {
-      step.product.run();
+      step.product();
       if (is_done) continue;
       const int64_t at = step.rows.begin * p.shape.O;
       activate<T, T>(team, forward, z + at, p.y + at, nullptr, step.rows.size() * p.shape.O);

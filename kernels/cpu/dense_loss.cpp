@@ -15,7 +15,7 @@ int64_t passes_per_step(const DenseShape& shape) {
 
 template <class Call>
 RowProduct product_of(const Call& p, Element element, const CpuFeatures& cpu) {
-  return {p.shape, false, element, Element::kF32, p.bias != nullptr, cpu.threads};
+  return {p.shape, false, element, Element::kF32, p.bias != nullptr, cpu};
 }
 
 // Partial sums of the loss, in the order of the rows.
@@ -51,7 +51,7 @@ Launch make(const DenseLoss<T>& p, const CpuFeatures& cpu, void* scratch) {
   return [=, steps = row_steps(product, p.x, p.weight, p.bias, z, is_staged, rest)](void*) {
     float* sums = partials;
     for (const RowStep& step : steps) {
-      step.product.run();
+      step.product();
       const int64_t at = step.rows.begin * O;
       const int64_t n = step.rows.size() * O;
       loss_pass<float, T>(team, loss, scale, z + (is_staged ? 0 : at), p.target + at,
@@ -94,7 +94,7 @@ Launch make(const DenseScore<T>& p, const CpuFeatures& cpu, void* scratch) {
     constexpr int64_t kRows = 8;
     const int64_t O = p.shape.O;
     for (const RowStep& step : steps) {
-      step.product.run();
+      step.product();
       parallel_for(team.threads, chunk_count(step.rows.size(), kRows), [&](int64_t chunk) {
         const Range range = chunk_range(chunk, kRows, step.rows.size());
         on_isa(team.isa, [&] {

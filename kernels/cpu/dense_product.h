@@ -29,14 +29,14 @@ struct RowProduct {
   Element element = Element::kF32;
   Element result = Element::kF32;
   bool has_bias = false;
-  int threads = 1;
+  CpuFeatures cpu;
 
   int64_t in_width() const { return of_gradient ? shape.O : shape.I; }
   int64_t out_width() const { return of_gradient ? shape.I : shape.O; }
   ProductShape chunk(int64_t rows) const {
     const Matrix a{element, rows, in_width(), false};
     const Matrix b{element, in_width(), out_width(), shape.weight_transposed != of_gradient};
-    return {a, b, result, has_bias, false, threads};
+    return {a, b, result, has_bias, false, cpu};
   }
 };
 
@@ -49,14 +49,14 @@ inline uint64_t product_scratch(const RowProduct& p) {
   const int64_t B = p.shape.B;
   const int64_t tail = B % kRowChunk;
   uint64_t bytes = 0;
-  if (B >= kRowChunk) bytes = Product::scratch_bytes(p.chunk(kRowChunk));
-  if (tail > 0) bytes = std::max(bytes, Product::scratch_bytes(p.chunk(tail)));
+  if (B >= kRowChunk) bytes = make_product(p.chunk(kRowChunk))->scratch_bytes();
+  if (tail > 0) bytes = std::max(bytes, make_product(p.chunk(tail))->scratch_bytes());
   return align_64(bytes);
 }
 
 // One chunk: its product, bound, and the rows that it makes.
 struct RowStep {
-  Product product;
+  std::function<void()> product;
   Range rows;
 };
 
@@ -72,15 +72,15 @@ inline std::vector<RowStep> row_steps(const RowProduct& p, const void* a, const 
   const auto append = [&](const Product& product, Range rows) {
     const auto* from = static_cast<const char*>(a) + rows.begin * a_row;
     auto* to = static_cast<char*>(c) + (c_stays ? 0 : rows.begin * c_row);
-    steps.push_back({product.bind(from, weight, bias, to, scratch), rows});
+    steps.push_back({product.bind({from, weight, bias, to, scratch}), rows});
   };
   const int64_t whole = B / kRowChunk;
   if (whole > 0) {
-    const Product product(p.chunk(kRowChunk));
-    for (int64_t k = 0; k < whole; ++k) append(product, chunk_range(k, kRowChunk, B));
+    const auto product = make_product(p.chunk(kRowChunk));
+    for (int64_t k = 0; k < whole; ++k) append(*product, chunk_range(k, kRowChunk, B));
   }
   if (B % kRowChunk > 0) {
-    append(Product(p.chunk(B % kRowChunk)), chunk_range(whole, kRowChunk, B));
+    append(*make_product(p.chunk(B % kRowChunk)), chunk_range(whole, kRowChunk, B));
   }
   return steps;
 }

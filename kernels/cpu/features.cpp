@@ -39,9 +39,10 @@ CpuFeatures detect_features(int threads) {
   CpuFeatures features;
   features.threads = threads > 0 ? threads : available_cores();
 #if defined(__x86_64__)
-  features.has_avx2 = __builtin_cpu_supports("avx2");
-  features.has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  features.has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  features.has_avx512 = features.has_avx2 && __builtin_cpu_supports("avx512f") &&
+                        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+                        __builtin_cpu_supports("avx512vl");
   features.has_bf16 = features.has_avx512 && has_bf16_products();
 #endif
   return features;

@@ -7,7 +7,7 @@ namespace diabolo::kernels::cpu {
 
 // What the choice of a kernel may depend on, and what prepare builds for.
 struct CpuFeatures {
-  bool has_avx2 = false;
+  bool has_avx2 = false;    // with FMA
   bool has_avx512 = false;  // F, BW, DQ and VL
   bool has_bf16 = false;    // products of bf16: AVX-512 BF16 or AMX
   int threads = 1;          // OpenMP threads that a prepared call will use

@@ -2,7 +2,7 @@
 // plain C++; `on_isa` holds one copy of it compiled for each set, into which `flatten` inlines
 // everything that it calls. Nothing is compiled with -m flags, so no inline function of a header
 // can end up in the program in a version that the CPU does not have. Contraction to FMA is off for
-// the whole project: every copy gives the same bits.
+// the whole project (but for product_loops.cpp): every copy gives the same bits.
 #pragma once
 
 #include "kernels/cpu/features.h"
@@ -18,9 +18,9 @@ inline Isa isa_of(const CpuFeatures& cpu) {
 namespace detail {
 
 #if defined(__x86_64__)
-#define DIABOLO_AVX2 [[gnu::target("avx2"), gnu::flatten, gnu::noinline]]
+#define DIABOLO_AVX2 [[gnu::target("avx2,fma"), gnu::flatten, gnu::noinline]]
 #define DIABOLO_AVX512 \
-  [[gnu::target("avx2,avx512f,avx512bw,avx512dq,avx512vl"), gnu::flatten, gnu::noinline]]
+  [[gnu::target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl"), gnu::flatten, gnu::noinline]]
 #else
 #define DIABOLO_AVX2 [[gnu::noinline]]
 #define DIABOLO_AVX512 [[gnu::noinline]]

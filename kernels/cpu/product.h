@@ -1,9 +1,10 @@
-// The one place that knows oneDNN: a matrix product C = A B (+ bias) with addresses fixed when it
-// is made. Written against oneDNN 2.6's and 3's common ground; where the two differ product.cpp
-// asks DNNL_VERSION_MAJOR.
+// A matrix product C = A B (+ bias), with addresses fixed when it is bound. Two makers: oneDNN's
+// matmul (product_onednn.cpp, the one place that knows oneDNN), and own loops for floats where
+// oneDNN is not built in or would break a promise (product_loops.cpp).
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 #include "kernels/cpu/features.h"
@@ -24,29 +25,33 @@ struct ProductShape {
   Matrix a, b;
   Element c = Element::kF32;
   bool has_bias = false;     // C = A B + bias, a float per column
-  bool accumulates = false;  // C += A B
-  int threads = 1;
+  bool accumulates = false;  // C += A B; not with a bias
+  CpuFeatures cpu;
 };
 
-// Null, or why there is no such product here.
-const char* product_refusal(Element element, const CpuFeatures& cpu);
+struct Operands {
+  const void* a = nullptr;
+  const void* b = nullptr;
+  const float* bias = nullptr;
+  void* c = nullptr;
+  void* scratch = nullptr;  // 64-byte aligned
+};
 
 class Product {
  public:
-  // Bytes of scratch, 64-byte aligned.
-  static uint64_t scratch_bytes(const ProductShape& shape);
-
-  // A product that is not bound to addresses yet; bind() makes one that is and shares the code.
-  explicit Product(const ProductShape& shape);
-  Product bind(const void* a, const void* b, const float* bias, void* c, void* scratch) const;
-
-  void run() const;
-
- private:
-  struct Kernel;
-  struct Bound;
-  std::shared_ptr<const Kernel> kernel_;
-  std::shared_ptr<const Bound> bound_;
+  virtual ~Product() = default;
+  virtual uint64_t scratch_bytes() const = 0;
+  // The call, which allocates nothing. It may outlive this object.
+  virtual std::function<void()> bind(const Operands& operands) const = 0;
 };
+
+// Null, or why there is no product of such elements here.
+const char* product_refusal(Element element, const CpuFeatures& cpu);
+
+std::unique_ptr<const Product> make_product(const ProductShape& shape);
+
+// The two makers. Loops take floats only.
+std::unique_ptr<const Product> make_onednn_product(const ProductShape& shape);
+std::unique_ptr<const Product> make_loop_product(const ProductShape& shape);
 
 }  // namespace diabolo::kernels::cpu

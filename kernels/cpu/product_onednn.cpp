@@ -1,0 +1,137 @@
+// Products by oneDNN. Written against oneDNN 2.6's and 3's common ground; where the two differ the
+// code asks DNNL_VERSION_MAJOR.
+#include <omp.h>
+
+#include <array>
+#include <oneapi/dnnl/dnnl.hpp>
+#include <stdexcept>
+
+#include "kernels/cpu/product.h"
+
+namespace diabolo::kernels::cpu {
+namespace {
+
+// oneDNN reads the number of threads when a primitive is made and keeps to it when it runs.
+class ThreadCount {
+ public:
+  explicit ThreadCount(int threads) : before_(omp_get_max_threads()) {
+    omp_set_num_threads(threads);
+  }
+  ~ThreadCount() { omp_set_num_threads(before_); }
+  ThreadCount(const ThreadCount&) = delete;
+  ThreadCount& operator=(const ThreadCount&) = delete;
+
+ private:
+  int before_;
+};
+
+const dnnl::engine& cpu_engine() {
+  static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+  return engine;
+}
+
+const dnnl::stream& cpu_stream() {
+  static const dnnl::stream stream(cpu_engine());
+  return stream;
+}
+
+dnnl::memory::desc desc_of(const Matrix& m) {
+  const auto type =
+      m.element == Element::kBf16 ? dnnl::memory::data_type::bf16 : dnnl::memory::data_type::f32;
+  const auto strides =
+      m.is_transposed ? dnnl::memory::dims{1, m.rows} : dnnl::memory::dims{m.cols, 1};
+  return {{m.rows, m.cols}, type, strides};
+}
+
+dnnl::primitive_attr attributes_of(const ProductShape& shape) {
+  dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  // Not left to the environment: a lower precision would be a different kernel.
+  attributes.set_fpmath_mode(dnnl::fpmath_mode::strict);
+  if (shape.accumulates) {
+    dnnl::post_ops sum;
+    sum.append_sum(1.0f);
+    attributes.set_post_ops(sum);
+  }
+  return attributes;
+}
+
+dnnl::matmul::primitive_desc describe(const ProductShape& shape) {
+  const dnnl::memory::desc a = desc_of(shape.a);
+  const dnnl::memory::desc b = desc_of(shape.b);
+  const dnnl::memory::desc c = desc_of({shape.c, shape.a.rows, shape.b.cols, false});
+  const dnnl::memory::desc bias =
+      shape.has_bias ? desc_of({Element::kF32, 1, shape.b.cols, false}) : dnnl::memory::desc();
+  const dnnl::primitive_attr attributes = attributes_of(shape);
+#if DNNL_VERSION_MAJOR >= 3
+  return shape.has_bias ? dnnl::matmul::primitive_desc(cpu_engine(), a, b, bias, c, attributes)
+                        : dnnl::matmul::primitive_desc(cpu_engine(), a, b, c, attributes);
+#else
+  const dnnl::matmul::desc what =
+      shape.has_bias ? dnnl::matmul::desc(a, b, bias, c) : dnnl::matmul::desc(a, b, c);
+  return {what, attributes, cpu_engine()};
+#endif
+}
+
+// A primitive with its arguments as the C interface takes them: the C++ one would build a list in
+// every call.
+class BoundMatmul {
+ public:
+  explicit BoundMatmul(const dnnl::matmul& matmul) : matmul_(matmul) {}
+
+  void add(int name, const dnnl::memory::desc& desc, const void* data) {
+    // oneDNN takes every address as mutable; it writes only to the destination and the scratch.
+    memories_[count_] = dnnl::memory(desc, cpu_engine(), const_cast<void*>(data));
+    arguments_[count_] = {name, memories_[count_].get()};
+    ++count_;
+  }
+
+  void run() const {
+    const dnnl_status_t status = dnnl_primitive_execute(
+        matmul_.get(), cpu_stream().get(), static_cast<int>(count_), arguments_.data());
+    if (status != dnnl_success) throw std::runtime_error("oneDNN could not run a matrix product");
+  }
+
+ private:
+  static constexpr size_t kMaxArguments = 5;
+  dnnl::matmul matmul_;
+  std::array<dnnl::memory, kMaxArguments> memories_;
+  std::array<dnnl_exec_arg_t, kMaxArguments> arguments_{};
+  size_t count_ = 0;
+};
+
+class OneDnnProduct final : public Product {
+ public:
+  explicit OneDnnProduct(const ProductShape& shape) : has_bias_(shape.has_bias) {
+    const ThreadCount scope(shape.cpu.threads);
+    description_ = describe(shape);
+    matmul_ = dnnl::matmul(description_);
+  }
+
+  uint64_t scratch_bytes() const override { return description_.scratchpad_desc().get_size(); }
+
+  std::function<void()> bind(const Operands& operands) const override {
+    const auto bound = std::make_shared<BoundMatmul>(matmul_);
+    bound->add(DNNL_ARG_SRC, description_.src_desc(), operands.a);
+    bound->add(DNNL_ARG_WEIGHTS, description_.weights_desc(), operands.b);
+    if (has_bias_) bound->add(DNNL_ARG_BIAS, description_.bias_desc(), operands.bias);
+    bound->add(DNNL_ARG_DST, description_.dst_desc(), operands.c);
+    if (scratch_bytes() > 0) {
+      bound->add(DNNL_ARG_SCRATCHPAD, description_.scratchpad_desc(), operands.scratch);
+    }
+    return [bound] { bound->run(); };
+  }
+
+ private:
+  bool has_bias_;
+  dnnl::matmul::primitive_desc description_;
+  dnnl::matmul matmul_;
+};
+
+}  // namespace
+
+std::unique_ptr<const Product> make_onednn_product(const ProductShape& shape) {
+  return std::make_unique<const OneDnnProduct>(shape);
+}
+
+}  // namespace diabolo::kernels::cpu
