@@ -4,7 +4,6 @@
 #include <cmath>
 #include <functional>
 #include <nlohmann/json.hpp>
-#include <numeric>
 #include <vector>
 
 #include "run/pca.h"
@@ -40,10 +39,6 @@ void for_each_block(const ModelFile& model, const Dataset& data, BadValue policy
         model.scaling, policy, {data.name(), first}, data.x().row.dtype(),
         std::span(raw).first(count * row_bytes), std::span(rows).first(count * width), &kept);
     for (uint64_t& index : kept) index += first;
-    if (policy != BadValue::kSkip) {
-      kept.resize(good);
-      std::iota(kept.begin(), kept.end(), uint64_t{0});
-    }
     use(std::span(rows).first(good * width), kept);
     first += count;
     if (count < most) return;

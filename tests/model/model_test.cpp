@@ -1,0 +1,193 @@
+// Networks, initial weights, and model files.
+#include "model/model.h"
+
+#include <gmock/gmock.h>
+
+#include <nlohmann/json.hpp>
+
+#include "model/safetensors.h"
+#include "run/inference.h"
+#include "run/training_fixture.h"
+
+namespace diabolo {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(Network, IsMirroredAndCounted) {
+  const Config config = resolved(Config{}, Scale::kUnit);
+  const Network network = Network::of(config.model, 784);
+  EXPECT_EQ(network.parameter_count(),
+            2u * (784 * 512 + 512 * 256 + 256 * 32) + (512 + 256 + 32) + (256 + 512 + 784));
+  std::vector<std::string> texts;
+  for (const ParameterSpec& spec : network.parameters())
+    texts.push_back(spec.name + " " + spec.desc.text());
+  EXPECT_THAT(texts,
+              testing::ElementsAre("encoder.0.weight f32[784,512]", "encoder.0.bias f32[512]",
+                                   "encoder.1.weight f32[512,256]", "encoder.1.bias f32[256]",
+                                   "encoder.2.weight f32[256,32]", "encoder.2.bias f32[32]",
+                                   "decoder.0.weight f32[32,256]", "decoder.0.bias f32[256]",
+                                   "decoder.1.weight f32[256,512]", "decoder.1.bias f32[512]",
+                                   "decoder.2.weight f32[512,784]", "decoder.2.bias f32[784]"));
+  EXPECT_EQ(network.encoder.back().activation, kernels::Activation::kIdentity);
+  EXPECT_EQ(network.decoder.back().activation, kernels::Activation::kSigmoid);
+}
+
+TEST(Network, TiedWeightsAreThereOnce) {
+  Config config = resolved(Config{}, Scale::kUnit);
+  config.model.decoder.tied = true;
+  const Network network = Network::of(config.model, 784);
+  EXPECT_EQ(network.parameters().size(), 9u);
+  EXPECT_EQ(network.decoder[0].weight, "encoder.2.weight");
+  EXPECT_TRUE(network.decoder[0].is_tied);
+}
+
+TEST(Network, SizesThatNoMachineHoldsAreRefused) {
+  Config config = resolved(Config{}, Scale::kUnit);
+  config.model.encoder.hidden = {1 << 20, 1 << 20};
+  EXPECT_THROW(Network::of(config.model, int64_t{1} << 40), Error);
+  EXPECT_THROW(Network::of(config.model, 0), Error);
+}
+
+TEST(InitialParameters, AreUniformAsPyTorchs) {
+  const Config config = resolved(Config{}, Scale::kUnit);
+  const Network network = Network::of(config.model, 784);
+  const auto parameters = initial_parameters(network, 3);
+  EXPECT_EQ(parameters, initial_parameters(network, 3));
+  EXPECT_NE(parameters, initial_parameters(network, 4));
+  const auto check = [&](size_t index, double fan_in) {
+    const double limit = 1 / std::sqrt(fan_in);
+    double sum = 0, squares = 0;
+    for (const float value : parameters[index]) {
+      EXPECT_LE(std::abs(value), limit * 1.0000001);
+      sum += static_cast<double>(value);
+      squares += static_cast<double>(value) * static_cast<double>(value);
+    }
+    const auto n = static_cast<double>(parameters[index].size());
+    EXPECT_NEAR(sum / n, 0, 5 * limit / std::sqrt(3 * n));
+    EXPECT_NEAR(squares / n, limit * limit / 3, 5 * limit * limit / std::sqrt(n));
+  };
+  check(0, 784);
+  check(1, 784);
+  check(10, 512);
+  check(11, 512);
+}
+
+class ModelFileTest : public testing::Test {
+ protected:
+  static ModelFile trained() {
+    const auto backend = create_host_backend(1);
+    const FloatData data(planar_rows(100, 12, 1), 12);
+    Config config = small_config();
+    config.model.encoder.hidden = {5};
+    config.train.epochs = 1;
+    return train(*backend, config, *data.data, nullptr, {}, {}).model;
+  }
+  std::string message_of(const std::string& path) {
+    try {
+      load_model(path);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kModel);
+      EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos);
+      return error.what();
+    }
+    ADD_FAILURE() << "no error";
+    return "";
+  }
+  // The model with its description changed by a JSON patch.
+  std::string with_description(const std::function<void(nlohmann::json&)>& change) {
+    const SafetensorsFile file = SafetensorsFile::open(path_);
+    auto description = nlohmann::json::parse(file.require_metadata("diabolo.model"));
+    change(description);
+    SafetensorsWriter writer;
+    writer.set_metadata("diabolo.model", description.dump());
+    std::vector<std::vector<std::byte>> bytes;
+    for (const auto& tensor : file.tensors()) {
+      bytes.emplace_back(tensor.desc.bytes());
+      file.read(tensor, bytes.back());
+      writer.add(tensor.name, tensor.desc, bytes.back());
+    }
+    const std::string changed = folder_ / "changed.safetensors";
+    writer.write(changed);
+    return message_of(changed);
+  }
+
+  TemporaryFolder folder_;
+  std::string path_ = folder_ / "model.safetensors";
+  ModelFile model_ = trained();
+};
+
+TEST_F(ModelFileTest, ReloadedModelGivesTheSameBits) {
+  save_model(model_, path_);
+  const ModelFile back = load_model(path_);
+  EXPECT_EQ(bits_of(back), bits_of(model_));
+  EXPECT_EQ(back.hash, model_.hash);
+  EXPECT_EQ(back.threshold, model_.threshold);
+  EXPECT_EQ(back.row.text(), "f32[12]");
+  EXPECT_EQ(back.scaling.shift, model_.scaling.shift);
+  EXPECT_EQ(back.provenance.seed, 7u);
+  EXPECT_EQ(config_json(back.config), config_json(model_.config));
+  const auto backend = create_host_backend(2);
+  const std::vector<float> rows = planar_rows(50, 12, 2);
+  std::vector<float> first(150), second(150);
+  const RawRows in{DType::kF32, false, std::as_bytes(std::span(rows)), 50};
+  Inference(*backend, model_, {}).encode(in, first);
+  Inference(*backend, back, {}).encode(in, second);
+  EXPECT_EQ(first, second);
+}
+
+TEST_F(ModelFileTest, EveryFlippedBitAndEveryTruncationIsFound) {
+  save_model(model_, path_);
+  const std::string good = content_of(path_);
+  for (size_t at = 0; at < good.size(); at += 13) {
+    std::string bad = good;
+    bad[at] = static_cast<char>(bad[at] ^ (1 << (at % 8)));
+    std::ofstream(path_, std::ios::binary) << bad;
+    message_of(path_);
+    std::ofstream(path_, std::ios::binary) << good.substr(0, at);
+    message_of(path_);
+  }
+}
+
+TEST_F(ModelFileTest, HostileDescriptionsAreRefused) {
+  save_model(model_, path_);
+  const auto set = [&](const char* pointer, const nlohmann::json& value) {
+    return with_description(
+        [&](nlohmann::json& json) { json[nlohmann::json::json_pointer(pointer)] = value; });
+  };
+  EXPECT_THAT(set("/format_version", 2), HasSubstr("format_version"));
+  EXPECT_THAT(set("/row/shape/0", 13), HasSubstr("f32[13]"));
+  EXPECT_THAT(set("/row/shape/0", -1), HasSubstr("shape"));
+  EXPECT_THAT(set("/row/shape/0", 9007199254740993), HasSubstr("shape"));
+  EXPECT_THAT(set("/row/dtype", "f31"), HasSubstr("dtype"));
+  EXPECT_THAT(set("/config/model/code/size", 1 << 20), HasSubstr("encoder.1.weight"));
+  EXPECT_THAT(set("/config/model/code/size", 0), HasSubstr("model.code.size"));
+  EXPECT_THAT(set("/config/model/code/nonsense", 0), HasSubstr("nonsense"));
+  EXPECT_THAT(set("/config/data/scale", "auto"), HasSubstr("resolved"));
+  EXPECT_THAT(set("/scale", "nonsense"), HasSubstr("scal"));
+  EXPECT_THAT(set("/threshold", 3), HasSubstr("threshold"));
+  EXPECT_THAT(set("/provenance/rows", "many"), HasSubstr("rows"));
+  EXPECT_THAT(with_description([](nlohmann::json& json) { json.erase("config"); }),
+              HasSubstr("config"));
+  EXPECT_THAT(with_description([](nlohmann::json& json) { json = 3; }), HasSubstr("object"));
+  EXPECT_THAT(with_description([](nlohmann::json& json) {
+                for (int i = 0; i < 40; ++i) json = nlohmann::json::array({json});
+              }),
+              HasSubstr("deep"));
+}
+
+TEST_F(ModelFileTest, WeightsMustBeFinite) {
+  model_.parameters[0][3] = std::nanf("");
+  save_model(model_, path_);
+  EXPECT_THAT(message_of(path_), HasSubstr("encoder.0.weight"));
+}
+
+TEST_F(ModelFileTest, ARunDirectoryMeansItsModel) {
+  std::filesystem::create_directory(folder_ / "run");
+  save_model(model_, folder_ / "run/model.safetensors");
+  EXPECT_EQ(bits_of(load_model(folder_ / "run")), bits_of(model_));
+  EXPECT_THAT(message_of(folder_ / "absent"), HasSubstr("absent"));
+}
+
+}  // namespace
+}  // namespace diabolo
