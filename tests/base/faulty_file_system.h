@@ -68,8 +68,9 @@ class FaultyFileSystem final : public FileSystem {
   int stat(const char* path, struct stat* out) override {
     return around([&] { return FileSystem::stat(path, out); });
   }
-  int fsync(int fd) override {
-    return around([&] { return FileSystem::fsync(fd); });
+  // No test pulls the plug, and thousands of real ones take minutes on a busy disk.
+  int fsync(int) override {
+    return around([] { return 0; });
   }
   int ftruncate(int fd, int64_t bytes) override {
     return around([&] { return FileSystem::ftruncate(fd, bytes); });

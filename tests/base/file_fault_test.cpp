@@ -122,7 +122,8 @@ TEST(FileFaultTest, AtomicWriterKilledAtEachCall) {
       deaths += dies(save(path, kNew), fault);
       const std::string content = content_of(path);
       EXPECT_TRUE(content == kOld || content == kNew) << content;
-      save(path, "what comes next")(real_file_system());
+      FaultyFileSystem flawless;
+      save(path, "what comes next")(flawless);
       EXPECT_EQ(content_of(path), "what comes next");
       EXPECT_EQ(folder.names().size(), 1u);  // the leftovers are gone
     }
@@ -152,7 +153,8 @@ std::string encoded() {
 
 // A second run without faults always ends with the whole output and nothing beside it.
 void expect_resumable(const TemporaryFolder& folder, const std::string& target) {
-  encode(target)(real_file_system());
+  FaultyFileSystem flawless;
+  encode(target)(flawless);
   EXPECT_EQ(content_of(target), encoded());
   EXPECT_EQ(folder.names().size(), 1u);
 }
@@ -274,7 +276,8 @@ TEST(FileFaultTest, AppendWriterReportsAndRepairs) {
       if (code != ErrorCode::kOk) {
         EXPECT_EQ(code, ErrorCode::kResource);
       }
-      append(real_file_system());
+      FaultyFileSystem flawless;
+      append(flawless);
       EXPECT_EQ(content_of(path), "one\nline\n");
     }
   }
