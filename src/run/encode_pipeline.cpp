@@ -160,6 +160,8 @@ Pipeline::Pipeline(Backend& backend, const ModelFile& model, const Dataset& inpu
   const auto asked = static_cast<uint64_t>(std::max<int64_t>(1, options.batch_rows));
   const uint64_t row_bytes = std::max<uint64_t>(1, input.x().row.bytes());
   block_rows_ = std::clamp<uint64_t>(kBlockBytes / row_bytes, 1, asked);
+  if (inference_options_.max_rows == 0)
+    inference_options_.max_rows = usual_max_rows(backend.info());
   inference_options_.max_rows =
       std::min<int64_t>(inference_options_.max_rows, static_cast<int64_t>(asked));
   result_.resumed_rows = output_.resumed().rows_read;

@@ -78,11 +78,24 @@ struct Inference::Pool {
   std::map<LaneKind, std::vector<std::unique_ptr<Lane>>> idle;
 };
 
+int64_t usual_max_rows(const DeviceInfo& device) {
+  return device.space == Space::kHost ? 512 : 4096;
+}
+
+namespace {
+
+InferenceOptions completed(InferenceOptions options, const DeviceInfo& device) {
+  if (options.max_rows == 0) options.max_rows = usual_max_rows(device);
+  return options;
+}
+
+}  // namespace
+
 Inference::Inference(Backend& backend, const ModelFile& model, const InferenceOptions& options)
     : backend_(backend),
       network_(model.network()),
       scaling_(model.scaling),
-      options_(options),
+      options_(completed(options, backend.info())),
       pool_(std::make_unique<Pool>(backend_, model, network_, options_)) {}
 
 Inference::~Inference() = default;

@@ -20,9 +20,12 @@ struct InferenceOptions {
   Precision precision = Precision::kF32;
   bool fast_policy = false;
   Capture capture = Capture::kOn;
-  // Rows of the largest plan. Larger inputs go through it piece by piece.
-  int64_t max_rows = 512;
+  // Rows of the largest plan; larger inputs go through it piece by piece. 0: usual_max_rows.
+  int64_t max_rows = 0;
 };
+
+// 512 on the host, where activations then stay in the cache; 4096 on a GPU, which they then fill.
+int64_t usual_max_rows(const DeviceInfo& device);
 
 // Raw rows: row-major, of the type they have in the file. Scaling is the model's; values that are
 // not finite are not looked for and give results that are not finite.

@@ -56,8 +56,11 @@ Lane::Lane(LanePlans& plans, const ParameterStore& store, const LaneKind& kind)
       arena_(plans.backend()),
       stream_(plans.backend().create_stream(kind.on_caller_thread ? StreamKind::kCallerThread
                                                                   : StreamKind::kOwnThread)) {
-  // The plan of the most rows needs the most memory; all of this lane's plans share it.
-  arena_.reserve(plans_.plan(kind_, plans_.max_rows()).arena_bytes());
+  // All of this lane's plans share one arena, which must not move once an executor knows it.
+  uint64_t bytes = 0;
+  for (const int64_t rows : plans_.row_counts())
+    bytes = std::max(bytes, plans_.plan(kind_, rows).arena_bytes());
+  arena_.reserve(bytes);
   for (Slot& slot : slots_) make_slot(slot);
 }
 
