@@ -43,8 +43,8 @@ struct Strided {
 
 // sums[r][j] = sum over k of a(r, k) * b(k, j), for `rows` rows and one panel.
 template <Isa isa, int rows>
-inline void multiply_tile(const Strided& a, const float* b, int64_t b_inner, int64_t K,
-                          float* sums) {
+[[gnu::always_inline]] inline void multiply_tile(const Strided& a, const float* b, int64_t b_inner,
+                                                 int64_t K, float* sums) {
   constexpr int kWidth = Tile<isa>::kWidth;
   typedef float Vector __attribute__((vector_size(kWidth * sizeof(float)), aligned(4)));
   Vector sum[rows][2] = {};
@@ -67,8 +67,8 @@ inline void multiply_tile(const Strided& a, const float* b, int64_t b_inner, int
 
 // multiply_tile for a number of rows that is known only now, at most `rows`.
 template <Isa isa, int rows>
-inline void multiply_rows(int64_t count, const Strided& a, const float* b, int64_t b_inner,
-                          int64_t K, float* sums) {
+[[gnu::always_inline]] inline void multiply_rows(int64_t count, const Strided& a, const float* b,
+                                                 int64_t b_inner, int64_t K, float* sums) {
   if (count == rows) return multiply_tile<isa, rows>(a, b, b_inner, K, sums);
   if constexpr (rows > 1) multiply_rows<isa, rows - 1>(count, a, b, b_inner, K, sums);
 }
@@ -147,9 +147,11 @@ class Loops {
     }
   }
 
-  // Rows [row, row + count) of panel p.
-  void multiply(const Operands& operands, int64_t row, int64_t count, int64_t p,
-                const float* panel_data, const float* strip_data) const {
+  // Rows [row, row + count) of panel p. Inlined by force, as what it calls: it must be compiled for
+  // its caller's instruction set, and clang's `flatten` reaches one level only.
+  [[gnu::always_inline]] void multiply(const Operands& operands, int64_t row, int64_t count,
+                                       int64_t p, const float* panel_data,
+                                       const float* strip_data) const {
     const Strided a = shape_.a.is_transposed
                           ? Strided{strip_data + row * n_.K, 1, kRows}
                           : Strided{static_cast<const float*>(operands.a) + row * n_.K, n_.K, 1};
