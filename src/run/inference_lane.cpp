@@ -22,7 +22,8 @@ LanePlans::LanePlans(Backend& backend, const ModelConfig& config, const Network&
   if (options.max_rows < 1)
     throw Error(ErrorCode::kUsage,
                 cat("rows at once: expected at least 1, found ", options.max_rows));
-  for (const int64_t rows : {int64_t{1}, int64_t{32}, int64_t{512}, options.max_rows})
+  for (const int64_t rows : {int64_t{1}, int64_t{8}, int64_t{32}, int64_t{128}, int64_t{256},
+                             int64_t{512}, options.max_rows})
     if (rows <= options.max_rows && (row_counts_.empty() || rows > row_counts_.back()))
       row_counts_.push_back(rows);
 }

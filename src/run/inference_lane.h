@@ -35,7 +35,7 @@ class LanePlans {
 
   // Made when first asked for, then kept. Thread-safe.
   const Plan& plan(const LaneKind& kind, int64_t rows);
-  // 1, 32, 512 and max_rows, as far as they are not above max_rows; ascending.
+  // 1, 8, 32, 128, 256, 512 and max_rows, as far as they are not above max_rows; ascending.
   std::span<const int64_t> row_counts() const { return row_counts_; }
   int64_t max_rows() const { return row_counts_.back(); }
 
