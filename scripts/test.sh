@@ -21,8 +21,8 @@ jobs=${DIABOLO_JOBS:-$(nproc)}
 logs=build/test-logs
 passed=0 failed=0 summary=()
 # Test programs that are worth a second compiler, and those where threads meet.
-clang_targets=(base_test file_test)
-tsan_targets=(base_test file_test)
+clang_targets=(base_test complex_step_test cpu_dense_test data_test file_test graph_test train_test)
+tsan_targets=(base_test file_test host_backend_test train_test)
 
 command -v nvcc >/dev/null || PATH=$PATH:/usr/local/cuda/bin
 if command -v ccache >/dev/null; then
@@ -99,8 +99,26 @@ stage_no_toolkit() { # configures where there is no nvcc
     cmake --preset release -B build/no-toolkit
 }
 
+stage_harness() { # the CUDA kernels and the CUDA backend on the host, address and undefined behaviour
+  build harness --target harness_tests && run_tests harness -L harness
+}
+
+stage_harness_race() { # the CUDA kernels on the host, race detector
+  build harness-race --target race_tests && run_tests harness-race -L race
+}
+
+stage_cuda() { # nvcc, every architecture, held against the budget of registers; and the command links
+  command -v nvcc >/dev/null || {
+    echo "skipped: this machine has no nvcc"
+    return 0
+  }
+  rm -rf build/cuda  # ptxas speaks only when it compiles
+  build cuda --target diabolo_command && quietly cuda-devices build/cuda/diabolo devices &&
+    python3 scripts/check_ptxas.py "$logs/cuda-build.log"
+}
+
 # The order: what fails fastest and tells most comes first.
-stages=(format no_toolkit release asan tsan clang fuzz)
+stages=(format no_toolkit release harness harness_race cuda asan tsan clang fuzz)
 
 describe() { sed -n "s/^stage_$1() { # //p" scripts/test.sh; }
 
