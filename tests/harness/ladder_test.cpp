@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <map>
 #include <set>
 
 #include "ops/registry.h"
@@ -18,6 +19,7 @@ namespace {
 using selftest::Case;
 using selftest::CaseData;
 using selftest::Expected;
+using selftest::Target;
 
 #ifdef DIABOLO_HARNESS
 constexpr bool kDeviceIsEmulated = true;
@@ -50,16 +52,19 @@ bool is_wanted(const Case& test_case, const Kernel& kernel) {
   return !kernel.is_reference && !(kDeviceIsEmulated && kernel.space == Space::kCuda);
 }
 
-// Calls f(kernel, device) for each that accepts the case; returns how many there were.
+// Calls f(kernel, target) for each that accepts the case; returns how many there were.
 template <class F>
 int for_each_kernel(const Case& test_case, F&& f) {
   int count = 0;
   for (const Device& device : devices()) {
     for (const Kernel& kernel : test_case.op->kernels) {
       if (!is_wanted(test_case, kernel)) continue;
-      if (!selftest::refusal(test_case, kernel, device.backend->info()).empty()) continue;
-      ++count;
-      f(kernel, device);
+      for (const Target& target : selftest::targets_of(*device.backend, *device.stream)) {
+        if (!selftest::refusal(test_case, kernel, target.device).empty()) continue;
+        ++count;
+        f(kernel, target);
+        if (kernel.is_reference) break;  // it asks nothing of the device
+      }
     }
   }
   return count;
@@ -71,17 +76,16 @@ class CaseTest : public testing::Test {
 
   void TestBody() override {
     const CaseData data = data_of(case_);
-    const Expected in_f32 = expected_of(case_, data, false);
-    const int count = for_each_kernel(case_, [&](const Kernel& kernel, const Device& device) {
-      const DeviceInfo& info = device.backend->info();
-      const bool tf32 = info.space == Space::kCuda && info.cuda.allows_tf32;
-      const auto result = check_kernel(case_, data, tf32 ? expected_of(case_, data, true) : in_f32,
-                                       kernel, *device.backend, *device.stream);
-      EXPECT_EQ(result.failure, "") << kernel.name << " on " << info.name;
+    std::map<bool, Expected> expected;  // by whether operands may be rounded to tf32
+    const int count = for_each_kernel(case_, [&](const Kernel& kernel, const Target& target) {
+      const bool tf32 = target.rounds_to_tf32();
+      if (!expected.contains(tf32)) expected[tf32] = expected_of(case_, data, tf32);
+      const auto result = check_kernel(case_, data, expected[tf32], kernel, target);
+      EXPECT_EQ(result.failure, "") << kernel.name << " on " << target.device.name;
       if (case_.has_rows.empty() || kernel.needs_policy_fast) return;
       if (case_.in[0].desc.extent(0) < 21) return;
-      EXPECT_EQ(check_rows(case_, data, kernel, *device.backend, *device.stream), "")
-          << kernel.name << " on " << info.name;
+      EXPECT_EQ(check_rows(case_, data, kernel, target), "")
+          << kernel.name << " on " << target.device.name;
     });
     EXPECT_TRUE(count > 0 || case_.is_large) << "no kernel accepts it";
   }
@@ -154,6 +158,7 @@ TEST(LadderDevices, Cuda) {
 TEST(LadderThreads, ForwardOpsGiveTheSameBitsForAnyNumberOfThreads) {
   const auto one = create_host_backend(1), all = create_host_backend();
   const auto stream_of_one = one->create_stream(), stream_of_all = all->create_stream();
+  const Target on_one{*one, *stream_of_one, one->info()}, on_all{*all, *stream_of_all, all->info()};
   int count = 0;
   for (const OpDef* op : all_ops()) {
     for (const Case& test_case : cases_of(*selftest::find_cases(*op))) {
@@ -161,8 +166,8 @@ TEST(LadderThreads, ForwardOpsGiveTheSameBitsForAnyNumberOfThreads) {
       const CaseData data = data_of(test_case);
       for (const Kernel& kernel : op->kernels) {
         if (kernel.is_reference || !refusal(test_case, kernel, one->info()).empty()) continue;
-        EXPECT_EQ(outputs_of(test_case, data, kernel, *one, *stream_of_one),
-                  outputs_of(test_case, data, kernel, *all, *stream_of_all))
+        EXPECT_EQ(outputs_of(test_case, data, kernel, on_one),
+                  outputs_of(test_case, data, kernel, on_all))
             << kernel.name << " on " << test_case.name;
         ++count;
       }
