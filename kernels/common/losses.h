@@ -67,6 +67,15 @@ struct BceOnLogits {
   }
 };
 
+// Calls f with the struct of a loss of a difference (not kBce).
+DIABOLO_HD_DISPATCH
+template <class F>
+DIABOLO_HD decltype(auto) with_difference(Loss loss, F&& f) {
+  if (loss == Loss::kL1) return f(L1Loss{});
+  if (loss == Loss::kHuber) return f(HuberLoss{});
+  return f(MseLoss{});
+}
+
 // Calls f with the element function of (activation, loss). For kBce the activation is not looked
 // at.
 DIABOLO_HD_DISPATCH
@@ -74,10 +83,9 @@ template <class F>
 DIABOLO_HD decltype(auto) with_loss(Activation activation, Loss loss, F&& f) {
   if (loss == Loss::kBce) return f(BceOnLogits{});
   return with_activation(activation, [&](auto act) -> decltype(auto) {
-    using Act = decltype(act);
-    if (loss == Loss::kL1) return f(ActivatedLoss<Act, L1Loss>{});
-    if (loss == Loss::kHuber) return f(ActivatedLoss<Act, HuberLoss>{});
-    return f(ActivatedLoss<Act, MseLoss>{});
+    return with_difference(loss, [&](auto difference) -> decltype(auto) {
+      return f(ActivatedLoss<decltype(act), decltype(difference)>{});
+    });
   });
 }
 

@@ -21,12 +21,14 @@ struct DataGradEpilogue {
     bool has_vector_rows;
   };
 
+  static constexpr int kSlabCopies = 1;
+
   GPU_VERB explicit DataGradEpilogue(const Params& params) : p(params) {}
 
   template <class Loop>
   GPU_VERB void slab(const Slab& slab) const {
     with_activation(p.activation, [&](auto act) {
-      for_each_quad<Loop>(slab, [&](int64_t row, int64_t column, int count, gpu::Quad dx) {
+      for_each_quad<Loop>(slab, [&](int64_t row, int64_t column, int count, gpu::Quad dx, float*) {
         const int64_t at = row * slab.n + column;
         const bool is_vector = p.has_vector_rows && count == 4;
         if (p.saved) {

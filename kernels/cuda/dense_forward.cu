@@ -24,12 +24,14 @@ struct ForwardEpilogue {
     bool has_vector_bias;
   };
 
+  static constexpr int kSlabCopies = 1;
+
   GPU_VERB explicit ForwardEpilogue(const Params& params) : p(params) {}
 
   template <class Loop>
   GPU_VERB void slab(const Slab& slab) const {
     with_activation(p.activation, [&](auto act) {
-      for_each_quad<Loop>(slab, [&](int64_t row, int64_t column, int count, gpu::Quad z) {
+      for_each_quad<Loop>(slab, [&](int64_t row, int64_t column, int count, gpu::Quad z, float*) {
         if (p.bias) {
           const gpu::Quad bias =
               gpu::load_quad(p.bias + column, count, p.has_vector_bias && count == 4);

@@ -29,29 +29,59 @@ struct LossEpilogue {
     bool has_vector_bias;
   };
 
+  static constexpr int kSlabCopies = 2;  // y, and the slope behind it
+
   GPU_VERB explicit LossEpilogue(const Params& params) : p(params) {}
 
+  // Two passes of the same thread over the same quads: activation (one loop of nine), then loss (one of
+  // four). One pass would need a loop for each of the 28 pairs, in every instance of the kernel.
   template <class Loop>
   GPU_VERB void slab(const Slab& slab) {
-    with_loss(p.activation, p.kind, [&](auto element) {
-      for_each_quad<Loop>(slab, [&](int64_t row, int64_t column, int count, gpu::Quad z) {
-        if (p.bias) {
-          const gpu::Quad bias =
-              gpu::load_quad(p.bias + column, count, p.has_vector_bias && count == 4);
-          for (int i = 0; i < 4; ++i) z.v[i] += bias.v[i];
-        }
-        const int64_t at = row * slab.n + column;
-        const bool is_vector = p.has_vector_rows && count == 4;
-        const gpu::Quad target = gpu::load_quad(p.target + at, count, is_vector);
-        gpu::Quad dz;
+    const bool is_bce = p.kind == Loss::kBce;
+    with_activation(is_bce ? Activation::kIdentity : p.activation, [&](auto act) {
+      for_each_quad<Loop>(slab, [&](int64_t, int64_t column, int count, gpu::Quad z, float* at) {
+        add_bias(z, column, count);
+        gpu::Quad slope;
         for (int i = 0; i < 4; ++i) {
-          const auto here = element.of(z.v[i], target.v[i]);
-          if (i < count) sum += here.value;
-          dz.v[i] = here.d_z * p.scale;
+          const float y = act.forward(z.v[i]);
+          slope.v[i] = act.derivative(decltype(act)::kSavesZ ? z.v[i] : y);
+          z.v[i] = y;
         }
-        if (p.dz) gpu::store_quad(p.dz + at, dz, count, is_vector);
+        gpu::store<16>(at, gpu::bit_cast<gpu::Bits<16>>(z));
+        gpu::store<16>(at + kSlabBytes<Loop> / 4, gpu::bit_cast<gpu::Bits<16>>(slope));
       });
     });
+    if (is_bce) {
+      reduce<Loop>(slab, [](float z, float target) { return BceOnLogits::of(z, target); });
+    } else {
+      with_difference(p.kind, [&](auto loss) {
+        reduce<Loop>(slab, [&](float y, float target) { return loss.of(y - target); });
+      });
+    }
+  }
+
+  // Adds up element(y, target).value and stores its derivative times the slope that `slab` left.
+  template <class Loop, class F>
+  GPU_VERB void reduce(const Slab& slab, F&& element) {
+    for_each_quad<Loop>(slab, [&](int64_t row, int64_t column, int count, gpu::Quad y, float* at) {
+      const auto slope = gpu::bit_cast<gpu::Quad>(gpu::load<16>(at + kSlabBytes<Loop> / 4));
+      const int64_t place = row * slab.n + column;
+      const bool is_vector = p.has_vector_rows && count == 4;
+      const gpu::Quad target = gpu::load_quad(p.target + place, count, is_vector);
+      gpu::Quad dz;
+      for (int i = 0; i < 4; ++i) {
+        const auto here = element(y.v[i], target.v[i]);
+        if (i < count) sum += here.value;
+        dz.v[i] = here.d_z * slope.v[i] * p.scale;
+      }
+      if (p.dz) gpu::store_quad(p.dz + place, dz, count, is_vector);
+    });
+  }
+
+  GPU_VERB void add_bias(gpu::Quad& z, int64_t column, int count) const {
+    if (p.bias == nullptr) return;
+    const gpu::Quad bias = gpu::load_quad(p.bias + column, count, p.has_vector_bias && count == 4);
+    for (int i = 0; i < 4; ++i) z.v[i] += bias.v[i];
   }
 
   template <class Loop>

@@ -29,6 +29,8 @@ struct ScoreEpilogue {
     bool has_vector_bias;
   };
 
+  static constexpr int kSlabCopies = 1;
+
   GPU_VERB explicit ScoreEpilogue(const Params& params) : p(params) {}
 
   // Sum over this lane's quads of one row of the slab.

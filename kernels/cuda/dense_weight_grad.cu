@@ -28,11 +28,13 @@ struct WeightGradEpilogue {
     bool has_vector_rows;
   };
 
+  static constexpr int kSlabCopies = 1;
+
   GPU_VERB explicit WeightGradEpilogue(const Params& params) : p(params) {}
 
   template <class Loop>
   GPU_VERB void slab(const Slab& slab) const {
-    for_each_quad<Loop>(slab, [&](int64_t row, int64_t column, int count, gpu::Quad sum) {
+    for_each_quad<Loop>(slab, [&](int64_t row, int64_t column, int count, gpu::Quad sum, float*) {
       float* out = p.out + (slab.split * slab.m + row) * slab.n + column;
       const bool is_vector = p.has_vector_rows && count == 4;
       if (p.accumulate) {

@@ -38,7 +38,7 @@ struct ProductCall {
 
 // One slab of a finished tile, in shared memory.
 struct Slab {
-  const float* values;
+  float* values;
   int pitch;                        // floats from row to row
   int index;                        // which slab of the tile
   int64_t first_row, first_column;  // of the tile
@@ -48,7 +48,7 @@ struct Slab {
   int64_t split;
 };
 
-// Calls f(row, column, count, quad) for the slab's quads that lie inside C, in a fixed order per
+// Calls f(row, column, count, quad, where the quad lies) for the slab's quads that lie inside C, in a fixed order per
 // thread.
 template <class Loop, class F>
 GPU_VERB void for_each_quad(const Slab& slab, F&& f) {
@@ -59,9 +59,9 @@ GPU_VERB void for_each_quad(const Slab& slab, F&& f) {
     const int64_t column = slab.first_column + i % kRowQuads * 4;
     if (row >= slab.m || column >= slab.n) continue;
     const int64_t left = slab.n - column;
-    const float* at = slab.values + i / kRowQuads * slab.pitch + i % kRowQuads * 4;
-    f(row, column, left < 4 ? static_cast<int>(left) : 4,
-      gpu::bit_cast<gpu::Quad>(gpu::load<16>(at)));
+    float* at = slab.values + i / kRowQuads * slab.pitch + i % kRowQuads * 4;
+    const int count = left < 4 ? static_cast<int>(left) : 4;
+    f(row, column, count, gpu::bit_cast<gpu::Quad>(gpu::load<16>(at)), at);
   }
 }
 
@@ -128,7 +128,7 @@ GPU_VERB void accumulate_tile(Loop& loop, unsigned char* shared, const Call& p, 
 // Epilogue: constructed from its Params; slab<Loop>(slab) for each slab, then finish<Loop>(slab of
 // the last, scratch of kFinishBytes in shared memory).
 template <class Loop, class Epilogue>
-__global__ void __launch_bounds__(Loop::kThreads)
+__global__ void __launch_bounds__(Loop::kThreads, 1)
     tile_product_kernel(const __grid_constant__ ProductCall<typename Epilogue::Params> p) {
   GPU_DYN_SHARED(unsigned char, shared);
   const int64_t tile_columns = ceil_div(p.n, Loop::kN);
@@ -142,7 +142,8 @@ __global__ void __launch_bounds__(Loop::kThreads)
   accumulate_tile(loop, shared, p, m0, n0, k0,
                   k0 + (k_left < p.k_per_split ? k_left : p.k_per_split));
 
-  static_assert(kSlabBytes<Loop> + kFinishBytes <= kProductBytes<Loop>);
+  constexpr int kSlabArea = Epilogue::kSlabCopies * kSlabBytes<Loop>;
+  static_assert(kSlabArea + kFinishBytes <= kProductBytes<Loop>);
   auto* values = reinterpret_cast<float*>(shared);
   Slab slab{values, kSlabPitch<Loop>, 0, m0, n0, p.m, p.n, tile, n0 / Loop::kN, blockIdx.z};
   Epilogue epilogue(p.epilogue);
@@ -154,7 +155,7 @@ __global__ void __launch_bounds__(Loop::kThreads)
     epilogue.template slab<Loop>(slab);
     gpu::sync_block();
   }
-  epilogue.template finish<Loop>(slab, values + kSlabBytes<Loop> / 4);
+  epilogue.template finish<Loop>(slab, values + kSlabArea / 4);
 }
 
 // The inner loop for each kind of arithmetic and tile. A row of a staged tile along k is 64 bytes,
