@@ -1,0 +1,181 @@
+// The CUDA kernels' choices and index maps, exhaustively where they are small, and at sizes beyond 2^31
+// elements. Pure functions: no GPU, no harness.
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "kernels/cuda/choose.h"
+#include "kernels/cuda/device/mma.cuh"
+#include "kernels/cuda/device/tile_layout.h"
+
+namespace diabolo::kernels {
+namespace {
+
+using cuda::ceil_div;
+using cuda::Device;
+using cuda::TileSet;
+using cuda::TileSize;
+using gpu::Along;
+
+constexpr int64_t kExtents[] = {1,  2,   31,  32,  33,  63,    64,
+                                65, 127, 128, 129, 784, 65536, int64_t{1} << 20};
+
+Device device_of(int multiprocessors) {
+  Device device;
+  device.multiprocessors = multiprocessors;
+  return device;
+}
+
+TEST(CudaChoose, TheLargestTileThatFillsTheDevice) {
+  for (const int64_t m : kExtents) {
+    for (const int64_t n : kExtents) {
+      for (const int multiprocessors : {1, 20, 108, 132, 170}) {
+        for (const TileSet set : {TileSet::kAll, TileSet::kLargeAndSmall}) {
+          const TileSize size = cuda::choose_tile(m, n, set, device_of(multiprocessors));
+          if (set == TileSet::kLargeAndSmall) {
+            EXPECT_NE(size, TileSize::kMedium);
+          }
+          if (size != TileSize::kSmall) {
+            EXPECT_GE(cuda::tile_count(m, n, size), multiprocessors);
+          }
+          if (size != TileSize::kLarge) {
+            EXPECT_LT(cuda::tile_count(m, n, TileSize::kLarge), multiprocessors);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(CudaChoose, WeightGradPartsCoverTheBatchOnce) {
+  for (const int64_t B : kExtents) {
+    for (const int64_t width : {int64_t{1}, int64_t{64}, int64_t{784}, int64_t{4096}}) {
+      for (const int multiprocessors : {1, 108, 170}) {
+        const DenseShape shape{B, width, 512};
+        const auto split =
+            cuda::choose_weight_grad(shape, TileSet::kAll, device_of(multiprocessors));
+        EXPECT_GE(split.splits, 1);
+        EXPECT_LE(split.splits, 64);  // grid z, and the scratch
+        EXPECT_GE(split.splits * split.rows_per_split, B);
+        EXPECT_LT((split.splits - 1) * split.rows_per_split, B) << "an empty part";
+        EXPECT_EQ(split.rows_per_split % 64, 0);
+        EXPECT_GE(split.bias_splits * split.bias_rows_per_split, B);
+        EXPECT_LT((split.bias_splits - 1) * split.bias_rows_per_split, B);
+      }
+    }
+  }
+}
+
+TEST(CudaChoose, FlatSumsCoverTheArrayOnce) {
+  for (const int64_t n : {int64_t{1}, int64_t{3}, int64_t{4}, int64_t{16384}, int64_t{16385},
+                          int64_t{300000000}, (int64_t{1} << 31) + 5, int64_t{1} << 40}) {
+    const auto sum = cuda::choose_flat_sum(n);
+    EXPECT_GE(sum.blocks * sum.elems_per_block, n);
+    EXPECT_LT((sum.blocks - 1) * sum.elems_per_block, n) << "an empty block";
+    EXPECT_EQ(sum.elems_per_block % 4, 0) << "quads would straddle blocks";
+    EXPECT_LE(sum.blocks, 4096);
+    EXPECT_LE(cuda::choose_flat_blocks(ceil_div(n, 4), device_of(132)), 132 * 8);
+  }
+}
+
+TEST(CudaChoose, ScratchBeyondTwoToThe31) {
+  DenseScore<float> score;
+  score.shape = {int64_t{1} << 28, 64, 4096};
+  EXPECT_EQ(cuda::scratch_bytes(score, Device{}), (uint64_t{1} << 28) * 32 * 4);
+  DenseLoss<Bf16> loss;
+  loss.shape = {int64_t{1} << 24, 64, 4096};
+  EXPECT_EQ(cuda::scratch_bytes(loss, Device{}), (uint64_t{1} << 17) * 32 * 4);
+}
+
+TEST(CudaChoose, Refuses) {
+  DenseForward<float> p;
+  p.shape = {0, 4, 4};
+  EXPECT_STREQ(cuda::refusal(p, Device{}), "an extent is 0");
+  p.shape = {65536, 784, 512};
+  EXPECT_EQ(cuda::refusal(p, Device{}), nullptr);
+  Device old;
+  old.arch = 75;
+  EXPECT_STREQ(cuda::refusal(p, old), "the device is older than sm_80");
+  p.shape = {int64_t{1} << 40, 32, 1024};
+  EXPECT_STREQ(cuda::refusal(p, Device{}), "more than 2^31 tiles");
+}
+
+// Every chunk of a tile has a place of its own, inside the tile.
+template <class Tile>
+void expect_one_place_each() {
+  std::set<int> places;
+  for (int row = 0; row < Tile::kOuter; ++row) {
+    for (int chunk = 0; chunk < Tile::kRowChunks; ++chunk) {
+      const int at = Tile::chunk_at(row, chunk);
+      EXPECT_EQ(at % 16, 0);
+      EXPECT_GE(at, 0);
+      EXPECT_LT(at, Tile::kBytes);
+      places.insert(at);
+    }
+  }
+  EXPECT_EQ(static_cast<int>(places.size()), Tile::kChunks);
+}
+
+// The eight rows that one phase of an ldmatrix reads at one chunk lie in different 16-byte columns of the
+// 128 bytes that the banks make.
+template <class Tile>
+void expect_no_conflict_of_eight_rows() {
+  for (int chunk = 0; chunk < Tile::kRowChunks; ++chunk) {
+    for (int first = 0; first < Tile::kOuter; first += 8) {
+      std::set<int> columns;
+      for (int row = first; row < first + 8; ++row)
+        columns.insert(Tile::chunk_at(row, chunk) % 128);
+      EXPECT_EQ(columns.size(), 8U);
+    }
+  }
+}
+
+TEST(CudaTiles, ChunksHaveOnePlaceEach) {
+  expect_one_place_each<gpu::StagedTile<2, 128, 32, Along::kDepth>>();
+  expect_one_place_each<gpu::StagedTile<2, 128, 32, Along::kWidth>>();
+  expect_one_place_each<gpu::StagedTile<2, 64, 32, Along::kWidth>>();
+  expect_one_place_each<gpu::StagedTile<2, 32, 64, Along::kDepth>>();
+  expect_one_place_each<gpu::StagedTile<2, 32, 64, Along::kWidth>>();
+  expect_one_place_each<gpu::StagedTile<4, 128, 16, Along::kDepth>>();
+  expect_one_place_each<gpu::StagedTile<4, 128, 16, Along::kWidth>>();
+  expect_one_place_each<gpu::StagedTile<4, 32, 32, Along::kDepth>>();
+  expect_one_place_each<gpu::StagedTile<4, 32, 32, Along::kWidth>>();
+}
+
+TEST(CudaTiles, LdmatrixReadsWithoutBankConflicts) {
+  expect_no_conflict_of_eight_rows<gpu::StagedTile<2, 128, 32, Along::kDepth>>();
+  expect_no_conflict_of_eight_rows<gpu::StagedTile<2, 128, 32, Along::kWidth>>();
+  expect_no_conflict_of_eight_rows<gpu::StagedTile<2, 64, 32, Along::kWidth>>();
+  expect_no_conflict_of_eight_rows<gpu::StagedTile<2, 32, 64, Along::kDepth>>();
+  expect_no_conflict_of_eight_rows<gpu::StagedTile<2, 32, 64, Along::kWidth>>();
+  expect_no_conflict_of_eight_rows<gpu::StagedTile<4, 128, 16, Along::kDepth>>();
+  expect_no_conflict_of_eight_rows<gpu::StagedTile<4, 32, 32, Along::kDepth>>();
+}
+
+// tf32 fragments of an operand along the width: lanes read k = lane % 4, m = lane / 4; 32 banks.
+TEST(CudaTiles, Tf32AlongTheWidthReadsWithoutBankConflicts) {
+  using Tile = gpu::StagedTile<4, 128, 16, Along::kWidth>;
+  for (int first = 0; first + 8 <= 128; first += 8) {
+    for (int k = 0; k < 16; k += 4) {
+      std::set<int> banks;
+      for (int lane = 0; lane < 32; ++lane) {
+        banks.insert(Tile::element_at(k + lane % 4, first + lane / 4) / 4 % 32);
+      }
+      EXPECT_EQ(banks.size(), 32U);
+    }
+  }
+}
+
+// The accumulator map is a bijection of (lane, register) onto the 16 x 8 tile.
+TEST(CudaTiles, AccumulatorCoversItsTile) {
+  std::set<std::pair<int, int>> places;
+  for (int lane = 0; lane < 32; ++lane) {
+    for (int i = 0; i < 4; ++i) places.insert({gpu::mma_c_row(lane, i), gpu::mma_c_col(lane, i)});
+  }
+  EXPECT_EQ(places.size(), 128U);
+  EXPECT_EQ(places.begin()->first, 0);
+  EXPECT_EQ(*places.rbegin(), (std::pair<int, int>{15, 7}));
+}
+
+}  // namespace
+}  // namespace diabolo::kernels
