@@ -26,6 +26,8 @@ PipelineOptions pipeline_options(const PipelineArguments& arguments, const Model
   if (arguments.batch_rows) options.batch_rows = *arguments.batch_rows;
   options.on_bad_value = bad_value(arguments.data, model);
   options.resume = arguments.resume;
+  if (arguments.checkpoint_seconds)
+    options.checkpoint_seconds = static_cast<double>(*arguments.checkpoint_seconds);
   options.worst = arguments.worst.value_or(0);
   options.inference = inference_options(config);
   return options;
@@ -89,6 +91,8 @@ void describe_pipeline(Arguments& arguments, PipelineArguments& target, const ch
   arguments.group("Output");
   arguments.required_text("-o,--output", target.output, "OUT", "where to; '-' is standard output");
   arguments.flag("--resume", target.resume, "continue OUT.partial of a run that was interrupted");
+  arguments.integer("--checkpoint-seconds", target.checkpoint_seconds, 0, 86400,
+                    "how often the output so far is made safe for --resume (2)");
   arguments.flag("--dry-run", target.dry_run, "check the input and print sizes; write nothing");
   target.out.describe(arguments, true);
   target.data.describe(arguments);

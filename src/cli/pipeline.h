@@ -14,7 +14,7 @@ struct PipelineArguments {
   FileVerb verb = FileVerb::kEncode;
   std::string model, input, output, output_format;
   std::optional<std::string> output_dtype;
-  std::optional<int64_t> batch_rows, worst;
+  std::optional<int64_t> batch_rows, worst, checkpoint_seconds;
   bool resume = false, dry_run = false;
   OutputOptions out;
   DeviceOptions device;

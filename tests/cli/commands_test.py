@@ -1,0 +1,141 @@
+"""Every command on small data, and what it writes."""
+import json
+import subprocess
+
+import numpy
+
+from command import DIABOLO, error_of, json_of, main, rows, run, train
+
+
+def prepared(folder):
+    numpy.save(folder / "x.npy", rows(300))
+    train(folder / "x.npy", folder / "run", "--epochs", "3")
+    return folder / "x.npy", folder / "run"
+
+
+def test_train_writes_a_run_directory(folder):
+    data, model = prepared(folder)
+    assert (model / "config.toml").read_text().count("[") > 10
+    epochs = [json.loads(line) for line in (model / "metrics.jsonl").read_text().splitlines()]
+    assert [epoch["epoch"] for epoch in epochs] == [1, 2, 3]
+    assert epochs[2]["loss"] < epochs[0]["loss"]
+    assert json_of("inspect", model)["provenance"]["rows"] == 300
+
+
+def test_encode_decode_reconstruct_open_in_numpy(folder):
+    data, model = folder / "x.npy", folder / "run"
+    numpy.save(data, rows(300))
+    train(data, model, "--epochs", "60", "--learning-rate", "0.01")
+    run("encode", model, data, "-o", folder / "codes.npy")
+    run("decode", model, folder / "codes.npy", "-o", folder / "decoded.npy")
+    run("reconstruct", model, data, "-o", folder / "again.npy")
+    codes, decoded = numpy.load(folder / "codes.npy"), numpy.load(folder / "decoded.npy")
+    assert codes.shape == (300, 3) and codes.dtype == numpy.float32
+    assert decoded.shape == (300, 16)
+    assert numpy.array_equal(decoded, numpy.load(folder / "again.npy"))
+    assert numpy.mean((decoded - numpy.load(data)) ** 2) < 0.3 * numpy.var(numpy.load(data))
+    run("encode", model, data, "-o", folder / "half.npy", "--code-dtype", "f16")
+    assert numpy.load(folder / "half.npy").dtype == numpy.float16
+
+
+def test_rows_do_not_depend_on_batch_or_threads(folder):
+    data, model = prepared(folder)
+    outputs = []
+    for i, options in enumerate([["--batch-size", "1"], ["--batch-size", "7"],
+                                 ["--threads", "1"], []]):
+        run("encode", model, data, "-o", folder / f"{i}.npy", *options)
+        outputs.append((folder / f"{i}.npy").read_bytes())
+    assert len(set(outputs)) == 1
+
+
+def test_score_writes_numbers_and_explanations(folder):
+    data, model = prepared(folder)
+    run("score", model, data, "-o", folder / "s.npy")
+    scores = numpy.load(folder / "s.npy").ravel()
+    assert scores.shape == (300,)
+    run("score", model, data, "-o", folder / "s.csv", "--explain", 2)
+    lines = (folder / "s.csv").read_text().splitlines()
+    assert len(lines) == 301 and lines[0] == "score,feature_1,error_1,feature_2,error_2"
+    assert numpy.isclose(float(lines[1].split(",")[0]), scores[0], rtol=1e-6)
+    summary = json_of("score", model, data, "-o", folder / "s.npy")
+    above = int(numpy.sum(scores > summary["threshold"]))
+    assert abs(summary["above_threshold"] - above) <= 1 and 5 <= above <= 25
+
+
+def test_evaluate_beside_pca_and_with_labels(folder):
+    data, model = prepared(folder)
+    odd = rows(300, seed=2)
+    labels = numpy.zeros(300, numpy.uint8)
+    labels[::10] = 1
+    odd[::10] += 100
+    numpy.save(folder / "odd.npy", odd)
+    numpy.save(folder / "labels.npy", labels)
+    metrics = json_of("evaluate", model, folder / "odd.npy", "--labels", folder / "labels.npy")
+    assert metrics["rows"] == 300 and metrics["pca"]["code_size"] == 3
+    assert metrics["anomaly"]["auroc"] > 0.99
+    assert "psnr_db" not in metrics["reconstruction"]  # not unit scale
+    text = run("evaluate", model, data, "--pca-from", data).stdout.decode()
+    assert "PCA with 3 components" in text
+
+
+def test_inspect_plan_selftest_devices_presets(folder):
+    data, model = prepared(folder)
+    assert json_of("inspect", data)["shape"] == "f32[300,16]"
+    assert json_of("inspect", model)["parameters"] == 16*16+16 + 16*8+8 + 8*3+3 + \
+        3*8+8 + 8*16+16 + 16*16+16
+    for mode in ["train", "validate", "encode", "decode", "reconstruct", "score"]:
+        plan = json_of("plan", model, "--mode", mode, "--for", "cpu")
+        assert plan["steps"] and plan["memory_bytes"] >= plan["arena_bytes"]
+    plan = json_of("plan", "--preset", "deep", "--features", "784", "--for", "sm_90")
+    assert all(step["kernel"].startswith("cuda.") for step in plan["steps"])
+    checked = json_of("selftest", "--quick", "--filter", "add/", "--device", "cpu")["rows"]
+    assert {row["verdict"] for row in checked if row["kernel"].startswith("cpu")} == {"pass"}
+    assert json_of("devices")["devices"][0]["device"] == "cpu"
+    assert [preset["name"] for preset in json_of("presets")] == ["dense", "denoising", "deep"]
+
+
+def test_configuration_flag_before_file_before_preset(folder):
+    numpy.save(folder / "x.npy", rows(50))
+    (folder / "c.toml").write_text('[train]\nepochs = 4\nseed = 9\n[model]\ncode.size = 5\n')
+    printed = run("train", folder / "x.npy", "--preset", "deep", "--config", folder / "c.toml",
+                  "--seed", "11", "--set", "model.decoder.tied=true", "--print-config").stdout
+    (folder / "printed.toml").write_bytes(printed)
+    text = printed.decode()
+    for line in ["epochs = 4", "seed = 11", "hidden = [1000,500,250]", "size = 5", "tied = true",
+                 'scale = "standard"', 'preset = "deep"']:
+        assert line in text, line
+    again = run("train", "--config", folder / "printed.toml", "--print-config").stdout
+    assert again == printed
+    assert "samples" not in run("train", "--help-config").stderr.decode()
+    error = error_of("train", folder / "x.npy", "-o", folder / "r", "--set", "train.epoch=3",
+                     code=2)
+    assert "train.epochs" in error
+
+
+def test_dry_runs_write_nothing(folder):
+    data, model = prepared(folder)
+    before = sorted(folder.rglob("*"))
+    estimate = json_of("train", data, "-o", folder / "other", "--dry-run")
+    assert estimate["rows"] == 300 and estimate["arena_bytes"] > 0
+    sizes = json_of("encode", model, data, "-o", folder / "codes.npy", "--dry-run")
+    assert sizes["rows"] == 300 and sizes["output_bytes"] >= 300 * 3 * 4
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_streams(folder):
+    data, model = prepared(folder)
+    run("encode", model, data, "-o", folder / "codes.raw")
+    wanted = (folder / "codes.raw").read_bytes()
+    result = run("encode", model, "-", "-o", "-", input=data.read_bytes())
+    assert result.stdout.endswith(wanted) and b"device:" in result.stderr
+    raw = numpy.load(data).tobytes()
+    result = run("encode", model, "-", "-o", "-", "--dtype", "f32", "--shape", "16",
+                 "--output-format", "raw", input=raw)
+    assert result.stdout == wanted
+    piped = subprocess.run(f"cat {data} | {DIABOLO} encode {model} - -o - --output-format raw"
+                           f" | cat > {folder / 'piped'}", shell=True, capture_output=True)
+    assert piped.returncode == 0 and (folder / "piped").read_bytes() == wanted
+
+
+if __name__ == "__main__":
+    main(globals())

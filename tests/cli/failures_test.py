@@ -1,0 +1,172 @@
+"""Every exit status, what the error line says, and what stays on disk."""
+import os
+import re
+import resource
+import signal
+import subprocess
+import time
+
+import numpy
+
+from command import DIABOLO, SMALL, error_of, main, rows, run, train
+
+
+def prepared(folder):
+    numpy.save(folder / "x.npy", rows(300))
+    train(folder / "x.npy", folder / "run", "--epochs", "1")
+    return folder / "x.npy", folder / "run"
+
+
+def test_usage_is_2(folder):
+    data, model = prepared(folder)
+    assert "'train'" in error_of("trian", code=2)
+    assert "--epochs" in error_of("train", data, "--epoch", "3", code=2)
+    assert "denoising" in error_of("train", data, "-o", folder / "r", "--preset", "denoisin",
+                                   code=2)
+    assert "-o" in error_of("train", data, code=2)
+    assert "tf32" in error_of("encode", model, data, "-o", folder / "c.npy", "--device", "cpu",
+                              "--precision", "tf32", code=2)
+    assert "cuda:N" in error_of("encode", model, data, "-o", folder / "c.npy", "--device", "gpu",
+                                code=2)
+    assert "plan" in error_of("plan", code=2)
+    assert "sm_90" in error_of("plan", model, "--for", "sm_91", code=2)
+    numpy.save(folder / "narrow.npy", rows(10, features=5))
+    error = error_of("encode", model, folder / "narrow.npy", "-o", folder / "c.npy", code=2)
+    assert "16" in error and "5" in error
+    run(code=2)
+
+
+def test_a_used_run_directory_is_refused(folder):
+    data, model = prepared(folder)
+    before = (model / "model.safetensors").read_bytes()
+    error = error_of("train", data, "-o", model, *SMALL, code=2)
+    assert "--resume" in error and "--overwrite" in error
+    assert (model / "model.safetensors").read_bytes() == before
+    train(data, model, "--epochs", "2", "--overwrite")
+
+
+def test_bad_data_is_3(folder):
+    data, model = prepared(folder)
+    assert "nowhere.npy" in error_of("encode", model, folder / "nowhere.npy", "-o",
+                                     folder / "c.npy", code=3)
+    bad = rows(300)
+    bad[181, 7] = numpy.nan
+    numpy.save(folder / "bad.npy", bad)
+    for command in (["train", folder / "bad.npy", "-o", folder / "r", *SMALL],
+                    ["encode", model, folder / "bad.npy", "-o", folder / "c.npy"]):
+        error = error_of(*command, code=3)
+        assert "bad.npy: row 181, column 7 is NaN" in error and "--on-bad-value" in error
+    assert not (folder / "c.npy").exists()
+    run("encode", model, folder / "bad.npy", "-o", folder / "c.npy", "--on-bad-value", "skip")
+    assert numpy.load(folder / "c.npy").shape == (299, 3)
+    whole = data.read_bytes()
+    (folder / "short.npy").write_bytes(whole[:-100])
+    assert "short.npy" in error_of("encode", model, folder / "short.npy", "-o", folder / "d.npy",
+                                   code=3)
+
+
+def test_bad_models_are_4(folder):
+    data, model = prepared(folder)
+    error_of("inspect", folder / "nothing.safetensors", code=4)
+    whole = bytearray((model / "model.safetensors").read_bytes())
+    for place in (3, 40, len(whole) // 2, len(whole) - 1):
+        broken = bytearray(whole)
+        broken[place] ^= 4
+        (folder / "m.safetensors").write_bytes(broken)
+        error_of("encode", folder / "m.safetensors", data, "-o", folder / "c.npy", code=4)
+    (folder / "m.safetensors").write_bytes(whole[:-7])
+    error_of("encode", folder / "m.safetensors", data, "-o", folder / "c.npy", code=4)
+    assert not (folder / "c.npy").exists()
+
+
+def limit_files():
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+
+
+def test_disks_that_take_no_more_are_5(folder):
+    data, model = prepared(folder)
+    with open("/dev/full", "wb") as full:
+        result = subprocess.run([DIABOLO, "presets"], stdout=full, stderr=subprocess.PIPE)
+    assert result.returncode == 5 and b"No space left" in result.stderr
+    error_of("encode", model, data, "-o", "/dev/full", code=5)
+    (folder / "c.npy").write_bytes(b"before")
+    error_of("encode", model, data, "-o", folder / "c.npy", code=5, preexec_fn=limit_files)
+    assert (folder / "c.npy").read_bytes() == b"before"
+    error_of("encode", model, data, "-o", folder / "x.npy" / "c.npy", code=5)
+    error_of("train", data, "-o", "/proc/diabolo", *SMALL, code=5)
+
+
+def test_no_cuda_device_is_6_and_auto_takes_the_cpu(folder):
+    data, model = prepared(folder)
+    hidden = dict(os.environ, CUDA_VISIBLE_DEVICES="")
+    for device in ("cuda", "cuda:3"):
+        error_of("encode", model, data, "-o", folder / "c.npy", "--device", device, code=6,
+                 env=hidden)
+    lines = run("encode", model, data, "-o", folder / "c.npy", env=hidden).stderr.decode()
+    chosen = [line for line in lines.splitlines() if line.startswith("device: cpu")]
+    assert len(chosen) == 1 and "no CUDA device" in chosen[0]
+
+
+def test_divergence_is_7(folder):
+    data, model = prepared(folder)
+    error_of("train", data, "-o", folder / "r", *SMALL, "--set", "optimizer.kind=sgd",
+             "--learning-rate", "100000", "--epochs", "30", code=7)
+
+
+def test_a_closed_pipe_is_141_quietly(folder):
+    data, model = prepared(folder)
+    for command in (["presets"], ["encode", str(model), str(data), "-o", "-"]):
+        reader, writer = os.pipe()
+        os.close(reader)
+        result = subprocess.run([DIABOLO, *command], stdout=writer, stderr=subprocess.PIPE)
+        os.close(writer)
+        assert result.returncode == 141, result
+        assert b"diabolo:" not in result.stderr
+
+
+def wait_for(path):
+    for _ in range(1200):
+        if path.exists():
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{path} did not appear")
+
+
+def test_signals_end_with_a_checkpoint(folder):
+    data, model = prepared(folder)
+    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        run_directory = folder / str(code)
+        process = subprocess.Popen([DIABOLO, "train", data, "-o", run_directory, *SMALL,
+                                    "--epochs", "1000000"], stderr=subprocess.PIPE)
+        wait_for(run_directory / "metrics.jsonl")
+        time.sleep(0.3)
+        process.send_signal(number)
+        error = process.communicate(timeout=60)[1].decode()
+        assert process.returncode == code, (process.returncode, error)
+        assert "--resume" in error and (run_directory / "checkpoint.safetensors").exists()
+
+
+def test_color_and_progress(folder):
+    data, model = prepared(folder)
+    assert b"\033" not in run("inspect", "/nowhere", code=3).stderr
+    colored = subprocess.run([DIABOLO, "inspect", "/nowhere", "--color", "always"],
+                             capture_output=True).stderr
+    assert colored.startswith(b"\033[1;31mdiabolo:\033[0m ")
+    shown, hidden = os.openpty()
+    subprocess.run([DIABOLO, "train", data, "-o", folder / "bar", *SMALL, "--epochs", "200"],
+                   stderr=hidden, check=True, env=dict(os.environ, TERM="xterm"))
+    os.close(hidden)
+    text = b""
+    try:
+        while chunk := os.read(shown, 65536):
+            text += chunk
+    except OSError:
+        pass  # the end of a terminal
+    assert re.search(rb"\r\033\[Kepoch \d+/200 .*samples/s", text), text[-500:]
+    quiet = train(data, folder / "quiet", "--epochs", "3", "--progress", "none").stderr
+    assert b"samples/s  loss" not in quiet
+
+
+if __name__ == "__main__":
+    main(globals())
