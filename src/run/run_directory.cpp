@@ -36,7 +36,9 @@ RunDirectory open_run_directory(const std::string& path, RunUse use) {
   if (use == RunUse::kResume) {
     if (!stdfs::exists(directory.checkpoint(), error))
       throw Error(ErrorCode::kModel,
-                  path + ": there is no checkpoint.safetensors to resume from; leave out --resume");
+                  path +
+                      ": there is no checkpoint.safetensors to resume from; use --overwrite to "
+                      "start anew");
     return directory;
   }
   if (use == RunUse::kNew && !is_empty)

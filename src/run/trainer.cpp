@@ -133,7 +133,7 @@ void Training::begin() {
     metrics_file_ =
         std::make_unique<AppendWriter>(options_.directory->metrics(), at_.metrics_bytes, fs());
   if (callbacks_.resolved) callbacks_.resolved(config_);
-  last_checkpoint_ = Clock::now();
+  checkpoint();  // from here on whatever ends this process leaves something to resume from
 }
 
 bool Training::is_over() const {
