@@ -21,12 +21,8 @@ jobs=${DIABOLO_JOBS:-$(nproc)}
 logs=build/test-logs
 passed=0 failed=0 summary=()
 # Test programs that are worth a second compiler, and those where threads meet.
-clang_targets=(base_test file_test)
-tsan_targets=(base_test file_test)
-# The CUDA kernels on the host; in the race build without the programs that only drive streams.
-harness_targets=(cuda_host_verbs_test cuda_host_planted_bugs_test cuda_dense_kernels_test
-  cuda_flat_kernels_test)
-race_targets=("${harness_targets[@]}")
+clang_targets=(base_test complex_step_test cpu_dense_test data_test file_test graph_test train_test)
+tsan_targets=(base_test file_test host_backend_test train_test)
 
 command -v nvcc >/dev/null || PATH=$PATH:/usr/local/cuda/bin
 if command -v ccache >/dev/null; then
@@ -90,21 +86,6 @@ stage_clang() { # clang, the targets that show most of the code
   build clang --target "${clang_targets[@]}" && run_tests clang -R "$(only "${clang_targets[@]}")"
 }
 
-stage_harness() { # the CUDA kernels on the host, address and undefined behaviour sanitizers
-  build harness --target "${harness_targets[@]}" &&
-    run_tests harness -R "$(only "${harness_targets[@]}")"
-}
-
-stage_harness_race() { # the CUDA kernels on the host, race detector
-  build harness-race --target "${race_targets[@]}" &&
-    run_tests harness-race -R "$(only "${race_targets[@]}")"
-}
-
-stage_cuda() { # every CUDA kernel for every architecture, held against its budget of registers
-  command -v nvcc >/dev/null || { echo "no nvcc here: nothing compiled" && return 0; }
-  build cuda --target diabolo_kernels && scripts/check_ptxas.py "$logs/cuda-build.log"
-}
-
 stage_fuzz() { # every parser of files, each for DIABOLO_FUZZ_SECONDS under libFuzzer
   scripts/fuzz.sh "$fuzz_seconds"
 }
@@ -118,8 +99,26 @@ stage_no_toolkit() { # configures where there is no nvcc
     cmake --preset release -B build/no-toolkit
 }
 
+stage_harness() { # the CUDA kernels and the CUDA backend on the host, address and undefined behaviour
+  build harness --target harness_tests && run_tests harness -L harness
+}
+
+stage_harness_race() { # the CUDA kernels on the host, race detector
+  build harness-race --target race_tests && run_tests harness-race -L race
+}
+
+stage_cuda() { # nvcc, every architecture, held against the budget of registers; and the command links
+  command -v nvcc >/dev/null || {
+    echo "skipped: this machine has no nvcc"
+    return 0
+  }
+  rm -rf build/cuda  # ptxas speaks only when it compiles
+  build cuda --target diabolo_command && quietly cuda-devices build/cuda/diabolo devices &&
+    python3 scripts/check_ptxas.py "$logs/cuda-build.log"
+}
+
 # The order: what fails fastest and tells most comes first.
-stages=(format no_toolkit release asan harness harness_race tsan clang cuda fuzz)
+stages=(format no_toolkit release harness harness_race cuda asan tsan clang fuzz)
 
 describe() { sed -n "s/^stage_$1() { # //p" scripts/test.sh; }
 

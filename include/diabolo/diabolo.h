@@ -249,9 +249,9 @@ typedef struct diabolo_train_result {
   int32_t is_cancelled;
 } diabolo_train_result;
 
-/* Trains on rows in memory (copied), on the context's device, precision and policy. result may be
+/* Trains on rows in memory, on the context's device, precision and policy. result may be
  * null. USAGE: options that are unknown, out of range or do not fit each other or the rows. DATA:
- * no rows, a value that is not finite. RESOURCE: data and model do not fit in memory, the run
+ * no rows, a value that is not finite, validation rows of another size. RESOURCE: data and model do not fit in memory, the run
  * directory cannot be written. MODEL: a checkpoint that is damaged or of another training.
  * DIVERGED: lower the learning rate. INTERRUPTED: the callback asked to stop; then *model is the
  * state so far, without a threshold, to be destroyed as any other, and a run directory holds a
@@ -311,6 +311,63 @@ DIABOLO_API diabolo_status diabolo_score_features(const diabolo_model* model,
                                                   float* scores, uint64_t scores_size,
                                                   uint32_t* features, float* errors,
                                                   uint64_t worst_size);
+
+/* ---- File to file ---------------------------------------------------------------------------- */
+
+/* Of values that are NaN, infinite or beyond f32. */
+typedef int32_t diabolo_bad_value;
+enum {
+  DIABOLO_BAD_VALUE_MODEL = 0, /* as in training */
+  DIABOLO_BAD_VALUE_ERROR = 1,
+  DIABOLO_BAD_VALUE_ZERO = 2,
+  DIABOLO_BAD_VALUE_MEAN = 3, /* the training mean of the feature */
+  DIABOLO_BAD_VALUE_SKIP = 4  /* the row is left out */
+};
+
+typedef struct diabolo_file_progress {
+  uint64_t struct_size;
+  uint64_t rows;       /* read so far */
+  uint64_t total_rows; /* 0: unknown */
+  double rows_per_s;
+} diabolo_file_progress;
+
+/* As diabolo_train_callback. */
+typedef int32_t (*diabolo_file_callback)(const diabolo_file_progress* progress, void* user);
+
+typedef struct diabolo_file_options {
+  uint64_t struct_size;
+  const char* input_format;                   /* "npy", "idx", "raw"; null: by content and name */
+  diabolo_dtype input_dtype;                  /* of raw files; 0: as in training */
+  uint32_t input_rank;                        /* of raw files; 0: as in training */
+  uint64_t input_shape[DIABOLO_MAX_ROW_RANK]; /* of one row */
+  const char* output_format;                  /* "npy", "raw", "csv"; null: by name */
+  diabolo_dtype output_dtype;                 /* F32, F16 or BF16; 0: the model's, or F32 */
+  diabolo_bad_value on_bad_value;
+  int32_t resume;      /* continue OUTPUT.partial of a run that was interrupted */
+  uint64_t batch_rows; /* in flight at a time; results do not depend on it */
+  uint64_t worst;      /* score: features named per row; csv only */
+  diabolo_file_callback progress;
+  void* progress_user; /* handed to progress */
+} diabolo_file_options;
+
+typedef struct diabolo_file_result {
+  uint64_t struct_size;
+  uint64_t rows_read;
+  uint64_t rows_written;
+  uint64_t resumed_rows;    /* of them, from before */
+  uint64_t above_threshold; /* score: rows over the model's threshold */
+  double seconds;
+} diabolo_file_result;
+
+/* Reads input, writes output, in bounded memory whatever their size. Work in progress is in
+ * OUTPUT.partial; output appears when it is whole. result may be null. Paths only, not "-":
+ * standard streams belong to the program. DATA: input missing, damaged, bad value. USAGE: its rows
+ * do not fit the model. RESOURCE: memory, disk. CLOSED_PIPE: output is a pipe without a reader.
+ * INTERRUPTED: the callback asked to stop; `resume` continues. */
+DIABOLO_API diabolo_status diabolo_run_file(const diabolo_model* model, diabolo_verb verb,
+                                            const char* input, const char* output,
+                                            const diabolo_file_options* options,
+                                            diabolo_file_result* result);
 
 #ifdef __cplusplus
 }

@@ -191,6 +191,16 @@ struct TrainOptions {
   std::function<bool(const diabolo_train_progress&)> progress = {};
 };
 
+struct FileOptions {
+  std::string input_format = {}, output_format = {};  // empty: by content and name
+  diabolo_dtype input_dtype = 0, output_dtype = 0;
+  std::vector<uint64_t> input_shape = {};
+  diabolo_bad_value on_bad_value = DIABOLO_BAD_VALUE_MODEL;
+  bool resume = false;
+  uint64_t batch_rows = 0, worst = 0;
+  std::function<bool(const diabolo_file_progress&)> progress = {};
+};
+
 // The features that a row's score is made of, most first: features[row * worst + i].
 struct FeatureScores {
   std::vector<float> scores;
@@ -304,6 +314,22 @@ class Model {
     return out;
   }
 
+  // File to file.
+  diabolo_file_result run_file(diabolo_verb verb, const std::string& input,
+                               const std::string& output, const FileOptions& options = {}) const {
+    detail::Callback<diabolo_file_progress> callback{options.progress, nullptr};
+    auto c = detail::sized<diabolo_file_options>();
+    fill(options, c);
+    if (options.progress) c.progress = &callback.call;
+    c.progress_user = &callback;
+    auto result = detail::sized<diabolo_file_result>();
+    const diabolo_status status =
+        diabolo_run_file(handle_, verb, input.c_str(), output.c_str(), &c, &result);
+    if (callback.thrown) std::rethrow_exception(callback.thrown);
+    detail::check(status);
+    return result;
+  }
+
   diabolo_model* get() const noexcept { return handle_; }
 
  private:
@@ -342,6 +368,20 @@ class Model {
     to.validation = from.validation ? from.validation->get() : nullptr;
     to.run_directory = detail::text_or_null(from.run_directory);
     to.run_use = from.run_use;
+  }
+
+  static void fill(const FileOptions& from, diabolo_file_options& to) {
+    to.input_format = detail::text_or_null(from.input_format);
+    to.output_format = detail::text_or_null(from.output_format);
+    to.input_dtype = from.input_dtype;
+    to.output_dtype = from.output_dtype;
+    to.input_rank = static_cast<uint32_t>(from.input_shape.size());
+    for (size_t i = 0; i < from.input_shape.size() && i < DIABOLO_MAX_ROW_RANK; ++i)
+      to.input_shape[i] = from.input_shape[i];
+    to.on_bad_value = from.on_bad_value;
+    to.resume = from.resume;
+    to.batch_rows = from.batch_rows;
+    to.worst = from.worst;
   }
 
   uint64_t output_size(diabolo_verb verb, uint64_t rows) const {

@@ -17,8 +17,8 @@ enum class Space : uint8_t { kHost, kCuda };
 
 struct DeviceInfo {
   Space space = Space::kHost;
-  std::string name;           // "AMD EPYC 9V74", "NVIDIA H100 80GB HBM3"
-  uint64_t memory_bytes = 0;  // all there is
+  std::string name;               // "AMD EPYC 9V74", "NVIDIA H100 80GB HBM3"
+  uint64_t memory_bytes = 0;      // all there is
   kernels::cpu::CpuFeatures cpu;  // of the host
   int index = 0;                  // of a CUDA device, and what kernels may know of it
   kernels::cuda::Device cuda;

@@ -1,5 +1,4 @@
 // diabolo_train and diabolo_train_file.
-#include <charconv>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -11,6 +10,7 @@
 #include "capi/status.h"
 #include "capi/train_config.h"
 #include "model/config_toml.h"
+#include "run/train_data.h"
 #include "run/trainer.h"
 
 namespace diabolo::capi {
@@ -79,10 +79,7 @@ std::unique_ptr<Dataset> open_validation(const diabolo_train_options& options,
                                          const Config& config) {
   if (options.validation) return dataset_of("validation", options.validation);
   const std::string& text = config.train.validation;
-  double fraction = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), fraction);
-  const bool is_fraction = error == std::errc() && end == text.data() + text.size();
-  if (text.empty() || is_fraction) return nullptr;
+  if (text.empty() || validation_fraction(config)) return nullptr;
   return open_dataset(text, open_options(config.data));
 }
 

@@ -2,10 +2,13 @@
 // every device of the machine. A case's name is its filter:
 //   ladder_test --gtest_filter='*dense_forward/relu f32 7x13x31 uniform*'
 // Without a GPU the CUDA kernels are skipped with the reason; with DIABOLO_REQUIRE_CUDA=1 that is a
-// failure.
+// failure. Builds with sanitizers and emulated devices, which are slow, run a part: the quick cases
+// and a quarter of the others, and of the ways in which an emulated device can look (targets.h) one
+// for each case. DIABOLO_LADDER=all runs all there too.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <map>
 #include <set>
 
 #include "ops/registry.h"
@@ -18,12 +21,35 @@ namespace {
 using selftest::Case;
 using selftest::CaseData;
 using selftest::Expected;
+using selftest::Target;
 
 #ifdef DIABOLO_HARNESS
 constexpr bool kDeviceIsEmulated = true;
 #else
 constexpr bool kDeviceIsEmulated = false;
 #endif
+
+#ifdef DIABOLO_LADDER_THIN
+constexpr bool kIsThin = true;
+#else
+constexpr bool kIsThin = false;
+#endif
+
+bool runs_all() {
+  const char* wanted = std::getenv("DIABOLO_LADDER");
+  return !kIsThin || (wanted != nullptr && std::string(wanted) == "all");
+}
+
+// Which quarter of the ladder a case belongs to; the same everywhere.
+unsigned quarter_of(const std::string& name) {
+  unsigned hash = 2166136261u;
+  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
+  return (hash >> 16) % 4;
+}
+
+bool is_in_this_build(const Case& test_case) {
+  return runs_all() || test_case.is_quick || quarter_of(test_case.name) == 0;
+}
 
 struct Device {
   std::unique_ptr<Backend> backend;
@@ -50,16 +76,23 @@ bool is_wanted(const Case& test_case, const Kernel& kernel) {
   return !kernel.is_reference && !(kDeviceIsEmulated && kernel.space == Space::kCuda);
 }
 
-// Calls f(kernel, device) for each that accepts the case; returns how many there were.
+// Calls f(kernel, target) for each that accepts the case; returns how many there were.
 template <class F>
 int for_each_kernel(const Case& test_case, F&& f) {
   int count = 0;
   for (const Device& device : devices()) {
     for (const Kernel& kernel : test_case.op->kernels) {
       if (!is_wanted(test_case, kernel)) continue;
-      if (!selftest::refusal(test_case, kernel, device.backend->info()).empty()) continue;
-      ++count;
-      f(kernel, device);
+      const auto targets = selftest::targets_of(*device.backend, *device.stream);
+      const bool is_slow = kDeviceIsEmulated && kernel.space == Space::kCuda && !runs_all();
+      for (const Target& target : targets) {
+        const auto index = static_cast<unsigned>(&target - targets.data());
+        if (is_slow && index != quarter_of(test_case.name + kernel.name)) continue;
+        if (!selftest::refusal(test_case, kernel, target.device).empty()) continue;
+        ++count;
+        f(kernel, target);
+        if (kernel.is_reference) break;  // it asks nothing of the device
+      }
     }
   }
   return count;
@@ -71,17 +104,16 @@ class CaseTest : public testing::Test {
 
   void TestBody() override {
     const CaseData data = data_of(case_);
-    const Expected in_f32 = expected_of(case_, data, false);
-    const int count = for_each_kernel(case_, [&](const Kernel& kernel, const Device& device) {
-      const DeviceInfo& info = device.backend->info();
-      const bool tf32 = info.space == Space::kCuda && info.cuda.allows_tf32;
-      const auto result = check_kernel(case_, data, tf32 ? expected_of(case_, data, true) : in_f32,
-                                       kernel, *device.backend, *device.stream);
-      EXPECT_EQ(result.failure, "") << kernel.name << " on " << info.name;
+    std::map<bool, Expected> expected;  // by whether operands may be rounded to tf32
+    const int count = for_each_kernel(case_, [&](const Kernel& kernel, const Target& target) {
+      const bool tf32 = target.rounds_to_tf32();
+      if (!expected.contains(tf32)) expected[tf32] = expected_of(case_, data, tf32);
+      const auto result = check_kernel(case_, data, expected[tf32], kernel, target);
+      EXPECT_EQ(result.failure, "") << kernel.name << " on " << target.device.name;
       if (case_.has_rows.empty() || kernel.needs_policy_fast) return;
       if (case_.in[0].desc.extent(0) < 21) return;
-      EXPECT_EQ(check_rows(case_, data, kernel, *device.backend, *device.stream), "")
-          << kernel.name << " on " << info.name;
+      EXPECT_EQ(check_rows(case_, data, kernel, target), "")
+          << kernel.name << " on " << target.device.name;
     });
     EXPECT_TRUE(count > 0 || case_.is_large) << "no kernel accepts it";
   }
@@ -95,6 +127,7 @@ const bool kCasesAreRegistered = [] {
     const selftest::OpCases* cases = selftest::find_cases(*op);
     if (cases == nullptr) continue;  // Ladder.EveryOpHasCases says so
     for (Case& test_case : cases_of(*cases)) {
+      if (!is_in_this_build(test_case)) continue;
       const std::string name = test_case.name;
       testing::RegisterTest(
           "Ladder", name.c_str(), nullptr, nullptr, __FILE__, __LINE__,
@@ -129,14 +162,15 @@ TEST(LadderList, EveryKernelOfThisMachineHasACaseThatItAccepts) {
       for (const Kernel& kernel : op->kernels) {
         if (kernel.space != device.backend->info().space) continue;
         std::string reason = "no cases";
-        for (const Case& test_case : all) {
-          reason = selftest::refusal(test_case, kernel, device.backend->info());
-          if (reason.empty()) break;
-        }
+        const auto targets = selftest::targets_of(*device.backend, *device.stream);
+        for (size_t k = 0; k < all.size() * targets.size() && !reason.empty(); ++k)
+          reason = selftest::refusal(all[k / targets.size()], kernel,
+                                     targets[k % targets.size()].device);
         if (reason.empty()) continue;
         const std::string name = kernel.name;
         const bool is_of_bf16 = name.find("bf16") != std::string::npos;
-        EXPECT_TRUE(is_of_bf16 && !device.backend->info().cpu.has_bf16) << name << ": " << reason;
+        EXPECT_TRUE(is_of_bf16 && device.backend->info().space == Space::kHost)
+            << name << ": " << reason;
       }
     }
   }
@@ -154,15 +188,17 @@ TEST(LadderDevices, Cuda) {
 TEST(LadderThreads, ForwardOpsGiveTheSameBitsForAnyNumberOfThreads) {
   const auto one = create_host_backend(1), all = create_host_backend();
   const auto stream_of_one = one->create_stream(), stream_of_all = all->create_stream();
+  const Target on_one{*one, *stream_of_one, one->info()}, on_all{*all, *stream_of_all, all->info()};
   int count = 0;
   for (const OpDef* op : all_ops()) {
     for (const Case& test_case : cases_of(*selftest::find_cases(*op))) {
       if (test_case.has_rows.empty() || test_case.in[0].desc.extent(0) < 16) continue;
+      if (!is_in_this_build(test_case)) continue;
       const CaseData data = data_of(test_case);
       for (const Kernel& kernel : op->kernels) {
         if (kernel.is_reference || !refusal(test_case, kernel, one->info()).empty()) continue;
-        EXPECT_EQ(outputs_of(test_case, data, kernel, *one, *stream_of_one),
-                  outputs_of(test_case, data, kernel, *all, *stream_of_all))
+        EXPECT_EQ(outputs_of(test_case, data, kernel, on_one),
+                  outputs_of(test_case, data, kernel, on_all))
             << kernel.name << " on " << test_case.name;
         ++count;
       }

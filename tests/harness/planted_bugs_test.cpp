@@ -45,13 +45,14 @@ const std::vector<ReadyCase>& ready_cases(const OpDef& op) {
 std::vector<std::string> findings(const OpDef& op, const Kernel& kernel) {
   const auto backend = create_host_backend(1);
   const auto stream = backend->create_stream();
+  const selftest::Target target{*backend, *stream, backend->info()};
   std::vector<std::string> all;
   for (const auto& [test_case, data, expected] : ready_cases(op)) {
     EXPECT_EQ(refusal(test_case, kernel, backend->info()), "");
-    auto result = check_kernel(test_case, data, expected, kernel, *backend, *stream);
+    auto result = check_kernel(test_case, data, expected, kernel, target);
     if (!result.failure.empty()) all.push_back(test_case.name + ": " + result.failure);
     if (test_case.has_rows.empty() || test_case.in[0].desc.extent(0) < 21) continue;
-    const std::string rows = check_rows(test_case, data, kernel, *backend, *stream);
+    const std::string rows = check_rows(test_case, data, kernel, target);
     if (!rows.empty()) all.push_back(test_case.name + ": " + rows);
   }
   return all;

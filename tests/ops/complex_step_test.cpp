@@ -201,7 +201,7 @@ TEST(ComplexStep, DenseWeightGradientAccumulates) {
   const Net net;
   const Reals dz = net.dz();
   Reals once(net.weight.size()), twice(net.weight.size()), bias_once(3), bias_twice(3);
-  kernels::DenseWeightGrad<double> p{net.shape, false, false, net.x.data(),
+  kernels::DenseWeightGrad<double> p{net.shape, false,       false,           net.x.data(),
                                      dz.data(), once.data(), bias_once.data()};
   kernels::dense_weight_grad_reference(p);
   p.d_weight = twice.data();

@@ -21,31 +21,31 @@ struct Placement {
 // The operands of a case on a device, and the prepared call.
 class Prepared {
  public:
-  Prepared(const Case& test_case, const Kernel& kernel, Backend& backend, Placement placement)
-      : case_(test_case), placement_(placement) {
+  Prepared(const Case& test_case, const Kernel& kernel, const Target& target, Placement placement)
+      : case_(test_case), stream_(target.stream), placement_(placement) {
     const auto shift = [&](const Operand& operand) {
       return placement.is_shifted ? alignment_bytes(operand) : 0;
     };
     for (const Operand& operand : case_.in)
-      in_.emplace_back(backend, operand.desc.bytes(), shift(operand));
+      in_.emplace_back(target.backend, operand.desc.bytes(), shift(operand));
     for (const Operand& operand : case_.out)
-      out_.emplace_back(backend, operand.desc.bytes(), shift(operand));
+      out_.emplace_back(target.backend, operand.desc.bytes(), shift(operand));
     for (size_t k = 0; k < in_.size(); ++k) in_views_.push_back({case_.in[k].desc, in_[k].data()});
     for (size_t k = 0; k < out_.size(); ++k)
       out_views_.push_back({case_.out[k].desc, place_of(k).data()});
     const Call call{case_.attrs, in_views_, out_views_};
-    scratch_.emplace_back(backend, kernel.scratch_bytes(call, backend.info()), 0);
-    launch_ = kernel.prepare(call, backend.info(), scratch_.back().data());
+    scratch_.emplace_back(target.backend, kernel.scratch_bytes(call, target.device), 0);
+    launch_ = kernel.prepare(call, target.device, scratch_.back().data());
   }
 
   // One run on fresh operands; returns what is wrong beside the numbers, and the outputs.
-  std::string run(const CaseData& data, std::byte garbage, Stream& stream,
+  std::string run(const CaseData& data, std::byte garbage,
                   std::vector<std::vector<std::byte>>& outputs) {
-    write(data, garbage, stream);
-    stream.submit([this](void* native) { launch_(native); });
+    write(data, garbage);
+    stream_.submit([this](void* native) { launch_(native); });
     for (auto* group : {&in_, &out_, &scratch_})
-      for (Guarded& operand : *group) operand.read(stream);
-    stream.synchronize();
+      for (Guarded& operand : *group) operand.read(stream_);
+    stream_.synchronize();
     outputs.clear();
     for (size_t k = 0; k < out_.size(); ++k) outputs.push_back(place_of(k).content());
     return broken_promise(data);
@@ -67,15 +67,15 @@ class Prepared {
     return is_shared ? in_[static_cast<size_t>(pair->in)] : out_[output];
   }
 
-  void write(const CaseData& data, std::byte garbage, Stream& stream) {
-    for (size_t k = 0; k < in_.size(); ++k) in_[k].write(data.in[k], stream);
+  void write(const CaseData& data, std::byte garbage) {
+    for (size_t k = 0; k < in_.size(); ++k) in_[k].write(data.in[k], stream_);
     for (size_t k = 0; k < out_.size(); ++k) {
       if (case_.out[k].fill == Fill::kGarbage)
-        out_[k].write_garbage(garbage, stream);
+        out_[k].write_garbage(garbage, stream_);
       else
-        out_[k].write(data.out[k], stream);
+        out_[k].write(data.out[k], stream_);
     }
-    scratch_.back().write_garbage(garbage, stream);
+    scratch_.back().write_garbage(garbage, stream_);
   }
 
   std::string broken_promise(const CaseData& data) const {
@@ -90,6 +90,7 @@ class Prepared {
   }
 
   const Case& case_;
+  Stream& stream_;
   Placement placement_;
   std::deque<Guarded> in_, out_, scratch_;
   std::vector<TensorView> in_views_, out_views_;
@@ -98,17 +99,17 @@ class Prepared {
 
 // Prepares, runs twice, compares; adds to `result`.
 void check_placement(const Case& test_case, const CaseData& data, const Expected& expected,
-                     const Kernel& kernel, Backend& backend, Stream& stream, Placement placement,
+                     const Kernel& kernel, const Target& target, Placement placement,
                      CheckResult& result) {
   std::vector<std::vector<std::byte>> first, second;
-  Prepared prepared(test_case, kernel, backend, placement);
-  std::string failure = prepared.run(data, kNanGarbage, stream, first);
+  Prepared prepared(test_case, kernel, target, placement);
+  std::string failure = prepared.run(data, kNanGarbage, first);
   if (failure.empty()) {
     const Comparison comparison = compare(test_case, expected, first);
     result.worst = std::max(result.worst, comparison.worst);
     failure = comparison.failure;
   }
-  if (failure.empty()) failure = prepared.run(data, kOtherGarbage, stream, second);
+  if (failure.empty()) failure = prepared.run(data, kOtherGarbage, second);
   if (failure.empty() && first != second)
     failure = "two runs on the same inputs and other garbage differ in bits";
   const char* mode = placement.in_place ? "in place" : placement.is_shifted ? "shifted" : "plain";
@@ -167,36 +168,35 @@ std::string refusal(const Case& test_case, const Kernel& kernel, const DeviceInf
 }
 
 CheckResult check_kernel(const Case& test_case, const CaseData& data, const Expected& expected,
-                         const Kernel& kernel, Backend& backend, Stream& stream) {
+                         const Kernel& kernel, const Target& target) {
   std::vector<Placement> placements = {{}, {.is_shifted = true}};
   for (const InPlace& pair : kernel.in_place)
     if (can_share(test_case, pair)) placements.push_back({.in_place = &pair});
   CheckResult result;
   for (const Placement& placement : placements) {
-    check_placement(test_case, data, expected, kernel, backend, stream, placement, result);
+    check_placement(test_case, data, expected, kernel, target, placement, result);
     if (!result.failure.empty()) break;
   }
   return result;
 }
 
 std::vector<std::vector<std::byte>> outputs_of(const Case& test_case, const CaseData& data,
-                                               const Kernel& kernel, Backend& backend,
-                                               Stream& stream) {
+                                               const Kernel& kernel, const Target& target) {
   std::vector<std::vector<std::byte>> outputs;
-  Prepared(test_case, kernel, backend, {}).run(data, kNanGarbage, stream, outputs);
+  Prepared(test_case, kernel, target, {}).run(data, kNanGarbage, outputs);
   return outputs;
 }
 
 std::string check_rows(const Case& test_case, const CaseData& data, const Kernel& kernel,
-                       Backend& backend, Stream& stream) {
+                       const Target& target) {
   const int64_t batch = test_case.in[0].desc.extent(0);
-  const auto whole = outputs_of(test_case, data, kernel, backend, stream);
+  const auto whole = outputs_of(test_case, data, kernel, target);
   const std::vector<std::pair<int64_t, int64_t>> parts = {
       {0, 1}, {batch / 2, 1}, {batch - 1, 1}, {0, 7}, {13, 7}, {batch - 7, 7}, {1, batch - 1}};
   for (const auto& [first, count] : parts) {
     CaseData part_data;
     const Case part = rows_of(test_case, data, first, count, part_data);
-    const auto rows = outputs_of(part, part_data, kernel, backend, stream);
+    const auto rows = outputs_of(part, part_data, kernel, target);
     const int differs = first_difference(part, first, whole, rows);
     if (differs >= 0)
       return cat("rows ", first, " to ", first + count - 1,

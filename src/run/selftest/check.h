@@ -14,9 +14,9 @@
 #include <span>
 #include <string>
 
-#include "backend/backend.h"
 #include "run/selftest/case.h"
 #include "run/selftest/expected.h"
+#include "run/selftest/targets.h"
 
 namespace diabolo::selftest {
 
@@ -27,7 +27,7 @@ struct CheckResult {
 
 // The kernel must accept the case there.
 CheckResult check_kernel(const Case& test_case, const CaseData& data, const Expected& expected,
-                         const Kernel& kernel, Backend& backend, Stream& stream);
+                         const Kernel& kernel, const Target& target);
 
 // Empty, or why this kernel cannot run the case there.
 std::string refusal(const Case& test_case, const Kernel& kernel, const DeviceInfo& device);
@@ -35,11 +35,10 @@ std::string refusal(const Case& test_case, const Kernel& kernel, const DeviceInf
 // Runs rows of the case alone (batches of 1 and 7, at several positions) and compares their bits
 // with those of the whole batch. Empty if all are equal. The case must have has_rows.
 std::string check_rows(const Case& test_case, const CaseData& data, const Kernel& kernel,
-                       Backend& backend, Stream& stream);
+                       const Target& target);
 
 // The outputs of one run; the same bits for any number of threads, where the kernel promises it.
 std::vector<std::vector<std::byte>> outputs_of(const Case& test_case, const CaseData& data,
-                                               const Kernel& kernel, Backend& backend,
-                                               Stream& stream);
+                                               const Kernel& kernel, const Target& target);
 
 }  // namespace diabolo::selftest

@@ -14,6 +14,7 @@ using selftest::Case;
 using selftest::CaseData;
 using selftest::CheckResult;
 using selftest::Expected;
+using selftest::Target;
 
 // A case ready to be compared with: the reference runs once for all kernels.
 struct PreparedCase {
@@ -22,8 +23,8 @@ struct PreparedCase {
   std::map<bool, Expected> expected;  // by whether operands may be rounded to tf32
 
   explicit PreparedCase(const Case& one) : test_case(one), data(selftest::data_of(one)) {}
-  const Expected& for_device(const DeviceInfo& device) {
-    const bool tf32 = device.space == Space::kCuda && device.cuda.allows_tf32;
+  const Expected& on(const Target& target) {
+    const bool tf32 = target.rounds_to_tf32();
     const auto found = expected.find(tf32);
     if (found != expected.end()) return found->second;
     return expected[tf32] = selftest::expected_of(test_case, data, tf32);
@@ -34,7 +35,10 @@ struct PreparedCase {
 class OpRun {
  public:
   OpRun(const OpDef& op, std::span<Backend* const> backends) : backends_(backends) {
-    for (Backend* backend : backends_) streams_.push_back(backend->create_stream());
+    for (Backend* backend : backends_) {
+      streams_.push_back(backend->create_stream());
+      targets_.push_back(selftest::targets_of(*backend, *streams_.back()));
+    }
     for (const Kernel& kernel : op.kernels) {
       bool is_somewhere = false;
       for (size_t k = 0; k < backends_.size(); ++k) {
@@ -82,27 +86,39 @@ class OpRun {
 
   void run(PreparedCase& prepared, Entry& entry) {
     SelftestRow& row = entry.row;
-    const Case& test_case = prepared.test_case;
-    if (test_case.is_large && entry.kernel->is_reference) return;
-    Backend& backend = *backends_[entry.backend];
-    const std::string refusal = selftest::refusal(test_case, *entry.kernel, backend.info());
-    if (!refusal.empty()) {
-      if (row.verdict == SelftestVerdict::kSkip) row.reason = refusal;
-      return;
+    if (prepared.test_case.is_large && entry.kernel->is_reference) return;
+    bool is_accepted = false;
+    for (const Target& target : targets_[entry.backend]) {
+      const std::string refusal =
+          selftest::refusal(prepared.test_case, *entry.kernel, target.device);
+      if (refusal.empty()) {
+        is_accepted = true;
+        run(prepared, *entry.kernel, target, row);
+      } else if (row.cases == 0 && row.reason.empty()) {
+        row.reason = refusal;
+      }
+      if (entry.kernel->is_reference) break;  // it asks nothing of the device
     }
-    if (row.verdict == SelftestVerdict::kSkip) row.verdict = SelftestVerdict::kPass;
-    if (row.cases++ == 0) row.reason.clear();
+    if (!is_accepted) return;
+    ++row.cases;
+    if (row.verdict == SelftestVerdict::kFail) return;
+    row.verdict = SelftestVerdict::kPass;
+    row.reason.clear();
+  }
+
+  static void run(PreparedCase& prepared, const Kernel& kernel, const Target& target,
+                  SelftestRow& row) {
     const CheckResult result =
-        check_kernel(test_case, prepared.data, prepared.for_device(backend.info()), *entry.kernel,
-                     backend, *streams_[entry.backend]);
+        check_kernel(prepared.test_case, prepared.data, prepared.on(target), kernel, target);
     row.worst = std::max(row.worst, result.worst);
     if (result.failure.empty() || row.verdict == SelftestVerdict::kFail) return;
     row.verdict = SelftestVerdict::kFail;
-    row.reason = cat(test_case.name, ": ", result.failure);
+    row.reason = cat(prepared.test_case.name, " on ", target.device.name, ": ", result.failure);
   }
 
   std::span<Backend* const> backends_;
   std::vector<std::unique_ptr<Stream>> streams_;
+  std::vector<std::vector<Target>> targets_;  // by backend
   std::vector<Entry> entries_;
 };
 

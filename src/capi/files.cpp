@@ -1,0 +1,143 @@
+// diabolo_run_file.
+#include <array>
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "capi/arguments.h"
+#include "capi/handles.h"
+#include "capi/status.h"
+#include "run/encode_pipeline.h"
+
+namespace diabolo::capi {
+
+namespace {
+
+FileVerb verb_of(diabolo_verb verb) {
+  check_choice("verb", verb, DIABOLO_ENCODE, DIABOLO_SCORE);
+  if (verb == DIABOLO_ENCODE) return FileVerb::kEncode;
+  if (verb == DIABOLO_DECODE) return FileVerb::kDecode;
+  return verb == DIABOLO_SCORE ? FileVerb::kScore : FileVerb::kReconstruct;
+}
+
+BadValue bad_value_of(const diabolo_file_options& options, const Model& model) {
+  check_choice("file options.on_bad_value", options.on_bad_value, DIABOLO_BAD_VALUE_MODEL,
+               DIABOLO_BAD_VALUE_SKIP + 1);
+  if (options.on_bad_value == DIABOLO_BAD_VALUE_MODEL) return model.file.config.data.on_bad_value;
+  constexpr std::array kPolicies = {BadValue::kError, BadValue::kZero, BadValue::kMean,
+                                    BadValue::kSkip};
+  return kPolicies[static_cast<size_t>(options.on_bad_value - DIABOLO_BAD_VALUE_ERROR)];
+}
+
+// More are refused by every format.
+constexpr uint64_t kMostExtent = uint64_t{1} << 32;
+
+// One row of what the verb reads, for files that do not say.
+TensorDesc usual_row(FileVerb verb, const Model& model) {
+  if (verb != FileVerb::kDecode) return model.file.row;
+  return TensorDesc(DType::kF32, {model.inference.code_size()});
+}
+
+bool looks_raw(const std::string& path, const std::string& format) {
+  return format == "raw" || (format.empty() && (path.ends_with(".raw") || path.ends_with(".bin")));
+}
+
+std::unique_ptr<Dataset> open_input(const std::string& path, const diabolo_file_options& options,
+                                    const TensorDesc& usual) {
+  OpenOptions open;
+  if (options.input_format) open.format = options.input_format;
+  if (options.input_dtype) open.dtype = dtype_of("file options.input_dtype", options.input_dtype);
+  if (options.input_rank > DIABOLO_MAX_ROW_RANK)
+    throw Error(ErrorCode::kUsage, cat("file options.input_rank: expected at most ",
+                                       DIABOLO_MAX_ROW_RANK, ", found ", options.input_rank));
+  for (uint32_t i = 0; i < options.input_rank; ++i) {
+    const uint64_t extent = options.input_shape[i];
+    if (extent < 1 || extent > kMostExtent)
+      throw Error(ErrorCode::kUsage, cat("file options.input_shape: ", extent, " is no extent"));
+    open.row_shape.push_back(static_cast<int64_t>(extent));
+  }
+  if (looks_raw(path, open.format)) {
+    if (!open.dtype) open.dtype = usual.dtype();
+    if (open.row_shape.empty())
+      open.row_shape.assign(usual.extents().begin(), usual.extents().end());
+  }
+  return open_dataset(path, open);
+}
+
+DType output_dtype_of(const diabolo_file_options& options, FileVerb verb, const Model& model) {
+  if (options.output_dtype) return dtype_of("file options.output_dtype", options.output_dtype);
+  return verb == FileVerb::kEncode ? model.file.config.output.code_dtype : DType::kF32;
+}
+
+std::function<bool(const PipelineProgress&)> progress_of(const diabolo_file_options& options) {
+  if (!options.progress) return {};
+  return [&options](const PipelineProgress& now) {
+    const diabolo_file_progress progress = {sizeof progress, now.rows, now.total_rows.value_or(0),
+                                            now.rows_per_s};
+    const CallerEnvironment environment;
+    return options.progress(&progress, options.progress_user) == 0;
+  };
+}
+
+PipelineOptions pipeline_options(const Model& model, FileVerb verb,
+                                 const diabolo_file_options& options) {
+  PipelineOptions out;
+  out.verb = verb;
+  if (options.output_format) out.output_format = options.output_format;
+  out.output_dtype = output_dtype_of(options, verb, model);
+  if (options.batch_rows > 0) {
+    constexpr uint64_t kMostRows = uint64_t{1} << 20;
+    if (options.batch_rows > kMostRows)
+      throw Error(ErrorCode::kUsage, cat("file options.batch_rows: expected at most ", kMostRows,
+                                         ", found ", options.batch_rows));
+    out.batch_rows = static_cast<int64_t>(options.batch_rows);
+  }
+  if (options.worst > DIABOLO_MAX_WORST)
+    throw Error(ErrorCode::kUsage, cat("file options.worst: expected at most ", DIABOLO_MAX_WORST,
+                                       ", found ", options.worst));
+  out.worst = static_cast<int64_t>(options.worst);
+  out.on_bad_value = bad_value_of(options, model);
+  out.resume = options.resume != 0;
+  out.inference.precision = model.context->precision;
+  out.inference.fast_policy = model.context->fast_policy;
+  out.progress = progress_of(options);
+  out.log = model.context->log;
+  return out;
+}
+
+void describe(const PipelineResult& result, diabolo_file_result* out) {
+  if (!out) return;
+  out->rows_read = result.rows_read;
+  out->rows_written = result.rows_written;
+  out->resumed_rows = result.resumed_rows;
+  out->above_threshold = result.above_threshold;
+  out->seconds = result.seconds;
+}
+
+}  // namespace
+
+}  // namespace diabolo::capi
+
+using namespace diabolo::capi;
+
+diabolo_status diabolo_run_file(const diabolo_model* model, diabolo_verb verb, const char* input,
+                                const char* output, const diabolo_file_options* options,
+                                diabolo_file_result* result) {
+  return guarded(__func__, [&] {
+    const auto found = find_model(model);
+    check_result("file result", result);
+    const diabolo_file_options given = options_or_defaults("file options", options);
+    const diabolo::FileVerb file_verb = verb_of(verb);
+    diabolo::PipelineOptions pipeline = pipeline_options(*found, file_verb, given);
+    pipeline.output = required_path("output", output);
+    const auto data =
+        open_input(required_path("input", input), given, usual_row(file_verb, *found));
+    const PipeSignalHeld no_signal;
+    const auto done = diabolo::run_pipeline(*found->context->backend, found->file, *data, pipeline);
+    describe(done, result);
+    if (done.is_cancelled)
+      throw diabolo::Error(diabolo::ErrorCode::kInterrupted,
+                           diabolo::cat(pipeline.output, ": stopped by the callback after ",
+                                        done.rows_read, " rows; resume continues"));
+  });
+}

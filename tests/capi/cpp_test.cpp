@@ -1,0 +1,126 @@
+// diabolo.hpp: what it adds to the C interface.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+
+#include "diabolo/diabolo.hpp"
+
+namespace diabolo_test {
+namespace {
+
+using diabolo::Context;
+using diabolo::Error;
+using diabolo::Model;
+using diabolo::Rows;
+using diabolo::TrainOptions;
+
+constexpr uint64_t kFeatures = 6;
+
+std::vector<float> waves(int rows) {
+  std::vector<float> out;
+  for (int row = 0; row < rows; ++row)
+    for (int i = 0; i < static_cast<int>(kFeatures); ++i)
+      out.push_back(std::sin(0.1f * static_cast<float>(row) + static_cast<float>(i)));
+  return out;
+}
+
+TrainOptions quick() {
+  TrainOptions options;
+  options.settings = {"model.encoder.hidden=[8]"};
+  options.epochs = 2;
+  options.code_size = 2;
+  return options;
+}
+
+template <class Function>
+diabolo_status status_of(const Function& function) {
+  try {
+    function();
+    return DIABOLO_OK;
+  } catch (const Error& error) {
+    EXPECT_STRNE(error.what(), "");
+    return error.status();
+  }
+}
+
+class Cpp : public testing::Test {
+ protected:
+  const Context context = Context({.device = "cpu", .threads = 1});
+  const std::vector<float> values = waves(100);
+  const Rows rows = Rows(values, kFeatures);
+};
+
+TEST_F(Cpp, ALifeOfAModel) {
+  diabolo_train_result result{};
+  Model model = Model::train(context, rows, quick(), &result);
+  EXPECT_EQ(result.epochs, 2u);
+  EXPECT_EQ(model.info().code_size, 2u);
+  const std::vector<float> codes = model.encode(rows);
+  EXPECT_EQ(codes.size(), 200u);
+  EXPECT_EQ(model.decode(codes), model.reconstruct(rows));
+  const diabolo::FeatureScores worst = model.score_features(rows, 3);
+  EXPECT_EQ(worst.scores, model.score(rows));
+  EXPECT_EQ(worst.features.size(), 300u);
+
+  const std::string path = std::filesystem::temp_directory_path() / "diabolo_cpp_test.model";
+  model.save(path);
+  const Model loaded = Model::load(context, path);
+  EXPECT_EQ(loaded.encode(rows), codes);
+  std::filesystem::remove(path);
+
+  const Model moved = std::move(model);
+  EXPECT_EQ(moved.encode(rows), codes);
+}
+
+TEST_F(Cpp, FailuresAreExceptionsWithAStatus) {
+  EXPECT_EQ(status_of([] { (void)Context({.device = "abacus"}); }), DIABOLO_USAGE);
+  EXPECT_EQ(status_of([&] { (void)Model::load(context, "/no/such"); }), DIABOLO_MODEL);
+  EXPECT_EQ(status_of([&] { (void)Rows(values, 7); }), DIABOLO_USAGE);
+  EXPECT_EQ(status_of([&] { (void)Rows(values, 0); }), DIABOLO_USAGE);
+  EXPECT_EQ(status_of([&] { (void)Rows(values, {1, 1, 1, 1, 1}); }), DIABOLO_USAGE);
+  const Model model = Model::train(context, rows, quick());
+  std::vector<float> short_codes(1);
+  EXPECT_EQ(status_of([&] { model.encode(rows, short_codes); }), DIABOLO_USAGE);
+  EXPECT_EQ(status_of([&] { (void)model.decode(short_codes); }), DIABOLO_USAGE);
+  EXPECT_EQ(status_of([&] { (void)model.score_features(rows, 1000); }), DIABOLO_USAGE);
+  EXPECT_EQ(status_of([&] { (void)model.run_file(DIABOLO_ENCODE, "/no/such", "/tmp/x"); }),
+            DIABOLO_DATA);
+}
+
+TEST_F(Cpp, RowsOfOtherTypes) {
+  const Model model = Model::train(context, rows, quick());
+  const std::vector<uint8_t> bytes = {1, 2, 3, 4, 5, 6};
+  const std::vector<double> doubles(bytes.begin(), bytes.end());
+  const std::array<int64_t, 6> longs = {1, 2, 3, 4, 5, 6};
+  const std::vector<float> code = model.encode(Rows(bytes, {2, 3}));
+  EXPECT_EQ(code, model.encode(Rows(doubles, kFeatures)));
+  EXPECT_EQ(code, model.encode(Rows(longs, kFeatures)));
+}
+
+TEST_F(Cpp, ACallbackCancelsAndTheModelIsTheStateSoFar) {
+  TrainOptions options = quick();
+  options.epochs = 1000;
+  options.progress = [](const diabolo_train_progress&) { return false; };
+  diabolo_train_result result{};
+  const Model model = Model::train(context, rows, options, &result);
+  EXPECT_EQ(result.is_cancelled, 1);
+  EXPECT_EQ(model.encode(rows).size(), 200u);
+}
+
+TEST_F(Cpp, WhatACallbackThrowsComesOut) {
+  struct Unheard {};
+  TrainOptions options = quick();
+  options.progress = [](const diabolo_train_progress&) -> bool { throw Unheard(); };
+  EXPECT_THROW((void)Model::train(context, rows, options), Unheard);
+}
+
+TEST(CppContext, Logs) {
+  std::vector<std::string> lines;
+  const Context context(
+      {.log = [&](diabolo_log_level, std::string_view line) { lines.emplace_back(line); }});
+  EXPECT_EQ(lines.size(), 1u);
+}
+
+}  // namespace
+}  // namespace diabolo_test
