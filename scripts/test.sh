@@ -21,8 +21,9 @@ jobs=${DIABOLO_JOBS:-$(nproc)}
 logs=build/test-logs
 passed=0 failed=0 summary=()
 # Test programs that are worth a second compiler, and those where threads meet.
-clang_targets=(base_test complex_step_test cpu_dense_test data_test file_test graph_test train_test)
-tsan_targets=(base_test file_test host_backend_test train_test)
+clang_targets=(base_test complex_step_test config_test cpu_dense_test cpu_loops_test data_test
+  graph_test train_test)
+tsan_targets=(file_test host_backend_test pipeline_test train_test)
 
 command -v nvcc >/dev/null || PATH=$PATH:/usr/local/cuda/bin
 if command -v ccache >/dev/null; then
@@ -82,8 +83,9 @@ stage_tsan() { # what runs on several threads, thread sanitizer, without oneDNN
   build tsan --target "${tsan_targets[@]}" && run_tests tsan -R "$(only "${tsan_targets[@]}")"
 }
 
-stage_clang() { # clang, the targets that show most of the code
-  build clang --target "${clang_targets[@]}" && run_tests clang -R "$(only "${clang_targets[@]}")"
+stage_clang() { # clang, the command and the tests that show most of the code
+  build clang --target diabolo_command "${clang_targets[@]}" &&
+    run_tests clang -R "$(only cli_commands_test "${clang_targets[@]}")"
 }
 
 stage_fuzz() { # every parser of files, each for DIABOLO_FUZZ_SECONDS under libFuzzer
@@ -107,18 +109,19 @@ stage_harness_race() { # the CUDA kernels on the host, race detector
   build harness-race --target race_tests && run_tests harness-race -L race
 }
 
-stage_cuda() { # nvcc, every architecture, held against the budget of registers; and the command links
+stage_cuda() { # nvcc, every architecture, held against the budget; the command without a driver
   command -v nvcc >/dev/null || {
     echo "skipped: this machine has no nvcc"
     return 0
   }
   rm -rf build/cuda  # ptxas speaks only when it compiles
   build cuda --target diabolo_command && quietly cuda-devices build/cuda/diabolo devices &&
-    python3 scripts/check_ptxas.py "$logs/cuda-build.log"
+    python3 scripts/check_ptxas.py "$logs/cuda-build.log" &&
+    DIABOLO=$PWD/build/cuda/diabolo PATH=/usr/bin:$PATH python3 tests/cli/failures_test.py
 }
 
 # The order: what fails fastest and tells most comes first.
-stages=(format no_toolkit release harness harness_race cuda asan tsan clang fuzz)
+stages=(format no_toolkit release asan harness harness_race tsan clang cuda fuzz)
 
 describe() { sed -n "s/^stage_$1() { # //p" scripts/test.sh; }
 
