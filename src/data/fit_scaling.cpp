@@ -22,26 +22,41 @@ struct Statistics {
         least(width, std::numeric_limits<double>::infinity()),
         most(width, -std::numeric_limits<double>::infinity()) {}
 
-  // One loop without branches, so that it is vectorised.
   void add(std::span<const float> row) {
-    for (size_t i = 0; i < row.size(); ++i) add(row[i], i);
+    add_values(row.data(), row.size(), count.data(), mean.data(), squares.data());
+    add_range(row.data(), row.size(), least.data(), most.data());
   }
   // kMean leaves the places of bad values out.
   void add_finite(std::span<const float> row) {
     for (size_t i = 0; i < row.size(); ++i)
-      if (std::isfinite(row[i])) add(row[i], i);
+      if (std::isfinite(row[i])) add_one(row[i], i);
   }
 
   std::vector<double> count, mean, squares, least, most;
 
  private:
-  void add(double value, size_t i) {
-    count[i] += 1.0;
-    const double delta = value - mean[i];
-    mean[i] += delta / count[i];
-    squares[i] += delta * (value - mean[i]);
-    least[i] = std::min(least[i], value);
-    most[i] = std::max(most[i], value);
+  // Without aliases and branches the loops are vectorised.
+  void add_one(float value, size_t i) {
+    add_values(&value, 1, &count[i], &mean[i], &squares[i]);
+    add_range(&value, 1, &least[i], &most[i]);
+  }
+  static void add_values(const float* __restrict row, size_t width, double* __restrict counts,
+                         double* __restrict means, double* __restrict sums) {
+    for (size_t i = 0; i < width; ++i) {
+      const double value = row[i];
+      counts[i] += 1.0;
+      const double delta = value - means[i];
+      means[i] += delta / counts[i];
+      sums[i] += delta * (value - means[i]);
+    }
+  }
+  static void add_range(const float* __restrict row, size_t width, double* __restrict low,
+                        double* __restrict high) {
+    for (size_t i = 0; i < width; ++i) {
+      const double value = row[i];
+      low[i] = value < low[i] ? value : low[i];
+      high[i] = value > high[i] ? value : high[i];
+    }
   }
 };
 
@@ -75,10 +90,10 @@ double unit_maximum(const Dataset& data) {
 
 void add_row(std::span<float> row, uint64_t index, BadValue policy, const BlockPlace& place,
              Statistics& statistics) {
-  const auto bad = std::ranges::find_if(row, [](float value) { return !std::isfinite(value); });
-  if (bad == row.end()) return statistics.add(row);
+  if (all_finite(row)) return statistics.add(row);
   if (policy == BadValue::kSkip) return;
   if (policy == BadValue::kMean) return statistics.add_finite(row);
+  const auto bad = std::ranges::find_if(row, [](float value) { return !std::isfinite(value); });
   if (policy == BadValue::kError)
     fail_bad_value(place, index, static_cast<uint64_t>(bad - row.begin()), *bad);
   for (float& value : row)

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <span>
 
 #include "base/dtype.h"
 #include "base/error.h"
@@ -38,6 +39,16 @@ float element(const std::byte* bytes, size_t i) {
   typename Reader::Stored stored;
   std::memcpy(&stored, bytes + i * sizeof(stored), sizeof(stored));
   return Reader::value(stored);
+}
+
+// Whether no value is NaN or infinite: those have all bits of the exponent set. In integers and without
+// a way out, so that the loop is vectorised.
+inline bool all_finite(std::span<const float> values) {
+  constexpr uint32_t kExponent = 0x7f800000u;
+  uint32_t found = 0;
+  for (const float value : values)
+    found |= (std::bit_cast<uint32_t>(value) & kExponent) == kExponent ? 1u : 0u;
+  return found == 0;
 }
 
 // Calls function(Reader{}).
