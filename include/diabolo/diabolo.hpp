@@ -164,9 +164,6 @@ class Context {
     diabolo_context* handle = nullptr;
     std::function<void(diabolo_log_level, std::string_view)> log;
 
-    Shared() = default;
-    Shared(const Shared&) = delete;
-    Shared& operator=(const Shared&) = delete;
     ~Shared() { (void)diabolo_context_destroy(handle); }
   };
 
@@ -208,7 +205,8 @@ struct FeatureScores {
   std::vector<float> errors;
 };
 
-// A trained model; immutable, safe to use from several threads. Moves.
+// A trained model; immutable, safe to use from several threads. Moves. Without a context: on the
+// device "auto".
 class Model {
  public:
   static Model train(const Context& context, const Rows& rows, const TrainOptions& options = {},
@@ -220,7 +218,6 @@ class Model {
         },
         context);
   }
-  // The same on a data file.
   static Model train_file(const Context& context, const std::string& path,
                           const TrainOptions& options = {},
                           diabolo_train_result* result = nullptr) {
@@ -231,7 +228,6 @@ class Model {
         },
         context);
   }
-  // On the device "auto".
   static Model train(const Rows& rows, const TrainOptions& options = {}) {
     return train(Context(), rows, options);
   }
