@@ -2,6 +2,7 @@
 // own bug (InternalError). The third lane, a kernel that refuses a call, is a value (ops/op.h).
 #pragma once
 
+#include <locale>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -40,10 +41,12 @@ class InternalError : public std::logic_error {
   using std::logic_error::logic_error;
 };
 
-// Joins its arguments as text: cat("row ", 7) == "row 7".
+// Joins its arguments as text: cat("row ", 7) == "row 7". In the C locale: the text also goes into
+// files, and the program around us may write numbers in another way.
 template <class... Parts>
 std::string cat(const Parts&... parts) {
   std::ostringstream out;
+  out.imbue(std::locale::classic());
   (out << ... << parts);
   return out.str();
 }

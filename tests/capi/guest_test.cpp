@@ -159,6 +159,37 @@ TEST_F(Guest, OddSettingsStayAndDoNotChangeResults) {
   EXPECT_EQ(out, expected);
 }
 
+// Numbers with separators, as many languages write them.
+class Separators : public std::numpunct<char> {
+  char do_decimal_point() const override { return ','; }
+  char do_thousands_sep() const override { return '.'; }
+  std::string do_grouping() const override { return "\1"; }
+};
+
+TEST_F(Guest, AGlobalLocaleDoesNotGetIntoFilesOrMessages) {
+  const std::string plain = folder.file("plain"), local = folder.file("local");
+  check(diabolo_model_save(model, plain.c_str()));
+  const auto classic = std::locale::global(std::locale(std::locale(), new Separators));
+  check(diabolo_model_save(model, local.c_str()));
+  diabolo_model* loaded = nullptr;
+  EXPECT_EQ(diabolo_model_load(context, plain.c_str(), nullptr, &loaded), DIABOLO_OK)
+      << diabolo_last_error();
+  check(diabolo_model_destroy(loaded));
+  check(diabolo_model_destroy(train_small(context)));
+  EXPECT_EQ(diabolo_encode(model, &rows, out.data(), 10), DIABOLO_USAGE);
+  EXPECT_NE(std::strstr(diabolo_last_error(), "room for 900 numbers"), nullptr)
+      << diabolo_last_error();
+  std::locale::global(classic);
+  const auto content = [](const std::string& path) {
+    std::FILE* file = std::fopen(path.c_str(), "rb");
+    std::vector<char> bytes(std::filesystem::file_size(path));
+    EXPECT_EQ(std::fread(bytes.data(), 1, bytes.size(), file), bytes.size());
+    std::fclose(file);
+    return bytes;
+  };
+  EXPECT_EQ(content(plain), content(local));
+}
+
 TEST_F(Guest, CallbacksRunInTheCallersEnvironment) {
   static unsigned seen;
   auto options = quick_training();
