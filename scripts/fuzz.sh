@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs the fuzz targets under address and undefined-behaviour sanitizers.
-#   scripts/fuzz.sh SECONDS [NAME...]     each target (all, or the named ones) for SECONDS
+#   scripts/fuzz.sh SECONDS [NAME...]     each target (all, or the named ones) for SECONDS, as many at
+#                                         once as there are cores (DIABOLO_JOBS)
 # An input that crashes, takes over a second or needs over 256 MB ends the run with status 1; it is
 # kept in build/fuzz/finds. What was learnt is kept in build/fuzz/learnt and used by the next run.
 set -euo pipefail
@@ -20,18 +21,21 @@ mkdir -p build/fuzz/finds
 
 # ASan keeps freed memory back; 16 MB of it leave room under the limit.
 export ASAN_OPTIONS="quarantine_size_mb=16:allocator_may_return_null=0:${ASAN_OPTIONS:-}"
-for name in "${names[@]}"; do
-  learnt=build/fuzz/learnt/$name
+fuzz_one() {
+  local name=$1 learnt=build/fuzz/learnt/$1 log=build/fuzz/fuzz_$1.log
   mkdir -p "$learnt"
-  log=build/fuzz/fuzz_$name.log
-  echo "fuzz_$name: $seconds s"
   if ! "build/fuzz/fuzz_$name" -max_total_time="$seconds" -max_len=4096 -timeout=1 \
       -rss_limit_mb=256 -malloc_limit_mb=256 -print_final_stats=1 \
       -artifact_prefix=build/fuzz/finds/"$name"- "$learnt" tests/fuzz/corpus/"$name" \
       >"$log" 2>&1; then
     tail -n 60 "$log"
     echo "fuzz_$name: found something; the input is in build/fuzz/finds, the log in $log" >&2
-    exit 1
+    return 1
   fi
   grep -E 'number_of_executed_units|slowest_unit_time_sec|peak_rss_mb' "$log" | sed "s/^/fuzz_$name: /"
-done
+}
+export -f fuzz_one
+export seconds
+
+printf '%s\0' "${names[@]}" |
+  xargs -0 -n 1 -P "${DIABOLO_JOBS:-$(nproc)}" bash -c 'fuzz_one "$1"' fuzz_one

@@ -1,5 +1,5 @@
 // Arithmetic on numbers that came from outside: a file, the command line, another process. Raw
-// + and * on such a number are a bug (docs/reliability.md).
+// + and * on such a number are a bug (SECURITY.md).
 #pragma once
 
 #include <concepts>

@@ -3,8 +3,8 @@
 #include <zlib.h>
 
 #include <algorithm>
-#include <array>
 #include <new>
+#include <vector>
 
 #include "base/error.h"
 
@@ -19,7 +19,7 @@ constexpr size_t kMaxOutputBytes = 1 << 30;  // zlib counts in 32 bits
 
 struct GzipReader::State {
   z_stream stream{};
-  std::array<std::byte, kInputBytes> input;
+  std::vector<std::byte> input;
   uint64_t offset = 0;     // of the next input
   bool is_at_end = false;  // of a member
 };
@@ -29,6 +29,7 @@ bool is_gzip(std::span<const std::byte> head) {
 }
 
 GzipReader::GzipReader(const Source& source) : source_(source), state_(std::make_unique<State>()) {
+  state_->input.resize(std::min<uint64_t>(kInputBytes, *source.size_bytes()));
   if (inflateInit2(&state_->stream, kGzipWindow) != Z_OK) throw std::bad_alloc();
 }
 
@@ -41,7 +42,7 @@ bool GzipReader::refill() {
   State& state = *state_;
   if (state.stream.avail_in > 0) return true;
   const uint64_t rest = *source_.size_bytes() - state.offset;
-  const auto part = std::span(state.input).first(std::min<uint64_t>(rest, kInputBytes));
+  const auto part = std::span(state.input).first(std::min<uint64_t>(rest, state.input.size()));
   if (part.empty()) return false;
   source_.pread(state.offset, part);
   state.offset += part.size();

@@ -11,7 +11,7 @@
 namespace diabolo::fuzz {
 
 // What a caller may hold of one block.
-inline constexpr uint64_t kBlockBytes = 1 << 20;
+inline constexpr uint64_t kBlockBytes = 64 << 10;
 
 inline void read_in_blocks(const Dataset& data, uint64_t block_rows) {
   const uint64_t row_bytes = data.x().row.bytes();
