@@ -12,7 +12,6 @@ constexpr int64_t kSplitRows = 64;
 // part moves 4 bytes per element out and in again, its products 2 * 128 flops.
 constexpr int64_t kMinRowsPerSplit = 128;
 constexpr int64_t kMaxSplits = 64;
-constexpr int64_t kBiasRowsPerSplit = 1024;
 constexpr int64_t kFlatSumElems = 16384;  // 64 a thread
 constexpr int64_t kMaxFlatBlocks = 4096;
 
@@ -62,9 +61,6 @@ WeightGradSplit choose_weight_grad(const DenseShape& s, TileSet set, const Devic
   const int64_t splits = std::clamp(std::min(wanted, possible), int64_t{1}, kMaxSplits);
   split.rows_per_split = ceil_div(ceil_div(s.B, splits), kSplitRows) * kSplitRows;
   split.splits = ceil_div(s.B, split.rows_per_split);
-  const int64_t bias_splits = std::min(ceil_div(s.B, kBiasRowsPerSplit), kMaxSplits);
-  split.bias_rows_per_split = ceil_div(s.B, bias_splits);
-  split.bias_splits = ceil_div(s.B, split.bias_rows_per_split);
   return split;
 }
 
@@ -90,14 +86,16 @@ static uint64_t score_scratch(const DenseShape& s) {
   return aligned_bytes(4 * static_cast<uint64_t>(s.B * tiles));
 }
 
+uint64_t weight_part_bytes(const DenseShape& s, const WeightGradSplit& split) {
+  return aligned_bytes(4 * static_cast<uint64_t>(split.splits * s.I * s.O));
+}
+
 template <class T>
 static uint64_t weight_grad_scratch(const DenseWeightGrad<T>& p, const Device& device) {
-  const DenseShape& s = p.shape;
-  const WeightGradSplit split = choose_weight_grad(s, tile_set<T>(device), device);
-  uint64_t bytes = 0;
-  if (split.splits > 1) bytes += aligned_bytes(4 * static_cast<uint64_t>(split.splits * s.I * s.O));
-  if (p.d_bias) bytes += aligned_bytes(4 * static_cast<uint64_t>(split.bias_splits * s.O));
-  return bytes;
+  const WeightGradSplit split = choose_weight_grad(p.shape, tile_set<T>(device), device);
+  if (split.splits == 1) return 0;
+  const uint64_t bias = p.d_bias ? 4 * static_cast<uint64_t>(split.splits * p.shape.O) : 0;
+  return weight_part_bytes(p.shape, split) + aligned_bytes(bias);
 }
 
 static uint64_t flat_sum_scratch(int64_t n) {

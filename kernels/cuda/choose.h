@@ -44,10 +44,11 @@ struct WeightGradSplit {
   TileSize tile;
   int64_t splits;
   int64_t rows_per_split;
-  int64_t bias_splits;
-  int64_t bias_rows_per_split;
 };
 WeightGradSplit choose_weight_grad(const DenseShape& shape, TileSet set, const Device& device);
+
+// Bytes of the weight's parts in scratch; those of the bias follow.
+uint64_t weight_part_bytes(const DenseShape& shape, const WeightGradSplit& split);
 
 // Sums over a flat array: `blocks` partial sums of `elems_per_block` elements each.
 struct FlatSum {

@@ -21,6 +21,7 @@ struct DataGradEpilogue {
     bool has_vector_rows;
   };
 
+  static constexpr bool kSeesStages = false;
   static constexpr int kSlabCopies = 1;
 
   GPU_VERB explicit DataGradEpilogue(const Params& params) : p(params) {}

@@ -24,6 +24,7 @@ struct ForwardEpilogue {
     bool has_vector_bias;
   };
 
+  static constexpr bool kSeesStages = false;
   static constexpr int kSlabCopies = 1;
 
   GPU_VERB explicit ForwardEpilogue(const Params& params) : p(params) {}

@@ -29,6 +29,7 @@ struct LossEpilogue {
     bool has_vector_bias;
   };
 
+  static constexpr bool kSeesStages = false;
   static constexpr int kSlabCopies = 2;  // y, and the slope behind it
 
   GPU_VERB explicit LossEpilogue(const Params& params) : p(params) {}

@@ -29,6 +29,7 @@ struct ScoreEpilogue {
     bool has_vector_bias;
   };
 
+  static constexpr bool kSeesStages = false;
   static constexpr int kSlabCopies = 1;
 
   GPU_VERB explicit ScoreEpilogue(const Params& params) : p(params) {}

@@ -4,14 +4,12 @@
 // there if
 //             `accumulate`
 // Shapes      x [B,I], dz [B,O], d_weight [I,O] or [O,I] f32, d_bias [O] f32
-// Work split  tile_product.cuh with m = I, n = O, k = B (the operands' rows), or m = O, n = I where
-// the
-//             weight is stored [O,I]. Where the tiles are too few for the device, the batch is cut
-//             (choose_weight_grad): parts to scratch, then one pass adds them in order. The bias:
-//             column sums of parts of the batch, then the same pass
+// Work split  tile_product.cuh with m = I, n = O, k = B (the operands' rows), or m = O, n = I where the
+//             weight is stored [O,I]. The first row (or column) of tiles also sums the columns of dz that
+//             it stages: the bias. Where the tiles are too few for the device, the batch is cut
+//             (choose_weight_grad): parts to scratch, then one pass adds them in order
 // Traffic     (B I + B O) sizeof(T) + 4 I O (2 splits + 1); 2 B I O flops
-// Numerics    float sums over b ascending within a part, parts in ascending order: the same bits
-// for one
+// Numerics    float sums over b ascending within a part, parts in ascending order: the same bits for one
 //             shape and device
 // Limits      refuse_dense in choose.cpp
 // Source      kernels/dense.h
@@ -24,20 +22,48 @@ namespace {
 struct WeightGradEpilogue {
   struct Params {
     float* out;  // [splits, m, n]
-    bool accumulate;
+    bool accumulates;
     bool has_vector_rows;
+    float* bias_out;  // [splits, O], or null
+    int64_t bias_elems;
+    bool accumulates_bias;
+    bool dz_is_a;
   };
-
+  static constexpr bool kSeesStages = true;
   static constexpr int kSlabCopies = 1;
 
   GPU_VERB explicit WeightGradEpilogue(const Params& params) : p(params) {}
+
+  // True in the blocks that sum the columns of dz: one row (or column) of tiles sees all of it.
+  GPU_VERB bool sums_bias(const Slab& slab) const {
+    return p.bias_out != nullptr && (p.dz_is_a ? slab.first_column : slab.first_row) == 0;
+  }
+
+  template <class Loop>
+  GPU_VERB void see(const Slab& slab, const unsigned char* a, const unsigned char* b) {
+    static_assert(Loop::kM == Loop::kN && Loop::kN <= Loop::kThreads);
+    if (!sums_bias(slab) || threadIdx.x >= Loop::kN) return;
+    const int column = static_cast<int>(threadIdx.x);
+    if (p.dz_is_a) {
+      add_column<typename Loop::TileA, typename Loop::Element>(a, column);
+    } else {
+      add_column<typename Loop::TileB, typename Loop::Element>(b, column);
+    }
+  }
+
+  template <class Tile, class T>
+  GPU_VERB void add_column(const unsigned char* tile, int column) {
+    for (int k = 0; k < Tile::kOuter; ++k) {
+      bias_sum += widen(*reinterpret_cast<const T*>(tile + Tile::element_at(k, column)));
+    }
+  }
 
   template <class Loop>
   GPU_VERB void slab(const Slab& slab) const {
     for_each_quad<Loop>(slab, [&](int64_t row, int64_t column, int count, gpu::Quad sum, float*) {
       float* out = p.out + (slab.split * slab.m + row) * slab.n + column;
       const bool is_vector = p.has_vector_rows && count == 4;
-      if (p.accumulate) {
+      if (p.accumulates) {
         const gpu::Quad old = gpu::load_quad(out, count, is_vector);
         for (int i = 0; i < 4; ++i) sum.v[i] += old.v[i];
       }
@@ -46,49 +72,16 @@ struct WeightGradEpilogue {
   }
 
   template <class Loop>
-  GPU_VERB void finish(const Slab&, float*) const {}
+  GPU_VERB void finish(const Slab& slab, float*) const {
+    const int64_t column = (p.dz_is_a ? slab.first_row : slab.first_column) + threadIdx.x;
+    if (!sums_bias(slab) || threadIdx.x >= Loop::kN || column >= p.bias_elems) return;
+    float* out = p.bias_out + slab.split * p.bias_elems + column;
+    *out = p.accumulates_bias ? *out + bias_sum : bias_sum;
+  }
 
   const Params& p;
+  float bias_sum = 0;  // of one column of dz
 };
-
-// Parts of the bias gradient: parts[split, o] = sum over the split's rows of dz[b,o]. A block has
-// 32 quads of columns and 8 threads for each, which take every eighth row.
-template <class T>
-struct ColumnSums {
-  int64_t rows, columns, rows_per_split;
-  const T* dz;
-  float* parts;
-  bool has_vector_rows;
-};
-
-constexpr int kColumnQuads = 32;
-constexpr int kRowLanes = kFlatThreads / kColumnQuads;
-
-template <class T>
-__global__ void __launch_bounds__(kFlatThreads)
-    column_sums_kernel(const __grid_constant__ ColumnSums<T> p) {
-  GPU_SHARED(gpu::Quad, sums, kFlatThreads);
-  const int quad = static_cast<int>(threadIdx.x) % kColumnQuads;
-  const int lane = static_cast<int>(threadIdx.x) / kColumnQuads;
-  const int64_t column = (int64_t{blockIdx.x} * kColumnQuads + quad) * 4;
-  const int64_t left = p.columns - column;
-  const int count = left <= 0 ? 0 : (left < 4 ? static_cast<int>(left) : 4);
-  const int64_t begin = int64_t{blockIdx.y} * p.rows_per_split;
-  const int64_t end = begin + p.rows_per_split < p.rows ? begin + p.rows_per_split : p.rows;
-  gpu::Quad sum{};
-  for (int64_t b = begin + lane; b < end && count > 0; b += kRowLanes) {
-    const gpu::Quad dz =
-        gpu::load_quad(p.dz + b * p.columns + column, count, p.has_vector_rows && count == 4);
-    for (int i = 0; i < 4; ++i) sum.v[i] += dz.v[i];
-  }
-  sums[threadIdx.x] = sum;
-  gpu::sync_block();
-  if (lane != 0 || count == 0) return;
-  for (int other = 1; other < kRowLanes; ++other) {
-    for (int i = 0; i < 4; ++i) sum.v[i] += sums[other * kColumnQuads + quad].v[i];
-  }
-  gpu::store_quad(p.parts + blockIdx.y * p.columns + column, sum, count, false);
-}
 
 // out[k] = sum over splits of parts[split, k] (+ out[k]), for the weight and for the bias, in one
 // launch: blocks below `weight_blocks` take the weight.
@@ -96,11 +89,11 @@ struct AddParts {
   const float* parts;
   float* out;
   int64_t elems;
-  int64_t splits;
   bool accumulates;
 };
 struct ReduceParts {
   AddParts weight, bias;
+  int64_t splits;
   int64_t weight_blocks;
 };
 
@@ -112,7 +105,7 @@ __global__ void __launch_bounds__(kFlatThreads)
   const int64_t k = block * kFlatThreads + threadIdx.x;
   if (k >= add.elems) return;
   float sum = 0;
-  for (int64_t split = 0; split < add.splits; ++split) sum += add.parts[split * add.elems + k];
+  for (int64_t split = 0; split < p.splits; ++split) sum += add.parts[split * add.elems + k];
   add.out[k] = add.accumulates ? add.out[k] + sum : sum;
 }
 
@@ -126,45 +119,51 @@ void launch_weight_product(TileSize size, const ProductCall<WeightGradEpilogue::
 }
 
 template <class T>
+ProductCall<WeightGradEpilogue::Params> weight_product(const DenseWeightGrad<T>& p,
+                                                       const WeightGradSplit& split) {
+  const DenseShape& s = p.shape;
+  ProductCall<WeightGradEpilogue::Params> call;
+  const gpu::Operand x = operand(p.x, s.B, s.I);
+  const gpu::Operand dz = operand(p.dz, s.B, s.O);
+  call.a = s.weight_transposed ? dz : x;
+  call.b = s.weight_transposed ? x : dz;
+  call.m = s.weight_transposed ? s.O : s.I;
+  call.n = s.weight_transposed ? s.I : s.O;
+  call.k = s.B;
+  call.k_per_split = split.rows_per_split;
+  return call;
+}
+
+template <class T>
 Launch prepare_weight_grad(const DenseWeightGrad<T>& p, const Device& device, void* scratch) {
   const DenseShape& s = p.shape;
   const WeightGradSplit split = choose_weight_grad(s, tile_set<T>(device), device);
-  const bool is_split = split.splits > 1;
-  auto* weight_parts = static_cast<float*>(scratch);
-  const uint64_t weight_bytes =
-      is_split ? aligned_bytes(4 * static_cast<uint64_t>(split.splits * s.I * s.O)) : 0;
-  auto* bias_parts = weight_parts + weight_bytes / 4;
-
-  ProductCall<WeightGradEpilogue::Params> product;
-  const gpu::Operand x = operand(p.x, s.B, s.I);
-  const gpu::Operand dz = operand(p.dz, s.B, s.O);
-  product.a = s.weight_transposed ? dz : x;
-  product.b = s.weight_transposed ? x : dz;
-  product.m = s.weight_transposed ? s.O : s.I;
-  product.n = s.weight_transposed ? s.I : s.O;
-  product.k = s.B;
-  product.k_per_split = split.rows_per_split;
-  float* out = is_split ? weight_parts : p.d_weight;
-  product.epilogue = {out, !is_split && p.accumulates_weight, gpu::has_vector_rows(out, product.n)};
-
-  const ColumnSums<T> sums{s.B,  s.O,        split.bias_rows_per_split,
-                           p.dz, bias_parts, gpu::has_vector_rows(p.dz, s.O)};
-  const int64_t weight_elems = is_split ? s.I * s.O : 0;
   const int64_t bias_elems = p.d_bias ? s.O : 0;
-  const ReduceParts reduce{
-      {weight_parts, p.d_weight, weight_elems, split.splits, p.accumulates_weight},
-      {bias_parts, p.d_bias, bias_elems, split.bias_splits, p.accumulates_bias},
-      ceil_div(weight_elems, kFlatThreads)};
+  auto product = weight_product(p, split);
+  if (split.splits == 1) {
+    product.epilogue = {
+        p.d_weight,         p.accumulates_weight, gpu::has_vector_rows(p.d_weight, product.n),
+        p.d_bias,           bias_elems,           p.accumulates_bias,
+        s.weight_transposed};
+    return [=](void* stream) { launch_weight_product<T>(split.tile, product, 1, device, stream); };
+  }
+  auto* weight_parts = static_cast<float*>(scratch);
+  auto* bias_parts = weight_parts + weight_part_bytes(s, split) / 4;
+  product.epilogue = {weight_parts,
+                      false,
+                      gpu::has_vector_rows(weight_parts, product.n),
+                      p.d_bias ? bias_parts : nullptr,
+                      bias_elems,
+                      false,
+                      s.weight_transposed};
+  const ReduceParts reduce{{weight_parts, p.d_weight, s.I * s.O, p.accumulates_weight},
+                           {bias_parts, p.d_bias, bias_elems, p.accumulates_bias},
+                           split.splits,
+                           ceil_div(s.I * s.O, kFlatThreads)};
   const int64_t reduce_blocks = reduce.weight_blocks + ceil_div(bias_elems, kFlatThreads);
   return [=](void* stream) {
     launch_weight_product<T>(split.tile, product, split.splits, device, stream);
-    if (bias_elems > 0) {
-      gpu::launch(column_sums_kernel<T>,
-                  {static_cast<unsigned>(ceil_div(s.O, 4 * kColumnQuads)),
-                   static_cast<unsigned>(split.bias_splits)},
-                  {kFlatThreads}, 0, stream, sums);
-    }
-    if (reduce_blocks > 0) launch_flat(reduce_parts_kernel, reduce_blocks, stream, reduce);
+    launch_flat(reduce_parts_kernel, reduce_blocks, stream, reduce);
   };
 }
 

@@ -94,10 +94,10 @@ GPU_VERB void stage_pair(unsigned char* stage, const gpu::Operand& a, const gpu:
                                             kDeepB ? k0 : n0);
 }
 
-// Sums the tile at (m0, n0) over k in [k0, k_end).
-template <class Loop, class Call>
+// Sums the tile at (m0, n0) over k in [k0, k_end). Calls see(staged A, staged B) before each product.
+template <class Loop, class Call, class See>
 GPU_VERB void accumulate_tile(Loop& loop, unsigned char* shared, const Call& p, int64_t m0,
-                              int64_t n0, int64_t k0, int64_t k_end) {
+                              int64_t n0, int64_t k0, int64_t k_end, See&& see) {
   constexpr int kDepth = kStages<Loop>;
   const int64_t steps = ceil_div(k_end - k0, Loop::kK);
   for (int s = 0; s < kDepth - 1; ++s) {
@@ -117,6 +117,7 @@ GPU_VERB void accumulate_tile(Loop& loop, unsigned char* shared, const Call& p, 
     }
     gpu::cp_async_commit();
     const unsigned char* stage = shared + slot * kStageBytes<Loop>;
+    see(stage, stage + Loop::TileA::kBytes);
     loop.multiply(stage, stage + Loop::TileA::kBytes);
     slot = slot + 1 == kDepth ? 0 : slot + 1;
     free_slot = free_slot + 1 == kDepth ? 0 : free_slot + 1;
@@ -125,8 +126,9 @@ GPU_VERB void accumulate_tile(Loop& loop, unsigned char* shared, const Call& p, 
   gpu::sync_block();
 }
 
-// Epilogue: constructed from its Params; slab<Loop>(slab) for each slab, then finish<Loop>(slab of
-// the last, scratch of kFinishBytes in shared memory).
+// Epilogue: constructed from its Params; where kSeesStages, see<Loop>(slab, staged A, staged B) for each
+// step over k; slab<Loop>(slab) for each slab, whose values have room for kSlabCopies slabs; then
+// finish<Loop>(the last slab, scratch of kFinishBytes in shared memory).
 template <class Loop, class Epilogue>
 __global__ void __launch_bounds__(Loop::kThreads, 1)
     tile_product_kernel(const __grid_constant__ ProductCall<typename Epilogue::Params> p) {
@@ -137,16 +139,20 @@ __global__ void __launch_bounds__(Loop::kThreads, 1)
   const int64_t n0 = tile % tile_columns * Loop::kN;
   const int64_t k0 = blockIdx.z * p.k_per_split;
   const int64_t k_left = p.k - k0;
-  Loop loop;
-  loop.clear();
-  accumulate_tile(loop, shared, p, m0, n0, k0,
-                  k0 + (k_left < p.k_per_split ? k_left : p.k_per_split));
-
   constexpr int kSlabArea = Epilogue::kSlabCopies * kSlabBytes<Loop>;
   static_assert(kSlabArea + kFinishBytes <= kProductBytes<Loop>);
   auto* values = reinterpret_cast<float*>(shared);
   Slab slab{values, kSlabPitch<Loop>, 0, m0, n0, p.m, p.n, tile, n0 / Loop::kN, blockIdx.z};
   Epilogue epilogue(p.epilogue);
+
+  Loop loop;
+  loop.clear();
+  const int64_t k_end = k0 + (k_left < p.k_per_split ? k_left : p.k_per_split);
+  accumulate_tile(loop, shared, p, m0, n0, k0, k_end,
+                  [&](const unsigned char* a, const unsigned char* b) {
+                    if constexpr (Epilogue::kSeesStages) epilogue.template see<Loop>(slab, a, b);
+                  });
+
 #pragma unroll 1
   for (int i = 0; i < Loop::kSlabs; ++i) {
     slab.index = i;
