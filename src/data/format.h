@@ -13,9 +13,9 @@ namespace diabolo {
 
 struct Format {
   const char* name;
-  // Whether the first bytes (at most Source::kHeadBytes) are this format's.
+  // Whether the first bytes (at most ByteSource::kHeadBytes) are this format's.
   bool (*sniff)(std::span<const std::byte> head, const OpenOptions& options);
-  std::unique_ptr<Dataset> (*open)(Source source, const OpenOptions& options);
+  std::unique_ptr<Dataset> (*open)(ByteSource source, const OpenOptions& options);
 };
 
 extern const Format kNpyFormat;

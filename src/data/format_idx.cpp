@@ -56,7 +56,7 @@ struct Header {
 
 // next(destination) delivers the following bytes.
 template <class Next>
-Header parse_header(const Source& source, const Next& next) {
+Header parse_header(const ByteSource& source, const Next& next) {
   std::array<std::byte, kMaxHeaderBytes> bytes;
   next(std::span(bytes).first(kFixedBytes));
   if (!is_idx(std::span(bytes).first(kFixedBytes))) source.fail("is not an IDX file");
@@ -75,7 +75,7 @@ Header parse_header(const Source& source, const Next& next) {
 
 // Unpacked into memory: rows have to be found by number. The header says how much that takes, and
 // the compressed size says how much of it can be true.
-std::unique_ptr<Dataset> open_compressed(Source source, const OpenOptions& options) {
+std::unique_ptr<Dataset> open_compressed(ByteSource source, const OpenOptions& options) {
   if (source.is_stream()) source.fail("is compressed; a stream has to be unpacked before");
   GzipReader reader(source);
   const Header header =
@@ -98,7 +98,7 @@ std::unique_ptr<Dataset> open_compressed(Source source, const OpenOptions& optio
                        header.options());
 }
 
-std::unique_ptr<Dataset> open(Source source, const OpenOptions& options) {
+std::unique_ptr<Dataset> open(ByteSource source, const OpenOptions& options) {
   if (is_gzip(source.head())) return open_compressed(std::move(source), options);
   const Header header =
       parse_header(source, [&](std::span<std::byte> part) { source.next(part, "header"); });

@@ -23,7 +23,7 @@ bool sniff(std::span<const std::byte> head, const OpenOptions&) {
 // elements; which element of the row that is follows from its own axes, first axis fastest.
 class FortranDataset final : public Dataset {
  public:
-  FortranDataset(Source source, const RowShape& shape, ByteOrder order)
+  FortranDataset(ByteSource source, const RowShape& shape, ByteOrder order)
       : Dataset(source.name(), {{"x", shape.row}}, shape.rows),
         source_(std::move(source)),
         shape_(shape),
@@ -102,7 +102,7 @@ class FortranDataset final : public Dataset {
     return index;
   }
 
-  Source source_;
+  ByteSource source_;
   RowShape shape_;
   ByteOrder order_;
   uint64_t start_;
@@ -110,7 +110,7 @@ class FortranDataset final : public Dataset {
 
 // Versions 2.0 and 3.0 have four bytes of length; 3.0 allows UTF-8 in field names, which are
 // refused anyway.
-uint64_t header_length(Source& source) {
+uint64_t header_length(ByteSource& source) {
   std::array<std::byte, 8> fixed;
   source.next(fixed, "header");
   const int major = std::to_integer<int>(fixed[6]);
@@ -127,7 +127,7 @@ uint64_t header_length(Source& source) {
   return bytes;
 }
 
-std::unique_ptr<Dataset> open(Source source, const OpenOptions& options) {
+std::unique_ptr<Dataset> open(ByteSource source, const OpenOptions& options) {
   if (!sniff(source.head(), options)) source.fail("is not a .npy file");
   const uint64_t length = header_length(source);
   if (const auto size = source.size_bytes(); size && length > *size - source.position())

@@ -11,7 +11,7 @@ bool sniff(std::span<const std::byte>, const OpenOptions& options) {
   return options.dtype && !options.row_shape.empty();
 }
 
-std::unique_ptr<Dataset> open(Source source, const OpenOptions& options) {
+std::unique_ptr<Dataset> open(ByteSource source, const OpenOptions& options) {
   if (!options.dtype || options.row_shape.empty()) {
     throw Error(ErrorCode::kUsage, cat(source.name(),
                                        ": raw data need --dtype and --shape of a row, "

@@ -19,7 +19,7 @@ std::string joined_names() {
   return text;
 }
 
-const Format& choose(const Source& source, const OpenOptions& options) {
+const Format& choose(const ByteSource& source, const OpenOptions& options) {
   for (const Format* format : kFormats) {
     const bool fits = options.format.empty() ? format->sniff(source.head(), options)
                                              : options.format == format->name;
@@ -49,7 +49,7 @@ void check_expectations(const Dataset& data, const OpenOptions& options) {
 }  // namespace
 
 std::unique_ptr<Dataset> open_dataset(const std::string& path, const OpenOptions& options) {
-  Source source = Source::open(path, options.fs);
+  ByteSource source = ByteSource::open(path, options.fs);
   const Format& format = choose(source, options);
   auto data = format.open(std::move(source), options);
   check_expectations(*data, options);

@@ -28,7 +28,8 @@ bool is_gzip(std::span<const std::byte> head) {
   return head.size() >= 2 && head[0] == std::byte{0x1f} && head[1] == std::byte{0x8b};
 }
 
-GzipReader::GzipReader(const Source& source) : source_(source), state_(std::make_unique<State>()) {
+GzipReader::GzipReader(const ByteSource& source)
+    : source_(source), state_(std::make_unique<State>()) {
   state_->input.resize(std::min<uint64_t>(kInputBytes, *source.size_bytes()));
   if (inflateInit2(&state_->stream, kGzipWindow) != Z_OK) throw std::bad_alloc();
 }

@@ -18,7 +18,7 @@ class GzipReader {
   // Deflate makes at most 1032 bytes of one (258 bytes for two bits, and block headers).
   static constexpr uint64_t kMaxRatio = 1032;
 
-  explicit GzipReader(const Source& source);
+  explicit GzipReader(const ByteSource& source);
   ~GzipReader();
   GzipReader(const GzipReader&) = delete;
   GzipReader& operator=(const GzipReader&) = delete;
@@ -34,7 +34,7 @@ class GzipReader {
   size_t read(std::span<std::byte> destination);
   bool refill();
 
-  const Source& source_;
+  const ByteSource& source_;
   std::unique_ptr<State> state_;
 };
 

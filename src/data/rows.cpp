@@ -27,7 +27,7 @@ void swap_file_bytes(const RowFileOptions& options, std::span<std::byte> bytes) 
 
 class RowFileDataset final : public Dataset {
  public:
-  RowFileDataset(Source source, const RowFileOptions& options)
+  RowFileDataset(ByteSource source, const RowFileOptions& options)
       : Dataset(source.name(), {{"x", options.row}}, options.rows),
         source_(std::move(source)),
         options_(options),
@@ -62,7 +62,7 @@ class RowFileDataset final : public Dataset {
     return rows_read;
   }
 
-  mutable Source source_;  // of a regular file nothing changes
+  mutable ByteSource source_;  // of a regular file nothing changes
   RowFileOptions options_;
   uint64_t start_;
   mutable uint64_t next_row_ = 0;
@@ -140,7 +140,7 @@ TensorDesc checked_row(const std::string& name, ErrorCode code, DType dtype,
   return checked_rows(name, code, dtype, with_rows).row;
 }
 
-void check_size(const Source& source, uint64_t header_bytes, const RowShape& shape) {
+void check_size(const ByteSource& source, uint64_t header_bytes, const RowShape& shape) {
   const auto size = source.size_bytes();
   if (!size) return;
   const auto expected = checked_add(header_bytes, shape.bytes);
@@ -163,7 +163,7 @@ void swap_bytes(DType dtype, std::span<std::byte> elements) {
   }
 }
 
-std::unique_ptr<Dataset> row_file_dataset(Source source, const RowFileOptions& options) {
+std::unique_ptr<Dataset> row_file_dataset(ByteSource source, const RowFileOptions& options) {
   return std::make_unique<RowFileDataset>(std::move(source), options);
 }
 

@@ -36,7 +36,7 @@ TensorDesc checked_row(const std::string& name, ErrorCode code, DType dtype,
                        std::span<const int64_t> extents);
 
 // The file has header_bytes + shape.bytes, no more and no less; else Error{kData}. A stream passes.
-void check_size(const Source& source, uint64_t header_bytes, const RowShape& shape);
+void check_size(const ByteSource& source, uint64_t header_bytes, const RowShape& shape);
 
 enum class ByteOrder { kLittle, kBig };
 
@@ -51,7 +51,7 @@ struct RowFileOptions {
 };
 
 // Rows that follow the source's position.
-std::unique_ptr<Dataset> row_file_dataset(Source source, const RowFileOptions& options);
+std::unique_ptr<Dataset> row_file_dataset(ByteSource source, const RowFileOptions& options);
 
 // Rows in memory that the data set owns; bytes are consumed as they are, in `options.order`.
 std::unique_ptr<Dataset> owned_dataset(std::string name, std::string identity,

@@ -5,8 +5,8 @@
 
 namespace diabolo {
 
-Source Source::open(const std::string& path, FileSystem* fs) {
-  Source source(File::open(path, {.code = ErrorCode::kData, .fs = fs}));
+ByteSource ByteSource::open(const std::string& path, FileSystem* fs) {
+  ByteSource source(File::open(path, {.code = ErrorCode::kData, .fs = fs}));
   source.head_.resize(kHeadBytes);
   if (source.is_stream()) {
     source.head_.resize(source.file_.read(source.head_));
@@ -17,12 +17,12 @@ Source Source::open(const std::string& path, FileSystem* fs) {
   return source;
 }
 
-std::optional<uint64_t> Source::size_bytes() const {
+std::optional<uint64_t> ByteSource::size_bytes() const {
   if (is_stream()) return std::nullopt;
   return file_.size_bytes();
 }
 
-size_t Source::read(std::span<std::byte> destination) {
+size_t ByteSource::read(std::span<std::byte> destination) {
   size_t done = 0;
   if (!is_stream()) {
     done = std::min<uint64_t>(destination.size(), file_.size_bytes() - position_);
@@ -38,7 +38,7 @@ size_t Source::read(std::span<std::byte> destination) {
   return done;
 }
 
-void Source::next(std::span<std::byte> destination, const char* what) {
+void ByteSource::next(std::span<std::byte> destination, const char* what) {
   const size_t done = read(destination);
   if (done < destination.size())
     fail(cat("ends within its ", what, ", at byte ", position_, "; it is cut off"));

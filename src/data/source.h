@@ -12,11 +12,11 @@
 
 namespace diabolo {
 
-class Source {
+class ByteSource {
  public:
   static constexpr size_t kHeadBytes = 16;
 
-  static Source open(const std::string& path, FileSystem* fs);
+  static ByteSource open(const std::string& path, FileSystem* fs);
 
   const std::string& name() const { return file_.name(); }
   const File& file() const { return file_; }
@@ -42,7 +42,7 @@ class Source {
   [[noreturn]] void fail(const std::string& text) const { file_.fail(text); }
 
  private:
-  explicit Source(File file) : file_(std::move(file)) {}
+  explicit ByteSource(File file) : file_(std::move(file)) {}
 
   File file_;
   std::vector<std::byte> head_;
