@@ -1,4 +1,5 @@
-// What a training step costs the host once it is replayed: the device runs nothing here.
+// What a training step costs the host once it is replayed: the device runs nothing here. Sanitizers
+// make it several times slower and are timed with it; it stays below the limit all the same.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -18,9 +19,6 @@ constexpr int kSteps = 200;
 constexpr int kRounds = 30;
 
 TEST(StepCost, OfTheHostIsAFewMicroseconds) {
-#if defined(__SANITIZE_ADDRESS__)
-  GTEST_SKIP() << "sanitizers would be timed";
-#endif
   fake_cuda::reset();
   fake_cuda::set_runs_operations(false);
   const auto backend = create_cuda_backend();
