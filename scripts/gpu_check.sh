@@ -48,8 +48,10 @@ json_field() {  # json_field KEY < file: the number behind the first "KEY":
 }
 
 part_correctness() {
-  check "verbs, native against host halves" "$bin/verbs_native_test" --gtest_brief=1
-  check "ladder, every CUDA kernel" "$bin/ladder_test" --gtest_brief=1 --gtest_filter='*cuda*'
+  check "verbs, native against host halves" "$bin/cuda_verbs_native_test" --gtest_brief=1
+  check "products against the reference" "$bin/cuda_dense_native_test" --gtest_brief=1
+  check "other kernels against the reference" "$bin/cuda_flat_native_test" --gtest_brief=1
+  check "ladder, every CUDA kernel" "$bin/ladder_test" --gtest_brief=1
   check "selftest" "$bin/diabolo" selftest --device cuda
   check "beyond 2^31 elements" "$bin/huge_test" --gtest_brief=1
   check "train dense, f32" "$bin/diabolo" train "$data/train-images-idx3-ubyte.gz" \
