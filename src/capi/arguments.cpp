@@ -131,7 +131,7 @@ std::span<Number> output_of(const char* name, Number* data, uint64_t room, uint6
     throw Error(ErrorCode::kUsage,
                 cat(name, ": ", rows, " rows of ", width, " are more than any memory holds"));
   if (*wanted == 0) return {};
-  required(name, data);
+  if (!data) fail_null(name);  // no reference is made before the address is known to be aligned
   if (!is_aligned(data, alignof(Number)))
     throw Error(ErrorCode::kUsage,
                 cat(name, ": expected an address that is a multiple of ", alignof(Number)));
