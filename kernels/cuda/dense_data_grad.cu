@@ -22,6 +22,7 @@ struct DataGradEpilogue {
   };
 
   static constexpr bool kSeesStages = false;
+  static constexpr int kMinBlocksOfLarge = 0;
   static constexpr int kSlabCopies = 1;
 
   GPU_VERB explicit DataGradEpilogue(const Params& params) : p(params) {}

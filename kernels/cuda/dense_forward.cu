@@ -25,6 +25,7 @@ struct ForwardEpilogue {
   };
 
   static constexpr bool kSeesStages = false;
+  static constexpr int kMinBlocksOfLarge = 0;
   static constexpr int kSlabCopies = 1;
 
   GPU_VERB explicit ForwardEpilogue(const Params& params) : p(params) {}

@@ -30,6 +30,7 @@ struct LossEpilogue {
   };
 
   static constexpr bool kSeesStages = false;
+  static constexpr int kMinBlocksOfLarge = 0;
   static constexpr int kSlabCopies = 2;  // y, and the slope behind it
 
   GPU_VERB explicit LossEpilogue(const Params& params) : p(params) {}

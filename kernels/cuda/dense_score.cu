@@ -30,6 +30,7 @@ struct ScoreEpilogue {
   };
 
   static constexpr bool kSeesStages = false;
+  static constexpr int kMinBlocksOfLarge = 1;
   static constexpr int kSlabCopies = 1;
 
   GPU_VERB explicit ScoreEpilogue(const Params& params) : p(params) {}

@@ -30,6 +30,7 @@ struct WeightGradEpilogue {
     bool dz_is_a;
   };
   static constexpr bool kSeesStages = true;
+  static constexpr int kMinBlocksOfLarge = 0;
   static constexpr int kSlabCopies = 1;
 
   GPU_VERB explicit WeightGradEpilogue(const Params& params) : p(params) {}

@@ -126,11 +126,16 @@ GPU_VERB void accumulate_tile(Loop& loop, unsigned char* shared, const Call& p, 
   gpu::sync_block();
 }
 
+// Blocks a multiprocessor that registers must leave room for. Left to itself (0), ptxas gives a large tile
+// 128, so that two fit, but squeezes the others until some spill (8 bytes, on sm_86, 89 and 100).
+template <class Loop, class Epilogue>
+inline constexpr int kMinBlocks = Loop::kM == 128 ? Epilogue::kMinBlocksOfLarge : 1;
+
 // Epilogue: constructed from its Params; where kSeesStages, see<Loop>(slab, staged A, staged B) for each
 // step over k; slab<Loop>(slab) for each slab, whose values have room for kSlabCopies slabs; then
 // finish<Loop>(the last slab, scratch of kFinishBytes in shared memory).
 template <class Loop, class Epilogue>
-__global__ void __launch_bounds__(Loop::kThreads, 1)
+__global__ void __launch_bounds__(Loop::kThreads, kMinBlocks<Loop, Epilogue>)
     tile_product_kernel(const __grid_constant__ ProductCall<typename Epilogue::Params> p) {
   GPU_DYN_SHARED(unsigned char, shared);
   const int64_t tile_columns = ceil_div(p.n, Loop::kN);
