@@ -75,8 +75,9 @@ GPU_VERB Candidate next_worst(const RowScore<T>& p, int64_t row, const Candidate
   return best_of_warp(best);
 }
 
+// One block a multiprocessor suffices: asked for nothing, ptxas spilled 8 bytes on sm_100.
 template <class T>
-__global__ void __launch_bounds__(kFlatThreads)
+__global__ void __launch_bounds__(kFlatThreads, 1)
     row_score_kernel(const __grid_constant__ RowScore<T> p) {
   const int64_t row = int64_t{blockIdx.x} * kRowsPerBlock + gpu::warp_id();
   if (row >= p.B) return;  // whole warps: nothing below waits for the block
