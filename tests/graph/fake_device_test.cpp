@@ -124,10 +124,11 @@ TEST_F(FakeDevice, ALossThatIsNotFiniteHaltsAndKeepsTheParameters) {
 }
 
 TEST_F(FakeDevice, DataThatDoNotFitAreFedThroughSlotsWithTheSameBits) {
-  const FloatData many(planar_rows(2000, kFeatures, 1), kFeatures);
+  // More than what the scores of the training rows need at its end.
+  const FloatData many(planar_rows(20000, kFeatures, 1), kFeatures);
   Config config = tiny_config();
   config.train.epochs = 1;
-  config.train.batch_size = 100;
+  config.train.batch_size = 2000;
   const auto peak_of = [&](Residency residency, uint64_t memory_bytes) {
     fake_cuda::reset(5);
     fake_cuda::set_memory_bytes(memory_bytes);
