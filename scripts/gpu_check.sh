@@ -70,7 +70,7 @@ part_correctness() {
   difference=$(paste <(od -An -v -w4 -tf4 "$work/codes-cuda.raw") \
                      <(od -An -v -w4 -tf4 "$work/codes-cpu.raw") |
     awk '{d = $1 - $2; if (d < 0) d = -d; if (d > m) m = d; a = $2 < 0 ? -$2 : $2;
-          if (a > s) s = a} END {printf "%.3g", s > 0 ? m / s : 1}')
+          if (a > s) s = a} END {printf("%.3g", (s > 0) ? m / s : 1)}')
   verdict=FAIL
   awk -v d="$difference" 'BEGIN {exit !(d < 1e-4)}' && verdict=ok
   row correctness "codes, GPU against CPU, of the largest" "$difference" "at most 1e-4" $verdict
@@ -142,12 +142,12 @@ write_json() {
   {
     printf '{"device": "%s", "driver": "%s", "commit": "%s", "date": "%s",\n "rows": [\n' \
       "${name:-none}" "${driver:-none}" "$commit" "$(date -u +%FT%TZ)"
-    awk -F'\t' '{printf "%s  {\"part\": \"%s\", \"name\": \"%s\", \"value\": \"%s\", \"unit\": \"%s\", \"verdict\": \"%s\"}",
-                 NR > 1 ? ",\n" : "", $1, $2, $3, $4, $5} END {print "\n]}"}' "$rows"
+    awk -F'\t' '{printf("%s  {\"part\": \"%s\", \"name\": \"%s\", \"value\": \"%s\", \"unit\": \"%s\", \"verdict\": \"%s\"}",
+                 (NR > 1) ? ",\n" : "", $1, $2, $3, $4, $5)} END {print "\n]}"}' "$rows"
   } > "$out/gpu-check.json"
 }
 
-if ! "$bin/diabolo" devices 2> /dev/null | grep -q cuda; then
+if ! "$bin/diabolo" devices 2> /dev/null | grep -q '^cuda:[0-9]'; then
   echo "gpu_check: no CUDA device here:" >&2
   "$bin/diabolo" devices >&2
   exit 6

@@ -4,9 +4,8 @@
 #
 #   scripts/make_bundle.sh [ARCHITECTURE] [FOLDER]     default: 90a bundle
 #
-# cudart, gtest, zlib, xxHash and libstdc++ are linked statically; libbenchmark and toml++, which
-# Debian has only as shared libraries, lie beside the programs. oneDNN is left out. Programs take at
-# most 30 MiB, data at most 30 MiB.
+# cudart and gtest are linked statically; the other shared libraries but the C library's lie beside
+# the programs. oneDNN is left out. Programs take at most 30 MiB, data at most 30 MiB.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 architecture=${1:-90a}
@@ -26,7 +25,7 @@ for program in "${programs[@]}" "${tests[@]}"; do
 done
 # Shared libraries that are neither the C library's nor the driver's.
 ldd "$folder"/bin/* | awk '/=> \// {print $1, $3}' | sort -u |
-  grep -E '^lib(benchmark|tomlplusplus)' | while read -r name path; do
+  grep -E '^lib(benchmark|tomlplusplus|xxhash|z|stdc\+\+|gcc_s)\.' | while read -r name path; do
     cp -L "$path" "$folder/lib/$name"
   done
 cp scripts/gpu_check.sh "$folder/scripts/"
