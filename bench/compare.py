@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Ours beside PyTorch on this CPU, interleaved, and both beside the local product limit.
+"""Ours beside PyTorch (and JAX) on one device, interleaved, and both beside a local limit.
 
-  bench/compare.py [--build build/release] [--rounds 3] [--threads 2] [--peer /usr/bin/python3 ...]
+  bench/compare.py [--device cpu|cuda] [--bin build/release] [--rounds 3] [--peer /usr/bin/python3 ...]
 
-Each round runs op_bench (products), train_bench, encode_bench and every peer, pinned to the same
-cores, denormals flushed on both sides. Reported are medians over rounds with their spread, ratios,
-and shares of the limit: the median rate of the net's own products at 4096 rows, in the same rounds.
-Writes bench/results/cpu-DATE.json. Exit 1 if the two sides do not compute the same loss.
+Each round runs our benchmarks and asks every peer for the same rows; peers are processes that stay
+(baselines/dense_torch.py), so what they compile they compile once. On a CPU all are pinned to the
+same cores and denormals are flushed on both sides. Reported are medians over rounds with their
+spread, the median of the rounds' ratios, and shares of the limit: the median rate of the net's own
+products at 4096 rows, in the same rounds. Writes bench/results/DEVICE-DATE.json. Exit 1 if the sides
+do not compute the same loss; a peer that cannot do a row is named below the table.
 """
 import argparse
 import datetime
@@ -15,142 +17,238 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-TRAIN_FLOPS = {"dense": 5.685e6}   # a sample: forward, weight and data gradients
-ENCODE_FLOPS = {"dense": 1.081e6}
-ROWS = ["train/dense/{p}/256", "encode/dense/{p}/256", "encode/dense/{p}/4096"]
+PRODUCT_FLOPS = {  # a row of the net's input: forward, weight and data gradients; forward
+    "train/dense/": 5.685e6, "train/dense64/": 5.784e6, "encode/dense/": 1.081e6,
+    "encode_resident/dense64/": 1.098e6, "score/dense64/": 2.195e6}
+ROWS = {
+    "cpu": ["train/dense/{p}/256", "encode/dense/{p}/256", "encode/dense/{p}/4096"],
+    "cuda": ["train/dense64/{p}/256", "train/dense64/{p}/4096", "train/dense64/{p}/65536",
+             "score/dense64/{p}/65536", "encode_resident/dense64/{p}/1"]}
+ADAM = {"cpu": [], "cuda": ["adam/1100000", "adam/300000000"]}
+ONLY_TRAINING = {"jax"}
+PROGRAMS = {"train": "train_bench", "encode": "encode_bench", "encode_resident": "encode_bench",
+            "score": "encode_bench", "adam": "op_bench", "product": "op_bench"}
 
 
-def environment(threads):
-    env = dict(os.environ, OMP_NUM_THREADS=str(threads), OMP_PROC_BIND="true", OMP_DYNAMIC="false")
-    return env
+class Peer:
+    """A process that answers rows for as long as it is asked."""
+
+    def __init__(self, args, python):
+        command = [python, str(HERE / "baselines" / "dense_torch.py"), "--device", args.device,
+                   "--threads", str(args.threads), "--seconds", str(args.seconds)]
+        env = dict(os.environ, OMP_NUM_THREADS=str(args.threads), OMP_PROC_BIND="true",
+                   OMP_DYNAMIC="false")
+        self.process = subprocess.Popen(pinned(command, args), stdin=subprocess.PIPE, env=env,
+                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                        text=True, cwd=HERE / "baselines")
+        first = self.process.stdout.readline()
+        if not first:
+            sys.exit(f"{python}: cannot run baselines/dense_torch.py; does it have torch?")
+        self.version = "torch " + json.loads(first)["torch"]
+
+    def ask(self, row, implementation):
+        self.process.stdin.write(f"{row} {implementation}\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        return json.loads(line) if line else {"error": "the peer ended"}
+
+    def name(self, implementation):
+        return implementation if implementation == "jax" else f"{self.version} {implementation}"
 
 
-def pinned(command, threads):
-    cores = sorted(os.sched_getaffinity(0))[:threads]
+def pinned(command, args):
+    if args.device != "cpu":
+        return command
+    cores = sorted(os.sched_getaffinity(0))[:args.threads]
     return ["taskset", "-c", ",".join(map(str, cores)), *command]
 
 
-def run_bench(program, pattern, seconds, threads):
-    """{row: {counter: value}} of a Google Benchmark program."""
-    command = pinned([str(program), "--threads", str(threads), f"--benchmark_filter={pattern}",
-                      f"--benchmark_min_time={seconds}", "--benchmark_format=json"], threads)
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+def run_ours(args, pattern, seconds):
+    """{row: {counter: value}} of a Google Benchmark program, and its context."""
+    program = args.bin / PROGRAMS[pattern.split("/")[0].lstrip("^")]
+    command = pinned([str(program), "--device", args.device, "--threads", str(args.threads),
+                      f"--benchmark_filter={pattern}", f"--benchmark_min_time={seconds}",
+                      "--benchmark_format=json"], args)
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{program.name}: {(done.stderr.strip() or 'no message').splitlines()[-1]}")
     out = json.loads(done.stdout)
     return {b["name"].replace("/real_time", ""): b for b in out["benchmarks"]}, out["context"]
 
 
-def run_peer(python, precision, seconds, threads):
-    rows = [r.format(p="").replace("//", "/") for r in ROWS]
-    command = pinned([python, str(HERE / "baselines" / "dense_torch.py"), "--threads", str(threads),
-                      "--precision", precision, "--seconds", str(seconds), "--rows", *rows], threads)
-    done = subprocess.run(command, capture_output=True, text=True, env=environment(threads),
-                          cwd=HERE / "baselines")
-    if done.returncode:
-        sys.exit(f"{python}: {done.stderr.strip().splitlines()[-1]}")
-    return {r["row"]: r for r in map(json.loads, done.stdout.splitlines())}
+class Samples:
+    """Values by (row, of whom), one a round."""
+
+    def __init__(self):
+        self.values, self.errors, self.context = {}, {}, {}
+
+    def add(self, row, who, value):
+        self.values.setdefault((row, who), []).append(value)
+
+    def of(self, row, prefix=""):
+        return {who: v for (r, who), v in self.values.items() if r == row and who.startswith(prefix)}
+
+    def add_ours(self, row, found):
+        self.add(row, "diabolo", found["bytes" if row.startswith("adam/") else "samples_per_s"])
+        if "kernels_alone_s" in found:
+            self.add(row, "step over kernels", found["step_s"] / found["kernels_alone_s"])
+        if "first_loss" in found:
+            self.add(row, "loss", found["first_loss"])
 
 
-def spread(values):
-    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
-
-
-def one_round(args, precisions, samples):
-    seconds = args.seconds
-    for p in precisions:
-        products, context = run_bench(args.build / "op_bench", f"^product/.*/{p}", seconds / 4,
-                                      args.threads)
-        rates = [b["flops"] for b in products.values()]
-        samples.setdefault(("limit", p), []).append(statistics.median(rates))
-        train, _ = run_bench(args.build / "train_bench", f"^train/dense/{p}/256", seconds,
-                             args.threads)
-        encode, _ = run_bench(args.build / "encode_bench", f"^encode/dense/{p}/(1|256|4096)/",
-                              seconds, args.threads)
-        for name, row in {**train, **encode}.items():
-            samples.setdefault((name, "diabolo"), []).append(row["samples_per_s"])
-            if "kernels_alone_s" in row:
-                over = row["step_s"] / row["kernels_alone_s"]
-                samples.setdefault((name, "step over kernels"), []).append(over)
-            if "first_loss" in row:
-                samples.setdefault((name, "loss"), []).append(row["first_loss"])
-        for python in args.peer:
-            peer = run_peer(python, p, seconds, args.threads)
-            version = "torch " + peer["versions"]["value"]
-            for name, row in peer.items():
-                if name == "versions":
-                    continue
-                samples.setdefault((name, version), []).append(row["value"])
-                if row.get("first_loss"):
-                    samples.setdefault((name, "loss " + version), []).append(row["first_loss"])
-    return context
-
-
-def losses_agree(samples, precisions):
-    agree = True
-    for p in precisions:
-        row = f"train/dense/{p}/256"
-        ours = samples[(row, "loss")][0]
-        for (name, who), values in samples.items():
-            if name != row or not who.startswith("loss "):
+def ask_peers(args, peers, row, samples):
+    for n, peer in enumerate(peers):
+        for implementation in args.implementations:
+            if implementation in ONLY_TRAINING and (n > 0 or not row.startswith("train/")):
                 continue
-            tolerance = 1e-4 if p == "f32" else 1e-2
-            if abs(values[0] / ours - 1) > tolerance:
-                print(f"{row}: {who} is {values[0]}, ours {ours}", file=sys.stderr)
-                agree = False
+            if row.startswith("adam/") and implementation != "eager":
+                continue
+            found, who = peer.ask(row, implementation), peer.name(implementation)
+            if "error" in found:
+                samples.errors[(row, who)] = found["error"]
+                continue
+            samples.add(row, who, found["value"])
+            if "first_loss" in found:
+                samples.add(row, "loss " + who, found["first_loss"])
+
+
+def rows_of(args, precision):
+    return [row.format(p=precision) for row in ROWS[args.device]]
+
+
+def one_round(args, peers, samples):
+    for precision in args.precisions:
+        products, samples.context = run_ours(args, f"^product/.*/{precision}", args.seconds / 4)
+        samples.add(precision, "limit", statistics.median(b["flops"] for b in products.values()))
+        for row in rows_of(args, precision):
+            samples.add_ours(row, run_ours(args, f"^{row}/real_time", args.seconds)[0][row])
+            ask_peers(args, peers, row, samples)
+    for row in ADAM[args.device]:
+        samples.add_ours(row, run_ours(args, f"^{row}/real_time", args.seconds)[0][row])
+        ask_peers(args, peers, row, samples)
+
+
+def losses_agree(args, samples):
+    agree = True
+    for precision in args.precisions:
+        tolerance = 1e-4 if precision == "f32" else 1e-2
+        for row in rows_of(args, precision):
+            ours = samples.of(row).get("loss")
+            for who, values in samples.of(row, "loss ").items():
+                if abs(values[0] / ours[0] - 1) > tolerance:
+                    print(f"{row}: {who} is {values[0]}, ours {ours[0]}", file=sys.stderr)
+                    agree = False
     return agree
 
 
-def table(samples, precisions):
-    lines = []
-    for p in precisions:
-        limit = statistics.median(samples[("limit", p)])
-        lines.append(f"limit {p}: {limit / 1e9:.0f} GFLOP/s")
-        for pattern in ROWS:
-            row = pattern.format(p=p)
-            ours = spread(samples[(row, "diabolo")])
-            flops = (TRAIN_FLOPS if row.startswith("train") else ENCODE_FLOPS)["dense"]
-            text = (f"{row:24} {ours['median'] / 1e3:8.1f}k/s ({ours['min'] / 1e3:.1f}"
-                    f"-{ours['max'] / 1e3:.1f})  {ours['median'] * flops / limit:6.1%} of limit")
-            for (name, who), values in samples.items():
-                if name == row and who.startswith("torch"):
-                    rounds = [a / b for a, b in zip(samples[(row, "diabolo")], values)]
-                    text += f"  {statistics.median(rounds):.2f} x {who}"
-            if (row, "step over kernels") in samples:
-                over = statistics.median(samples[(row, "step over kernels")])
-                text += f"  step/kernels {over:.2f}"
-            lines.append(text)
-    return lines
+def summary_of(row, samples, limit):
+    """One row's figures: ours, share of the limit, ratio to each peer."""
+    ours = samples.of(row)["diabolo"]
+    out = {"row": row, "ours": statistics.median(ours), "low": min(ours), "high": max(ours),
+           "ratios": {}}
+    if row.startswith("adam/"):
+        out["us"] = 28e6 * int(row.split("/")[1]) / out["ours"]
+    else:
+        out["us"] = 1e6 * int(row.split("/")[-1]) / out["ours"]
+        flops = next(v for k, v in PRODUCT_FLOPS.items() if row.startswith(k))
+        out["share"] = out["ours"] * flops / limit
+    for who, values in samples.of(row).items():
+        if who == "step over kernels":
+            out["step over kernels"] = statistics.median(values)
+        elif who != "diabolo" and "loss" not in who:
+            out["ratios"][who] = statistics.median(a / b for a, b in zip(ours, values))
+    return out
 
 
-def main():
+def text_of(s):
+    unit, scale = ("GB/s", 1e9) if s["row"].startswith("adam/") else ("k/s", 1e3)
+    text = (f"{s['row']:32} {s['ours'] / scale:9.1f}{unit} ({s['low'] / scale:.1f}"
+            f"-{s['high'] / scale:.1f}) {s['us']:9.1f} us")
+    if "share" in s:
+        text += f" {s['share']:6.1%} of limit"
+    for who, ratio in s["ratios"].items():
+        text += f"  {ratio:.2f} x {who}"
+    if "step over kernels" in s:
+        text += f"  step/kernels {s['step over kernels']:.2f}"
+    return text
+
+
+def report(args, samples):
+    """The summaries of all rows and their lines."""
+    summaries, lines = [], []
+    for precision in args.precisions:
+        limit = statistics.median(samples.of(precision)["limit"])
+        lines.append(f"limit {precision}: {limit / 1e9:.0f} GFLOP/s")
+        summaries += [summary_of(row, samples, limit) for row in rows_of(args, precision)]
+        lines += [text_of(s) for s in summaries[-len(rows_of(args, precision)):]]
+    for row in ADAM[args.device]:
+        summaries.append(summary_of(row, samples, None))
+        lines.append(text_of(summaries[-1]))
+    lines += [f"{row} {who}: {error}" for (row, who), error in samples.errors.items()]
+    return summaries, lines
+
+
+def write_tsv(path, summaries, samples, agree):
+    """Name, value, unit, verdict a line: the rows of scripts/gpu_check.sh."""
+    with open(path, "w") as out:
+        for s in summaries:
+            print(f"diabolo {s['row']}", f"{s['us']:.2f}", "us", "ok", sep="\t", file=out)
+            for who, ratio in s["ratios"].items():
+                print(f"  times {who}", f"{ratio:.2f}", "x", "ok", sep="\t", file=out)
+        for (row, who), error in samples.errors.items():
+            print(f"{row} {who}: {error[:60]}", "none", "", "skipped", sep="\t", file=out)
+        print("both sides have the same first loss", str(agree).lower(), "",
+              "ok" if agree else "FAIL", sep="\t", file=out)
+
+
+def arguments():
     p = argparse.ArgumentParser(description=__doc__,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--build", type=Path, default=HERE.parent / "build" / "release")
+    p.add_argument("--device", choices=list(ROWS), default="cpu")
+    p.add_argument("--bin", type=Path, default=HERE.parent / "build" / "release",
+                   help="where our benchmarks are")
     p.add_argument("--rounds", type=int, default=3)
+    p.add_argument("--budget", type=float, default=float("inf"),
+                   help="seconds after which no further round is begun")
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--seconds", type=float, default=2.0, help="of each row in each round")
     p.add_argument("--peer", nargs="+", default=["/usr/bin/python3"], help="pythons with torch")
+    p.add_argument("--implementations", nargs="+", default=["eager"],
+                   choices=["eager", "graph", "jax"])
     p.add_argument("--precisions", nargs="+", default=["f32", "bf16"])
     p.add_argument("--out", type=Path)
-    args = p.parse_args()
-    samples, context = {}, {}
-    for number in range(args.rounds):
-        print(f"round {number + 1} of {args.rounds}", file=sys.stderr)
-        context = one_round(args, args.precisions, samples)
-    lines = table(samples, args.precisions)
+    p.add_argument("--tsv", type=Path, help="also name, value, unit, verdict a line")
+    return p.parse_args()
+
+
+def main():
+    args, samples, began, rounds = arguments(), Samples(), time.monotonic(), 0
+    peers = [Peer(args, python) for python in args.peer]
+    while rounds < args.rounds and (rounds == 0 or time.monotonic() - began < args.budget):
+        rounds += 1
+        print(f"round {rounds} of {args.rounds}", file=sys.stderr)
+        one_round(args, peers, samples)
+    summaries, lines = report(args, samples)
     print("\n".join(lines))
+    agree, context = losses_agree(args, samples), samples.context
     day = datetime.date.today().isoformat()
-    out = args.out or HERE / "results" / f"cpu-{day}.json"
+    out = args.out or HERE / "results" / f"{args.device}-{day}.json"
     out.write_text(json.dumps({
-        "what": "dense net of dense_ae, batch and precision in the row's name; samples/s",
+        "what": "dense net of dense_ae (dense64: code of 64), batch and precision in the row's name;"
+                " samples/s, Adam: B/s",
         "date": day, "device": context["device"], "commit": context["commit"],
-        "threads": args.threads, "rounds": args.rounds, "load": os.getloadavg()[0],
-        "samples": [{"row": a, "of": b, **spread(v), "all": v} for (a, b), v in samples.items()],
+        "threads": args.threads, "rounds": rounds, "load": os.getloadavg()[0],
+        "samples": [{"row": a, "of": b, "median": statistics.median(v), "min": min(v),
+                     "max": max(v), "all": v} for (a, b), v in samples.values.items()],
         "table": lines}, indent=1) + "\n")
+    if args.tsv:
+        write_tsv(args.tsv, summaries, samples, agree)
     print(f"wrote {out}", file=sys.stderr)
-    return 0 if losses_agree(samples, args.precisions) else 1
+    return 0 if agree else 1
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that needs a GPU, in one go: from a source tree (builds first) or from a bundle.
 #
-#   scripts/gpu_check.sh [PART...]      parts: correctness sanitizer ceilings dense (default: all)
+#   scripts/gpu_check.sh [PART...]      parts: correctness sanitizer ceilings dense dense_f32 (default: all)
 #
 # Needs a driver; for the peers python3 with torch (and jax). Says plainly what is missing. Each
 # part ends with a short table; all go into one JSON, $OUT/gpu-check.json (OUT defaults to
@@ -21,12 +21,13 @@ else
     > /dev/null && cmake --build --preset cuda-quick > /dev/null || exit 1
 fi
 parts=("$@")
-[ ${#parts[@]} -gt 0 ] || parts=(correctness sanitizer ceilings dense)
+[ ${#parts[@]} -gt 0 ] || parts=(correctness sanitizer ceilings dense dense_f32)
 mkdir -p "$out"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 rows=$work/rows.tsv
 failed=0
+limit_s=300  # of one command; a part is to end within six minutes
 export DIABOLO_REQUIRE_CUDA=1
 
 # row PART NAME VALUE UNIT VERDICT
@@ -35,7 +36,7 @@ row() { printf '%s\t%s\t%s\t%s\t%s\n' "$@" >> "$rows"; [ "$5" = FAIL ] && failed
 # check NAME COMMAND...: a row that says how long it took and whether it passed.
 check() {
   local name=$1 began=$SECONDS; shift
-  if timeout 300 "$@" > "$work/log" 2>&1; then
+  if timeout "$limit_s" "$@" > "$work/log" 2>&1; then
     row "$part" "$name" $((SECONDS - began)) s ok
   else
     row "$part" "$name" $((SECONDS - began)) s FAIL
@@ -43,8 +44,10 @@ check() {
   fi
 }
 
-json_field() {  # json_field KEY < file: the number behind the first "KEY":
-  grep -o "\"$1\": *[-0-9.e+]*" | head -1 | sed 's/.*: *//'
+json_field() {  # json_field OBJECT KEY < file: the number of KEY in OBJECT, one key a line
+  awk -v object="\"$1\":" -v key="\"$2\":" '
+    $1 == object {inside = 1}
+    inside && $1 == key {gsub(/,/, ""); print $2; exit}'
 }
 
 part_correctness() {
@@ -58,10 +61,10 @@ part_correctness() {
     --preset dense --device cuda --seed 0 -o "$work/run" --progress none
   "$bin/diabolo" evaluate "$work/run" "$data/t10k-images-idx3-ubyte.gz" --json \
     --pca-from "$data/train-images-idx3-ubyte.gz" --device cuda > "$work/eval.json" 2> "$work/log"
-  local mse; mse=$(json_field mse < "$work/eval.json")
+  local mse; mse=$(json_field reconstruction mse < "$work/eval.json")
   local verdict=FAIL
   awk -v mse="${mse:-1}" 'BEGIN {exit !(mse <= 0.00985)}' && verdict=ok
-  row correctness "test MSE after 20 epochs, one seed" "${mse:-none}" "at most 0.00985" $verdict
+  row correctness "test MSE after 20 epochs, one seed" "$(printf %.6f "${mse:-1}")" "at most 0.00985" $verdict
   for device in cuda cpu; do
     "$bin/diabolo" encode "$work/run" "$data/t10k-images-idx3-ubyte.gz" --device $device \
       -o "$work/codes-$device.raw" --progress none > /dev/null 2> "$work/log"
@@ -82,6 +85,7 @@ part_sanitizer() {
     row sanitizer "$tool" missing "" skipped
     return
   fi
+  local limit_s=88
   for kind in memcheck racecheck initcheck synccheck; do
     check "$kind" "$tool" --tool "$kind" --error-exitcode 9 \
       "$bin/diabolo" selftest --device cuda --quick
@@ -98,7 +102,7 @@ bench() {  # bench PROGRAM FILTER: rows of a Google Benchmark program
   awk -v part="$part" '
     /"name":/        {gsub(/[",]/, ""); sub(/^ *name: /, ""); sub(/\/real_time.*/, ""); name = $0}
     /"samples_per_s":|"bytes":|"flops":|"first_loss":|"step_s":|"run_s":/ {
-      gsub(/[",:]/, " "); printf "%s\t%s\t%s\t%s\tok\n", part, "diabolo " name, $2, $1}
+      gsub(/[",:]/, " "); printf "%s\t%s\t%.5g\t%s\tok\n", part, "diabolo " name, $2, $1}
   ' "$work/bench.json" >> "$rows"
 }
 
@@ -106,34 +110,37 @@ part_ceilings() {
   bench op_bench '^adam/'
   bench op_bench '^product/'
   if python3 -c 'import torch' 2> /dev/null; then
-    timeout 200 python3 "$top/bench/baselines/ceilings.py" 2> "$work/log" |
-      awk -F'\t' '{printf "ceilings\t%s\t%s\t%s\tok\n", $1, $2, $3}' >> "$rows"
+    timeout 200 python3 "$top/bench/baselines/ceilings.py" 2> "$work/log" > "$work/ceilings.tsv"
+    awk -F'\t' '{printf "ceilings\t%s\t%.5g\t%s\tok\n", $1, $2, $3}' "$work/ceilings.tsv" >> "$rows"
+    [ -s "$work/ceilings.tsv" ] || row ceilings "ceilings.py: $(tail -n 1 "$work/log")" none "" FAIL
   else
     row ceilings "python3 with torch" missing "" skipped
   fi
 }
 
-part_dense() {
-  local round precision
-  for round in 1 2 3; do
-    bench train_bench '^train/dense64/(f32|bf16)/'
-    bench encode_bench '^(score|encode_resident)/dense64/'
-    if ! python3 -c 'import torch' 2> /dev/null; then
-      row dense "python3 with torch" missing "" skipped
-      continue
-    fi
-    for precision in f32 bf16; do
-      (cd bench/baselines && timeout 300 python3 dense_torch.py --device cuda --seconds 0.7 \
-        --precision $precision --implementations eager graph jax --rows train/dense64/256 \
-        train/dense64/4096 train/dense64/65536 2> "$work/log"
-       timeout 200 python3 dense_torch.py --device cuda --seconds 0.7 --precision $precision \
-        --implementations eager graph --rows score/dense64/65536 encode/dense64/1 \
-        adam/1100000 adam/300000000 2>> "$work/log") |
-        sed -n 's/.*"row": "\([^"]*\)", "implementation": "\([^"]*\)", "value": \([^,]*\), "unit": "\([^"]*\)".*/dense\t\2 \1\t\3\t\4\tok/p' \
-        >> "$rows"
-    done
-  done
+# compare PRECISION: ours beside the peers, interleaved, three rounds if there is time.
+compare() {
+  local precision=$1
+  if ! python3 -c 'import torch' 2> /dev/null; then
+    row "$part" "python3 with torch" missing "" skipped
+    bench train_bench "^train/dense64/$precision/"
+    bench encode_bench "^(score|encode_resident)/dense64/$precision/"
+    return
+  fi
+  timeout 340 python3 "$top/bench/compare.py" --device cuda --bin "$bin" --precisions "$precision" \
+    --implementations eager graph jax --peer python3 --seconds 0.7 --budget 200 \
+    --out "$out/$part-$(date -u +%F).json" --tsv "$work/compare.tsv" > "$work/log" 2>&1
+  if [ -s "$work/compare.tsv" ]; then
+    sed "s/^/$part\t/" "$work/compare.tsv" >> "$rows"
+    grep -q FAIL "$work/compare.tsv" && failed=1
+  else
+    row "$part" "compare.py" "" "" FAIL
+    tail -n 5 "$work/log" >&2
+  fi
 }
+
+part_dense() { compare bf16; }
+part_dense_f32() { compare f32; }
 
 write_json() {
   local name driver
@@ -142,7 +149,7 @@ write_json() {
   {
     printf '{"device": "%s", "driver": "%s", "commit": "%s", "date": "%s",\n "rows": [\n' \
       "${name:-none}" "${driver:-none}" "$commit" "$(date -u +%FT%TZ)"
-    awk -F'\t' '{printf("%s  {\"part\": \"%s\", \"name\": \"%s\", \"value\": \"%s\", \"unit\": \"%s\", \"verdict\": \"%s\"}",
+    awk -F'\t' '{gsub(/["\\]/, "_"); printf("%s  {\"part\": \"%s\", \"name\": \"%s\", \"value\": \"%s\", \"unit\": \"%s\", \"verdict\": \"%s\"}",
                  (NR > 1) ? ",\n" : "", $1, $2, $3, $4, $5)} END {print "\n]}"}' "$rows"
   } > "$out/gpu-check.json"
 }
@@ -155,7 +162,7 @@ fi
 : > "$rows"
 for part in "${parts[@]}"; do
   if ! declare -F "part_$part" > /dev/null; then
-    echo "gpu_check: no part $part (correctness, sanitizer, ceilings, dense)" >&2
+    echo "gpu_check: no part $part (correctness, sanitizer, ceilings, dense, dense_f32)" >&2
     exit 2
   fi
   began=$SECONDS

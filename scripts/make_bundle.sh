@@ -29,6 +29,7 @@ ldd "$folder"/bin/* | awk '/=> \// {print $1, $3}' | sort -u |
     cp -L "$path" "$folder/lib/$name"
   done
 cp scripts/gpu_check.sh "$folder/scripts/"
+cp bench/compare.py "$folder/bench/"
 cp bench/baselines/*.py "$folder/bench/baselines/"
 git rev-parse --short HEAD > "$folder/COMMIT"
 fashion=/usr/share/datasets/fashion-mnist
