@@ -1,19 +1,37 @@
 #include "cli/interrupt.h"
 
 #include <signal.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdint>
 
 namespace diabolo::cli {
 namespace {
 
+// One request may come as two signals: timeout(1) sends its own to the process and to its group.
+constexpr int64_t kSameRequestMs = 500;
+
 std::atomic<int> requested_signal = 0;
+std::atomic<int64_t> requested_ms = 0;
 std::atomic<bool> is_polled = false;
-static_assert(std::atomic<int>::is_always_lock_free && std::atomic<bool>::is_always_lock_free);
+static_assert(std::atomic<int>::is_always_lock_free && std::atomic<bool>::is_always_lock_free &&
+              std::atomic<int64_t>::is_always_lock_free);
+
+int64_t now_ms() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
+}
 
 extern "C" void on_stop_signal(int signal) {
-  if (!is_polled.load() || requested_signal.exchange(signal) != 0) _exit(128 + signal);
+  if (!is_polled.load()) _exit(128 + signal);
+  if (requested_signal.exchange(signal) == 0) {
+    requested_ms.store(now_ms());
+  } else if (now_ms() - requested_ms.load() > kSameRequestMs) {
+    _exit(128 + signal);
+  }
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // SIGINT and SIGTERM. As long as there is nothing to save they end the process at once; once a
-// command polls, the first asks it to stop and the second ends the process at once.
+// command polls, the first asks it to stop and another, half a second later or more, ends the
+// process at once.
 #pragma once
 
 #include "base/error.h"

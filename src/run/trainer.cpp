@@ -358,6 +358,7 @@ TrainResult train(Backend& backend, const Config& config, const Dataset& data,
 TrainEstimate estimate_training(Backend& backend, const Config& config, const Dataset& data) {
   const Config ready = resolved(config, default_scale(data));
   const Network network = Network::of(ready.model, data.x().row.elems());
+  if (data.rows() == 0) throw Error(ErrorCode::kData, data.name() + ": has no rows to train on");
   TrainEstimate out;
   out.rows = data.rows().value_or(0);
   out.features = static_cast<uint64_t>(network.features);

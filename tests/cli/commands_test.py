@@ -120,6 +120,9 @@ def test_dry_runs_write_nothing(folder):
     sizes = json_of("encode", model, data, "-o", folder / "codes.npy", "--dry-run")
     assert sizes["rows"] == 300 and sizes["output_bytes"] >= 300 * 3 * 4
     assert sorted(folder.rglob("*")) == before
+    numpy.save(folder / "empty.npy", numpy.zeros((0, 16), numpy.float32))
+    assert "no rows" in error_of("train", folder / "empty.npy", "-o", folder / "other",
+                                 "--dry-run", code=3)
 
 
 def test_streams(folder):
