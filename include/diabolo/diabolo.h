@@ -312,6 +312,41 @@ DIABOLO_API diabolo_status diabolo_score_features(const diabolo_model* model,
                                                   uint32_t* features, float* errors,
                                                   uint64_t worst_size);
 
+/* ---- Rows on the device ---------------------------------------------------------------------- */
+
+/* The two calls below take rows that are in the memory of the context's CUDA device, work on a
+ * stream of the caller's, and return before the work is done: it comes after all that was queued on
+ * the stream before the call, and what is queued there later comes after it. The bits are those of
+ * diabolo_encode and diabolo_score.
+ *
+ * rows       f32 or u8, raw; data is a device address. Values that are not finite are not looked
+ *            for and give results that are not finite, in their row alone.
+ * memory     cudaMalloc's on the context's device, or managed. rows and results must stay valid,
+ *            and rows unchanged, until the stream has passed the call. Rows are copied once within
+ *            the device, whatever their number; nothing passes through the host.
+ * stream     a cudaStream_t of the context's device, or null: the device's default stream. Calls on
+ *            different streams compute side by side, up to four of a kind.
+ * first call The first calls for a kind of rows and a number of rows make plans, allocate device
+ *            memory and record launches, and may wait for the device. Later ones only enqueue.
+ * leaving    The current device of the thread stays as it was. After a failure nothing of the call
+ *            is under way. Destroying the model waits for what is.
+ *
+ * USAGE: rows of another type or size, memory of the host or of another device, too little room, a
+ * stream of another device or one that is being captured. DEVICE: the model is on a CPU; the device
+ * fails. RESOURCE: its memory is full. */
+
+/* codes: [count, code_size] of codes_dtype, which must be BF16 where the context's precision is
+ * bf16, else F32; with room for codes_size numbers. (diabolo_encode widens bf16 to f32.) */
+DIABOLO_API diabolo_status diabolo_encode_device(const diabolo_model* model,
+                                                 const diabolo_rows* rows, void* codes,
+                                                 diabolo_dtype codes_dtype, uint64_t codes_size,
+                                                 void* stream);
+
+/* scores: f32 [count], with room for scores_size numbers. */
+DIABOLO_API diabolo_status diabolo_score_device(const diabolo_model* model,
+                                                const diabolo_rows* rows, float* scores,
+                                                uint64_t scores_size, void* stream);
+
 /* ---- File to file ---------------------------------------------------------------------------- */
 
 /* Of values that are NaN, infinite or beyond f32. */

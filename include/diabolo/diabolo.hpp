@@ -298,6 +298,22 @@ class Model {
     detail::check(diabolo_score(handle_, rows.get(), scores.data(), scores.size()));
   }
 
+  // Rows, codes and scores in the memory of the context's CUDA device, on a cudaStream_t; returns
+  // before the work is done. The spans are device memory, bf16 codes are their bits.
+  //
+  //   model.encode_device(Rows(diabolo_rows_f32(d_rows, n, 784)), {d_codes, n * 32}, stream);
+  void encode_device(const Rows& rows, std::span<float> codes, void* stream) const {
+    detail::check(diabolo_encode_device(handle_, rows.get(), codes.data(), DIABOLO_F32,
+                                        codes.size(), stream));
+  }
+  void encode_device(const Rows& rows, std::span<uint16_t> codes, void* stream) const {
+    detail::check(diabolo_encode_device(handle_, rows.get(), codes.data(), DIABOLO_BF16,
+                                        codes.size(), stream));
+  }
+  void score_device(const Rows& rows, std::span<float> scores, void* stream) const {
+    detail::check(diabolo_score_device(handle_, rows.get(), scores.data(), scores.size(), stream));
+  }
+
   FeatureScores score_features(const Rows& rows, uint64_t worst) const {
     const uint64_t count = output_size(DIABOLO_SCORE, rows.count());
     if (worst > DIABOLO_MAX_WORST)

@@ -72,6 +72,16 @@ class Backend {
 
   virtual std::unique_ptr<Stream> create_stream(StreamKind kind = StreamKind::kOwnThread) = 0;
 
+  // A stream of the caller's, as the device's own interface hands it out (CUDA: a cudaStream_t,
+  // null the default one); it must outlive what is returned, which never waits for it. Its calls
+  // throw what goes wrong at once, since nobody will synchronize it; record_event() throws
+  // Error{kUsage} for a stream of another device. Throws Error{kUsage} for one that is being
+  // captured, Error{kDevice} on the host, which has none.
+  virtual std::unique_ptr<Stream> borrow_stream(void* native) = 0;
+
+  // Throws Error{kUsage}, naming `what`, unless work on this device may use these bytes.
+  virtual void require_device_memory(const char* what, const void* data, uint64_t bytes) = 0;
+
   // Records what `launches` would do on `stream`, without doing it. Throws Error{kDevice} if it
   // cannot be recorded; the stream is usable afterwards either way.
   virtual std::unique_ptr<Replay> record(Stream& stream,

@@ -97,6 +97,14 @@ TensorDesc row_of(const diabolo_rows& rows) {
   return checked_row("rows", ErrorCode::kUsage, dtype, std::span(extents).first(rows.rank));
 }
 
+TensorDesc row_of(const diabolo_rows& rows, int64_t features) {
+  const TensorDesc row = row_of(rows);
+  if (row.elems() != features)
+    throw Error(ErrorCode::kUsage, cat("rows: expected rows of ", features,
+                                       " features, which the model takes, found ", row.text()));
+  return row;
+}
+
 std::span<const std::byte> bytes_of(const char* name, const diabolo_rows& rows) {
   const TensorDesc row = row_of(rows);
   const auto bytes = checked_mul(rows.count, row.bytes());
@@ -143,6 +151,7 @@ std::span<Number> output_of(const char* name, Number* data, uint64_t room, uint6
 
 template std::span<float> output_of(const char*, float*, uint64_t, uint64_t, uint64_t);
 template std::span<const float> output_of(const char*, const float*, uint64_t, uint64_t, uint64_t);
+template std::span<uint16_t> output_of(const char*, uint16_t*, uint64_t, uint64_t, uint64_t);
 template std::span<uint32_t> output_of(const char*, uint32_t*, uint64_t, uint64_t, uint64_t);
 
 }  // namespace diabolo::capi

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "kernels/common/scalar.h"
+#include "run/device_inference.h"
 #include "run/inference_lane.h"
 
 namespace diabolo {
@@ -43,6 +44,7 @@ struct Inference::Pool {
                    *stream);
     store->refresh_low(*stream);
     add_scaling(*store, network, model.scaling, *stream);
+    device = std::make_unique<DeviceInference>(plans, *store);
   }
 
   // Takes an idle lane or makes one; whoever is done gives it back.
@@ -76,6 +78,7 @@ struct Inference::Pool {
   std::unique_ptr<ParameterStore> store;
   std::mutex mutex;
   std::map<LaneKind, std::vector<std::unique_ptr<Lane>>> idle;
+  std::unique_ptr<DeviceInference> device;
 };
 
 int64_t usual_max_rows(const DeviceInfo& device) {
@@ -100,9 +103,13 @@ Inference::Inference(Backend& backend, const ModelFile& model, const InferenceOp
 
 Inference::~Inference() = default;
 
+DeviceInference& Inference::on_device() const {
+  return *pool_->device;
+}
+
 uint64_t Inference::bytes() const {
   const std::lock_guard lock(pool_->mutex);
-  uint64_t sum = pool_->store->bytes();
+  uint64_t sum = pool_->store->bytes() + pool_->device->bytes();
   for (const auto& [kind, lanes] : pool_->idle)
     for (const auto& lane : lanes) sum += lane->bytes();
   return sum;

@@ -16,6 +16,8 @@
 
 namespace diabolo {
 
+class DeviceInference;
+
 struct InferenceOptions {
   Precision precision = Precision::kF32;
   bool fast_policy = false;
@@ -59,6 +61,9 @@ class Inference {
   void reconstruct(const RawRows& in, std::span<float> rows) const;         // [rows,D], unscaled
   void reconstruct_scaled(const RawRows& in, std::span<float> rows) const;  // in scaled units
   void score(const RawRows& in, const Scores& out) const;
+
+  // The same model on rows that are on the device, on the caller's stream.
+  DeviceInference& on_device() const;
 
   // Device memory held now.
   uint64_t bytes() const;

@@ -49,6 +49,15 @@ const Plan& LanePlans::plan(const LaneKind& kind, int64_t rows) {
   return *found;
 }
 
+// The largest plan that the rows fill; what is left in the end is padded, but one or two rows go
+// one by one.
+int64_t LanePlans::chunk_rows(uint64_t rows_left) const {
+  size_t i = row_counts_.size() - 1;
+  while (i > 0 && static_cast<uint64_t>(row_counts_[i]) > rows_left) --i;
+  const bool is_rest = i == 0 && row_counts_.size() > 1 && rows_left > 2;
+  return row_counts_[is_rest ? 1 : i];
+}
+
 Lane::Lane(LanePlans& plans, const ParameterStore& store, const LaneKind& kind)
     : plans_(plans),
       store_(store),
@@ -83,16 +92,6 @@ void Lane::make_slot(Slot& slot) {
         StagingBuffer(backend, graph.value(graph.find(outputs_[i], Role::kOutput)).desc.bytes());
 }
 
-// The largest plan that the rows fill; what is left in the end is padded, but one or two rows go
-// one by one.
-int64_t Lane::chunk_rows(uint64_t rows_left) const {
-  const std::span<const int64_t> counts = plans_.row_counts();
-  size_t i = counts.size() - 1;
-  while (i > 0 && static_cast<uint64_t>(counts[i]) > rows_left) --i;
-  const bool is_rest = i == 0 && counts.size() > 1 && rows_left > 2;
-  return counts[is_rest ? 1 : i];
-}
-
 Executor& Lane::executor(Slot& slot, int64_t rows) {
   std::unique_ptr<Executor>& found = slot.executors[rows];
   if (!found) {
@@ -105,7 +104,7 @@ Executor& Lane::executor(Slot& slot, int64_t rows) {
 }
 
 void Lane::start(Slot& slot, const LaneJob& job, uint64_t first) {
-  slot.plan_rows = chunk_rows(job.rows - first);
+  slot.plan_rows = plans_.chunk_rows(job.rows - first);
   slot.first = first;
   slot.count = std::min(job.rows - first, static_cast<uint64_t>(slot.plan_rows));
   const uint64_t used = slot.count * input_row_bytes();

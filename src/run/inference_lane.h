@@ -38,6 +38,8 @@ class LanePlans {
   // 1, 8, 32, 128, 256, 512 and max_rows, as far as they are not above max_rows; ascending.
   std::span<const int64_t> row_counts() const { return row_counts_; }
   int64_t max_rows() const { return row_counts_.back(); }
+  // The count to take next where so many rows, at least one, are left.
+  int64_t chunk_rows(uint64_t rows_left) const;
 
   Backend& backend() const { return backend_; }
   const Network& network() const { return network_; }
@@ -86,7 +88,6 @@ class Lane {
   };
 
   void make_slot(Slot& slot);
-  int64_t chunk_rows(uint64_t rows_left) const;
   Executor& executor(Slot& slot, int64_t rows);
   void start(Slot& slot, const LaneJob& job, uint64_t first);
   void finish(Slot& slot, const LaneJob& job);

@@ -9,6 +9,7 @@ namespace diabolo_test {
 namespace {
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr uint64_t kRoom = 4 * kFeatures;
 constexpr uint64_t kHuge = std::numeric_limits<uint64_t>::max();
 
 class BadArguments : public SmallModel {
@@ -330,6 +331,44 @@ TEST_F(BadArguments, TrainOptions) {
   with(DIABOLO_DATA, "validation", [&](Options& o) { o.validation = &narrow; });
   narrow.struct_size = 1;
   with(DIABOLO_USAGE, "validation.struct_size", [&](Options& o) { o.validation = &narrow; });
+}
+
+TEST_F(BadArguments, EncodeAndScoreOnTheDevice) {
+  diabolo_rows good = view(values);
+  const auto encode = [&](const diabolo_model* m, const diabolo_rows* r, void* codes,
+                          diabolo_dtype dtype, uint64_t room) {
+    return diabolo_encode_device(m, r, codes, dtype, room, nullptr);
+  };
+  const auto encode_rows = [&](const diabolo_rows* r) {
+    return encode(model, r, out, DIABOLO_F32, kRoom);
+  };
+  const auto score_rows = [&](const diabolo_rows* r) {
+    return diabolo_score_device(model, r, out, kRoom, nullptr);
+  };
+  try_bad_models([&](const diabolo_model* m) { return encode(m, &good, out, DIABOLO_F32, kRoom); });
+  try_bad_models(
+      [&](const diabolo_model* m) { return diabolo_score_device(m, &good, out, kRoom, nullptr); });
+  try_bad_rows(encode_rows);
+  try_bad_rows(score_rows);
+  diabolo_rows rows = good;
+  rows.shape[0] = kFeatures - 1;
+  expect(DIABOLO_USAGE, "which the model takes", encode_rows(&rows));
+  rows = good;
+  rows.data = reinterpret_cast<const char*>(values.data()) + 1;
+  expect(DIABOLO_USAGE, "multiple of 4", encode_rows(&rows));
+  rows = good;
+  rows.dtype = DIABOLO_I32;
+  expect(DIABOLO_USAGE, "rows: expected f32 or u8", encode_rows(&rows));
+  expect(DIABOLO_USAGE, "codes", encode(model, &good, nullptr, DIABOLO_F32, kRoom));
+  expect(DIABOLO_USAGE, "codes", encode(model, &good, out, DIABOLO_F32, 4 * kCodeSize - 1));
+  expect(DIABOLO_USAGE, "codes_dtype: expected f32",
+         encode(model, &good, out, DIABOLO_BF16, kRoom));
+  expect(DIABOLO_USAGE, "codes_dtype", encode(model, &good, out, 0, kRoom));
+  expect(DIABOLO_USAGE, "scores", diabolo_score_device(model, &good, nullptr, kRoom, nullptr));
+  expect(DIABOLO_USAGE, "scores", diabolo_score_device(model, &good, out, 3, nullptr));
+  // Nothing is wrong but that the model is on a CPU.
+  expect(DIABOLO_DEVICE, "which has no streams", encode_rows(&good));
+  expect(DIABOLO_DEVICE, "which has no streams", score_rows(&good));
 }
 
 TEST_F(BadArguments, TrainFile) {

@@ -159,3 +159,16 @@ cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
     return cudaSuccess;
   });
 }
+
+cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const void* data) {
+  return call("cudaPointerGetAttributes", kPlain, [&](Runtime& runtime) {
+    const Allocation* found = place_of(runtime, data, 1).allocation;
+    *attributes = {};
+    attributes->device = found ? found->device : -1;
+    if (found) {
+      const bool is_device = found->kind == MemoryKind::kDevice;
+      attributes->type = is_device ? cudaMemoryTypeDevice : cudaMemoryTypeHost;
+    }
+    return cudaSuccess;
+  });
+}

@@ -155,6 +155,7 @@ struct CUevent_st {
   std::weak_ptr<fake_cuda::Capture> capture;  // or the capture that it was recorded in
   std::vector<size_t> after;
   bool is_captured = false;
+  int device = 0;
 };
 
 struct CUgraph_st {

@@ -79,6 +79,16 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   });
 }
 
+cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* status) {
+  return call("cudaStreamIsCapturing", kPlain, [&](Runtime& runtime) {
+    if (!runtime.is_live(stream, "cudaStreamIsCapturing")) return cudaErrorInvalidResourceHandle;
+    *status = !stream->capture              ? cudaStreamCaptureStatusNone
+              : stream->capture->is_invalid ? cudaStreamCaptureStatusInvalidated
+                                            : cudaStreamCaptureStatusActive;
+    return cudaSuccess;
+  });
+}
+
 cudaError_t cudaDeviceSynchronize() {
   return call("cudaDeviceSynchronize", kUnsafeInCapture | kNotInStep, [&](Runtime& runtime) {
     ++runtime.counters.synchronizations;
@@ -100,6 +110,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
   return call("cudaEventCreateWithFlags", kPlain, [&](Runtime& runtime) {
     *event = new CUevent_st();
+    (*event)->device = current_device();
     runtime.events.insert(*event);
     return cudaSuccess;
   });
@@ -119,6 +130,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
     if (!runtime.is_live(stream, "cudaEventRecord") || !runtime.is_live(event, "cudaEventRecord")) {
       return cudaErrorInvalidResourceHandle;
     }
+    if (event->device != stream->device) return cudaErrorInvalidResourceHandle;
     return record(runtime, *event, stream);
   });
 }

@@ -261,6 +261,12 @@ class TightBackend : public Backend {
   std::unique_ptr<Stream> create_stream(StreamKind kind) override {
     return real_.create_stream(kind);
   }
+  std::unique_ptr<Stream> borrow_stream(void* native) override {
+    return real_.borrow_stream(native);
+  }
+  void require_device_memory(const char* what, const void* data, uint64_t bytes) override {
+    real_.require_device_memory(what, data, bytes);
+  }
   std::unique_ptr<Replay> record(Stream& stream, std::function<void(void*)> launches) override {
     return real_.record(stream, std::move(launches));
   }

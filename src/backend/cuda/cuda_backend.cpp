@@ -63,6 +63,17 @@ class CudaBackend : public Backend {
     return std::make_unique<CudaStream>(events_);
   }
 
+  std::unique_ptr<Stream> borrow_stream(void* native) override {
+    return std::make_unique<CudaStream>(events_, static_cast<cudaStream_t>(native));
+  }
+
+  void require_device_memory(const char* what, const void* data, uint64_t bytes) override {
+    if (bytes == 0) return;
+    const DeviceGuard guard(info_.index);
+    require_here(what, data);
+    require_here(what, static_cast<const char*>(data) + (bytes - 1));  // an end too near
+  }
+
   std::unique_ptr<Replay> record(Stream& stream,
                                  std::function<void(void* native)> launches) override {
     CudaStream& own = cuda_stream(stream);
@@ -71,6 +82,20 @@ class CudaBackend : public Backend {
   }
 
  private:
+  // Memory of this device, or managed, which every device may use.
+  void require_here(const char* what, const void* address) const {
+    cudaPointerAttributes is{};
+    check(cudaPointerGetAttributes(&is, address), "cudaPointerGetAttributes");
+    if (is.type == cudaMemoryTypeManaged) return;
+    if (is.type == cudaMemoryTypeDevice && is.device == info_.index) return;
+    const std::string found =
+        is.type == cudaMemoryTypeDevice
+            ? cat("memory of CUDA device ", is.device)
+            : std::string("memory of the host, or memory that ends too early");
+    throw Error(ErrorCode::kUsage, cat(what, ": expected memory of CUDA device ", info_.index, " (",
+                                       info_.name, "), found ", found));
+  }
+
   [[noreturn]] static void fail_memory(const std::string& name, uint64_t wanted, uint64_t free) {
     (void)cudaGetLastError();
     throw Error(

@@ -56,8 +56,8 @@ CudaEvent::~CudaEvent() {
   pool_->give_back(event_);
 }
 
-void CudaEvent::record_on(cudaStream_t stream) {
-  check(cudaEventRecord(event_, stream), "cudaEventRecord");
+cudaError_t CudaEvent::record_on(cudaStream_t stream) {
+  return cudaEventRecord(event_, stream);
 }
 
 void CudaEvent::wait() {
@@ -82,11 +82,28 @@ CudaStream::CudaStream(std::shared_ptr<EventPool> pool) : pool_(std::move(pool))
   check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreate");
 }
 
+CudaStream::CudaStream(std::shared_ptr<EventPool> pool, cudaStream_t stream)
+    : pool_(std::move(pool)), stream_(stream), is_borrowed_(true) {
+  const DeviceGuard guard(device());
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  check(cudaStreamIsCapturing(stream_, &status), "cudaStreamIsCapturing");
+  if (status != cudaStreamCaptureStatusNone)
+    throw Error(ErrorCode::kUsage,
+                "stream: it is being captured; this call cannot become part of a CUDA graph (call "
+                "before the capture or after it)");
+}
+
 CudaStream::~CudaStream() {
+  if (is_borrowed_) return;
   // What was submitted is finished, as on the host: it may use memory that goes next.
   (void)cudaStreamSynchronize(stream_);
   (void)cudaStreamDestroy(stream_);
   (void)cudaGetLastError();
+}
+
+void CudaStream::keep_or_throw(const std::exception_ptr& failure) {
+  if (is_borrowed_) std::rethrow_exception(failure);
+  kept_->keep(failure);
 }
 
 template <class Call>
@@ -96,7 +113,7 @@ void CudaStream::attempt(Call&& call) {
     const DeviceGuard guard(device());
     call();
   } catch (...) {
-    kept_->keep(current_failure());
+    keep_or_throw(current_failure());
   }
 }
 
@@ -133,7 +150,13 @@ void CudaStream::launch(cudaGraphExec_t graph) {
 std::unique_ptr<Event> CudaStream::record_event() {
   const DeviceGuard guard(device());
   auto event = std::make_unique<CudaEvent>(pool_, kept_);
-  event->record_on(stream_);
+  const cudaError_t status = event->record_on(stream_);
+  if (is_borrowed_ && status == cudaErrorInvalidResourceHandle) {
+    (void)cudaGetLastError();
+    throw Error(ErrorCode::kUsage, cat("stream: expected a stream of CUDA device ", device(),
+                                       " that has not been destroyed"));
+  }
+  check(status, "cudaEventRecord");
   return event;
 }
 
@@ -142,7 +165,7 @@ void CudaStream::wait_for(const Event& event) {
   DIABOLO_CHECK(cuda_event != nullptr, "an event of another backend");
   const DeviceGuard guard(device());
   check(cudaStreamWaitEvent(stream_, cuda_event->handle(), 0), "cudaStreamWaitEvent");
-  if (cuda_event->failure()) kept_->keep(cuda_event->failure());
+  if (cuda_event->failure()) keep_or_throw(cuda_event->failure());
 }
 
 void CudaStream::synchronize() {

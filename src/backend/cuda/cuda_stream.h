@@ -50,7 +50,7 @@ class CudaEvent : public Event {
   CudaEvent(std::shared_ptr<EventPool> pool, std::shared_ptr<KeptFailure> kept);
   ~CudaEvent() override;
 
-  void record_on(cudaStream_t stream);
+  cudaError_t record_on(cudaStream_t stream);
   void wait() override;
   bool is_done() const override;
   cudaEvent_t handle() const { return event_; }
@@ -66,6 +66,8 @@ class CudaEvent : public Event {
 class CudaStream : public Stream {
  public:
   explicit CudaStream(std::shared_ptr<EventPool> pool);
+  // Borrowed (Backend::borrow_stream).
+  CudaStream(std::shared_ptr<EventPool> pool, cudaStream_t stream);
   ~CudaStream() override;
 
   void submit(std::function<void(void* native)> launches) override;
@@ -84,14 +86,17 @@ class CudaStream : public Stream {
   void launch(cudaGraphExec_t graph);
 
  private:
-  // Runs `call` unless earlier work failed; keeps what it throws.
+  // Runs `call` unless earlier work failed; keeps what it throws, or if borrowed throws it.
   template <class Call>
   void attempt(Call&& call);
   void copy(void* to, const void* from, uint64_t bytes, cudaMemcpyKind kind);
 
+  void keep_or_throw(const std::exception_ptr& failure);
+
   std::shared_ptr<EventPool> pool_;
   std::shared_ptr<KeptFailure> kept_ = std::make_shared<KeptFailure>();
   cudaStream_t stream_ = nullptr;
+  bool is_borrowed_ = false;
 };
 
 // The stream as one of ours; InternalError for one of another backend.

@@ -74,6 +74,17 @@ class HostBackend : public Backend {
     return create_worker_stream(cpus_, info_.cpu.threads);
   }
 
+  std::unique_ptr<Stream> borrow_stream(void*) override {
+    throw Error(
+        ErrorCode::kDevice,
+        cat("stream: the model is on ", info_.name,
+            ", which has no streams; load it on a CUDA device, or use the calls for rows in "
+            "host memory"));
+  }
+
+  // All memory of the process is the host's.
+  void require_device_memory(const char*, const void*, uint64_t) override {}
+
   std::unique_ptr<Replay> record(Stream& stream, HostWork launches) override {
     DIABOLO_CHECK(dynamic_cast<HostStream*>(&stream) != nullptr, "a stream of another backend");
     return std::make_unique<HostReplay>(std::move(launches));
