@@ -116,11 +116,8 @@ TEST_F(Cpp, WhatACallbackThrowsComesOut) {
 }
 
 TEST_F(Cpp, RowsOnADeviceNeedAModelOnADevice) {
-  const std::vector<float> values = waves(10);
-  diabolo::ContextOptions cpu;
-  cpu.device = "cpu";
-  const Model model = Model::train(Context(cpu), Rows(values, kFeatures), quick());
-  const uint64_t n = 10;
+  const Model model = Model::train(context, rows, quick());
+  const uint64_t n = rows.count();
   const float* d_rows = values.data();
   std::vector<float> codes(n * 2), scores(n);
   std::vector<uint16_t> low(n * 2);
@@ -129,10 +126,8 @@ TEST_F(Cpp, RowsOnADeviceNeedAModelOnADevice) {
     model.encode_device(Rows(diabolo_rows_f32(d_rows, n, kFeatures)), {d_codes, n * 2}, nullptr);
   };
   EXPECT_EQ(status_of(encode), DIABOLO_DEVICE);
-  const auto score = [&] { model.score_device(Rows(values, kFeatures), scores, nullptr); };
-  EXPECT_EQ(status_of(score), DIABOLO_DEVICE);
-  const auto bf16 = [&] { model.encode_device(Rows(values, kFeatures), low, nullptr); };
-  EXPECT_EQ(status_of(bf16), DIABOLO_USAGE);
+  EXPECT_EQ(status_of([&] { model.score_device(rows, scores, nullptr); }), DIABOLO_DEVICE);
+  EXPECT_EQ(status_of([&] { model.encode_device(rows, low, nullptr); }), DIABOLO_USAGE);
 }
 
 TEST(CppContext, Logs) {
