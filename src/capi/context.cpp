@@ -4,8 +4,8 @@
 
 #include "capi/arguments.h"
 #include "capi/handles.h"
-#include "capi/open_device.h"
 #include "capi/status.h"
+#include "run/open.h"
 
 namespace diabolo::capi {
 
@@ -35,8 +35,10 @@ std::shared_ptr<Context> make_context(const diabolo_context_options& options) {
   context->precision = static_cast<Precision>(options.precision);
   context->fast_policy = options.policy == DIABOLO_POLICY_FAST;
   context->log = log_of(options);
-  context->backend =
-      open_device(options.device ? options.device : "auto", options.threads, context->log);
+  const std::string device = options.device ? options.device : "auto";
+  OpenedDevice opened = open_device(device, options.threads);
+  if (device == "auto") context->log.info(opened.line);  // what it has chosen
+  context->backend = std::move(opened.backend);
   check_precision(context->backend->info(), context->precision);
   return context;
 }

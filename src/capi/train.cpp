@@ -10,6 +10,7 @@
 #include "capi/status.h"
 #include "capi/train_config.h"
 #include "model/config_toml.h"
+#include "run/open.h"
 #include "run/train_data.h"
 #include "run/trainer.h"
 

@@ -2,7 +2,6 @@
 #pragma once
 
 #include "capi/handles.h"
-#include "data/dataset.h"
 #include "diabolo/diabolo.h"
 #include "model/config.h"
 
@@ -12,8 +11,5 @@ namespace diabolo::capi {
 // then the settings, then the numbers in the options; device, threads, precision and policy are the
 // context's. Throws Error{kUsage}.
 Config train_config(const Context& context, const diabolo_train_options& options);
-
-// How data files of a configuration are opened.
-OpenOptions open_options(const DataConfig& config);
 
 }  // namespace diabolo::capi

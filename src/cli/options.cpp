@@ -1,37 +1,7 @@
 #include "cli/options.h"
 
-#include <charconv>
-
 namespace diabolo::cli {
 namespace {
-
-std::optional<int> cuda_index(std::string_view device) {
-  if (device == "cuda") return 0;
-  if (!device.starts_with("cuda:")) return std::nullopt;
-  device.remove_prefix(5);
-  int index = -1;
-  const auto [end, error] = std::from_chars(device.data(), device.data() + device.size(), index);
-  if (error != std::errc() || end != device.data() + device.size() || index < 0)
-    return std::nullopt;
-  return index;
-}
-
-std::string text(const DeviceInfo& info) {
-  if (info.space == Space::kCuda) return cat("cuda:", info.index, " (", info.name, ")");
-  return cat("cpu (", info.name, ", ", info.cpu.threads,
-             info.cpu.threads == 1 ? " thread)" : " threads)");
-}
-
-std::unique_ptr<Backend> open_auto(int64_t threads, std::string& why) {
-  const CudaDevices cuda = list_cuda_devices();
-  if (!cuda.devices.empty()) {
-    why = cat(", chosen as the first of ", cuda.devices.size(), " CUDA device",
-              cuda.devices.size() == 1 ? "" : "s");
-    return create_cuda_backend(cuda.devices.front().index);
-  }
-  why = cat(", chosen because there is no CUDA device: ", cuda.why_none);
-  return create_host_backend(static_cast<int>(threads));
-}
 
 bool looks_raw(const std::string& path, const OpenOptions& options) {
   return options.format == "raw" || path.ends_with(".raw") || path.ends_with(".bin");
@@ -77,29 +47,9 @@ void ModelOptions::describe(Arguments& arguments) {
 
 std::unique_ptr<Backend> open_backend(const std::string& device, int64_t threads,
                                       Terminal& terminal) {
-  std::unique_ptr<Backend> backend;
-  std::string why;
-  if (device == "auto") {
-    backend = open_auto(threads, why);
-  } else if (device == "cpu") {
-    backend = create_host_backend(static_cast<int>(threads));
-  } else if (const auto index = cuda_index(device)) {
-    backend = create_cuda_backend(*index);
-  } else {
-    throw Error(ErrorCode::kUsage,
-                cat("--device: expected auto, cpu, cuda or cuda:N, found '", device, "'"));
-  }
-  terminal.line(cat("device: ", text(backend->info()), why));
-  return backend;
-}
-
-void check_precision(const DeviceInfo& device, Precision precision) {
-  if (device.space == Space::kHost && precision == Precision::kTf32)
-    throw Error(ErrorCode::kUsage,
-                "--precision tf32: a CPU has no such products (use f32, or a CUDA device)");
-  if (device.space == Space::kHost && precision == Precision::kBf16 && !device.cpu.has_bf16)
-    throw Error(ErrorCode::kUsage,
-                cat("--precision bf16: ", device.name, " has no bf16 products (use f32)"));
+  OpenedDevice opened = open_device(device, static_cast<uint64_t>(threads));
+  terminal.line(opened.line);
+  return std::move(opened.backend);
 }
 
 TrainConfig inference_config(const DeviceOptions& options) {
@@ -130,19 +80,6 @@ std::vector<int64_t> shape_from_text(const std::string& shape) {
   const bool is_list = shape.starts_with("[");
   set_config_text(config, "data.shape", is_list ? shape : cat("[", shape, "]"));
   return config.data.shape;
-}
-
-OpenOptions open_options(const DataConfig& config) {
-  OpenOptions options;
-  options.format = config.format;
-  if (config.dtype != "auto") {
-    options.dtype = dtype_from_name(config.dtype);
-    if (!options.dtype)
-      throw Error(ErrorCode::kUsage, cat("--dtype: '", config.dtype,
-                                         "' is no element type (f32, f64, f16, u8, i8 ...)"));
-  }
-  options.row_shape = config.shape;
-  return options;
 }
 
 DataConfig data_config(const DataOptions& options) {

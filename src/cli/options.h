@@ -13,6 +13,7 @@
 #include "data/dataset.h"
 #include "model/model_file.h"
 #include "run/inference.h"
+#include "run/open.h"
 
 namespace diabolo::cli {
 
@@ -47,13 +48,9 @@ struct ModelOptions {
   void describe(Arguments& arguments);
 };
 
-// The backend for "auto", "cpu", "cuda" or "cuda:N"; says in one line which and, for auto, why.
-// Throws Error{kUsage} for other text, Error{kDevice} where an explicit cuda cannot be had.
+// open_device, which says in one line what it has opened.
 std::unique_ptr<Backend> open_backend(const std::string& device, int64_t threads,
                                       Terminal& terminal);
-
-// Throws Error{kUsage} if the device cannot compute in that precision.
-void check_precision(const DeviceInfo& device, Precision precision);
 
 // The part of a configuration that inference reads: the defaults with the options given.
 TrainConfig inference_config(const DeviceOptions& options);
@@ -64,7 +61,6 @@ ModelFile open_model(const std::string& path, const ModelOptions& options, Termi
 
 // "28,28" as extents. Throws Error{kUsage}.
 std::vector<int64_t> shape_from_text(const std::string& text);
-OpenOptions open_options(const DataConfig& config);
 // The defaults with the options given.
 DataConfig data_config(const DataOptions& options);
 

@@ -1,23 +1,10 @@
 #include "cli/train_config.h"
 
 #include "cli/options.h"
-#include "model/config_toml.h"
 #include "model/presets.h"
 
 namespace diabolo::cli {
 namespace {
-
-constexpr const char* kPresetKey = "model.preset";
-
-void set_pair(Config& config, const std::string& pair) {
-  const size_t equals = pair.find('=');
-  if (equals == std::string::npos)
-    throw Error(ErrorCode::kUsage, cat("--set ", pair, ": expected table.key=value"));
-  const std::string path = pair.substr(0, equals);
-  if (path == kPresetKey)
-    throw Error(ErrorCode::kUsage, cat("--set ", pair, ": use --preset, which sets the rest too"));
-  set_config_text(config, path, pair.substr(equals + 1));
-}
 
 void set_flag(Config& config, const KeyFlag& flag, const std::string& text) {
   try {
@@ -30,12 +17,6 @@ void set_flag(Config& config, const KeyFlag& flag, const std::string& text) {
   } catch (const Error& error) {
     throw Error(error.code(), cat(flag.flag, ": ", error.what()));
   }
-}
-
-std::string preset_of(std::span<const ConfigAssignment> assignments) {
-  for (const ConfigAssignment& assignment : assignments)
-    if (assignment.path == kPresetKey) return std::get<std::string>(assignment.value);
-  return "dense";
 }
 
 }  // namespace
@@ -51,19 +32,13 @@ void ConfigArguments::describe(Arguments& arguments) {
 }
 
 Config ConfigArguments::config(const std::string& fallback_file) const {
-  const std::string file = config_file.value_or(fallback_file);
-  std::vector<ConfigAssignment> assignments;
-  if (!file.empty()) assignments = read_config_toml(file);
-  Config config = preset_config(preset ? *preset : preset_of(assignments));
-  const std::string preset_name = config.model.preset;
-  assign(assignments, config);
-  config.model.preset = preset_name;
+  Config config = layered_config(preset, config_file.value_or(fallback_file));
   override(config);
   return config;
 }
 
 void ConfigArguments::override(Config& config) const {
-  for (const std::string& pair : set) set_pair(config, pair);
+  for (const std::string& pair : set) set_config_pair(config, pair);
   for (size_t i = 0; i < flags.size(); ++i)
     if (flags[i]) set_flag(config, kKeyFlags[i], *flags[i]);
 }

@@ -1,5 +1,7 @@
 #include "model/presets.h"
 
+#include "model/config_toml.h"
+
 namespace diabolo {
 namespace {
 
@@ -43,6 +45,40 @@ Config preset_config(std::string_view name) {
   }
   throw Error(ErrorCode::kUsage, cat("unknown preset \"", name, "\"; did you mean \"",
                                      nearest_name(name, names), "\"?"));
+}
+
+namespace {
+
+constexpr const char* kPresetKey = "model.preset";
+
+std::string preset_of(std::span<const ConfigAssignment> assignments) {
+  for (const ConfigAssignment& assignment : assignments)
+    if (assignment.path == kPresetKey) return std::get<std::string>(assignment.value);
+  return "dense";
+}
+
+}  // namespace
+
+Config layered_config(const std::optional<std::string>& preset, const std::string& file) {
+  std::vector<ConfigAssignment> assignments;
+  if (!file.empty()) assignments = read_config_toml(file);
+  Config config = preset_config(preset ? *preset : preset_of(assignments));
+  const std::string name = config.model.preset;
+  assign(assignments, config);
+  config.model.preset = name;
+  return config;
+}
+
+void set_config_pair(Config& config, const std::string& pair) {
+  const size_t equals = pair.find('=');
+  if (equals == std::string::npos)
+    throw Error(ErrorCode::kUsage, cat("setting '", pair, "': expected table.key=value"));
+  const std::string path = pair.substr(0, equals);
+  if (path == kPresetKey)
+    throw Error(
+        ErrorCode::kUsage,
+        cat("setting '", pair, "': name the preset by its own option, which sets the rest too"));
+  set_config_text(config, path, pair.substr(equals + 1));
 }
 
 }  // namespace diabolo

@@ -1,0 +1,83 @@
+#include "run/open.h"
+
+#include <charconv>
+#include <optional>
+#include <string_view>
+
+#include "base/checked.h"
+#include "base/error.h"
+
+namespace diabolo {
+
+namespace {
+
+std::optional<int> cuda_index(std::string_view device) {
+  if (device == "cuda") return 0;
+  if (!device.starts_with("cuda:")) return std::nullopt;
+  device.remove_prefix(5);
+  int index = -1;
+  const auto [end, error] = std::from_chars(device.data(), device.data() + device.size(), index);
+  const bool is_whole = error == std::errc() && end == device.data() + device.size();
+  return is_whole && index >= 0 ? std::optional(index) : std::nullopt;
+}
+
+std::unique_ptr<Backend> open_host(uint64_t threads) {
+  const auto count = checked_cast<int>(threads);
+  if (!count) throw Error(ErrorCode::kUsage, cat("threads: ", threads, " is too many"));
+  return create_host_backend(*count);
+}
+
+std::string text(const DeviceInfo& info) {
+  if (info.space == Space::kCuda) return cat("cuda:", info.index, " (", info.name, ")");
+  return cat("cpu (", info.name, ", ", info.cpu.threads,
+             info.cpu.threads == 1 ? " thread)" : " threads)");
+}
+
+OpenedDevice opened(std::unique_ptr<Backend> backend, const std::string& why = "") {
+  std::string line = cat("device: ", text(backend->info()), why);
+  return {std::move(backend), std::move(line)};
+}
+
+OpenedDevice open_auto(uint64_t threads) {
+  const CudaDevices cuda = list_cuda_devices();
+  const size_t count = cuda.devices.size();
+  if (count > 0)
+    return opened(create_cuda_backend(cuda.devices.front().index),
+                  cat(", chosen as the first of ", count, " CUDA device", count == 1 ? "" : "s"));
+  return opened(open_host(threads),
+                cat(", chosen because there is no CUDA device: ", cuda.why_none));
+}
+
+}  // namespace
+
+OpenedDevice open_device(const std::string& device, uint64_t threads) {
+  if (device == "auto") return open_auto(threads);
+  if (device == "cpu") return opened(open_host(threads));
+  if (const auto index = cuda_index(device)) return opened(create_cuda_backend(*index));
+  throw Error(ErrorCode::kUsage,
+              cat("device: expected auto, cpu, cuda or cuda:N, found '", device, "'"));
+}
+
+void check_precision(const DeviceInfo& device, Precision precision) {
+  if (device.space != Space::kHost) return;
+  if (precision == Precision::kTf32)
+    throw Error(ErrorCode::kUsage,
+                "precision tf32: a CPU has no such products (use f32, or a CUDA device)");
+  if (precision == Precision::kBf16 && !device.cpu.has_bf16)
+    throw Error(ErrorCode::kUsage,
+                cat("precision bf16: ", device.name, " has no bf16 products (use f32)"));
+}
+
+OpenOptions open_options(const DataConfig& config) {
+  OpenOptions options;
+  options.format = config.format;
+  options.row_shape = config.shape;
+  if (config.dtype == "auto") return options;
+  options.dtype = dtype_from_name(config.dtype);
+  if (!options.dtype)
+    throw Error(ErrorCode::kUsage, cat("data.dtype: '", config.dtype,
+                                       "' is no element type (f32, f64, f16, u8, i8 ...)"));
+  return options;
+}
+
+}  // namespace diabolo

@@ -1,0 +1,30 @@
+// From what a configuration says to what it names: the device, the data files.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "backend/backend.h"
+#include "data/dataset.h"
+#include "model/config.h"
+
+namespace diabolo {
+
+struct OpenedDevice {
+  std::unique_ptr<Backend> backend;
+  std::string line;  // "device: cpu (AMD EPYC, 2 threads)" and, for auto, why
+};
+
+// "auto", "cpu", "cuda" or "cuda:N"; threads, 0 for all, are the CPU's. Throws Error{kUsage} for
+// other text and for more threads than the process may run on, Error{kDevice} where an explicit
+// cuda cannot be had.
+OpenedDevice open_device(const std::string& device, uint64_t threads);
+
+// Throws Error{kUsage} if the device cannot compute in that precision.
+void check_precision(const DeviceInfo& device, Precision precision);
+
+// How data files of a configuration are opened. Throws Error{kUsage}.
+OpenOptions open_options(const DataConfig& config);
+
+}  // namespace diabolo
