@@ -1,4 +1,8 @@
 # Everything from outside, found once.
+if(DIABOLO_STATIC)
+  set(ZLIB_USE_STATIC_LIBS ON)
+  add_link_options(-static-libstdc++ -static-libgcc)
+endif()
 find_package(Threads REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(nlohmann_json 3.10 REQUIRED)
@@ -7,6 +11,14 @@ find_package(Eigen3 3.3 REQUIRED NO_MODULE)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(tomlplusplus REQUIRED IMPORTED_TARGET tomlplusplus)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
+if(DIABOLO_STATIC)
+  find_library(DIABOLO_XXHASH_ARCHIVE libxxhash.a REQUIRED)
+  set_target_properties(PkgConfig::xxhash PROPERTIES
+    INTERFACE_LINK_LIBRARIES "${DIABOLO_XXHASH_ARCHIVE}")
+  set_target_properties(PkgConfig::tomlplusplus PROPERTIES
+    INTERFACE_LINK_LIBRARIES "" INTERFACE_COMPILE_OPTIONS ""
+    INTERFACE_COMPILE_DEFINITIONS TOML_HEADER_ONLY=1)
+endif()
 
 if(DIABOLO_ONEDNN)
   find_package(dnnl 2.6 REQUIRED)

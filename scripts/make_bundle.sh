@@ -4,8 +4,9 @@
 #
 #   scripts/make_bundle.sh [ARCHITECTURE] [FOLDER]     default: 90a bundle
 #
-# cudart and gtest are linked statically; the other shared libraries but the C library's lie beside
-# the programs. oneDNN is left out. Programs take at most 30 MiB, data at most 30 MiB.
+# All but the C library is linked statically, except Google Benchmark, which Debian has as a shared
+# library only: it lies beside the programs. oneDNN is left out. Programs take at most 30 MiB, data
+# at most 30 MiB.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 architecture=${1:-90a}
@@ -23,9 +24,9 @@ mkdir -p "$folder"/{bin,lib,data,scripts,bench/baselines}
 for program in "${programs[@]}" "${tests[@]}"; do
   strip -o "$folder/bin/$program" "$build/$program"
 done
-# Shared libraries that are neither the C library's nor the driver's.
+# Shared libraries that are not the C library's.
 ldd "$folder"/bin/* | awk '/=> \// {print $1, $3}' | sort -u |
-  grep -E '^lib(benchmark|tomlplusplus|xxhash|z|stdc\+\+|gcc_s)\.' | while read -r name path; do
+  grep -vE '^(libc|libm|libdl|librt|libpthread)\.' | while read -r name path; do
     cp -L "$path" "$folder/lib/$name"
   done
 cp scripts/gpu_check.sh "$folder/scripts/"
