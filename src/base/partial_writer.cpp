@@ -30,8 +30,9 @@ struct Journal {
 std::string journal_text(const Journal& journal) {
   std::string text =
       cat(kJournalTitle, "\nidentity ", journal.identity, "\nrows_read ",
-          journal.progress.rows_read, "\nrows_written ", journal.progress.rows_written, "\nbytes ",
-          journal.bytes, "\ncontent ", journal.content_hash, "\n");
+          journal.progress.rows_read, "\nrows_written ", journal.progress.rows_written,
+          "\nrows_counted ", journal.progress.rows_counted, "\nbytes ", journal.bytes, "\ncontent ",
+          journal.content_hash, "\n");
   return text + cat("journal ", hash_of(text).hex(), "\n");
 }
 
@@ -60,10 +61,12 @@ std::optional<Journal> parse_journal(const std::string& text) {
   const auto identity = value_of(lines, "identity");
   const auto rows_read = number_of(lines, "rows_read");
   const auto rows_written = number_of(lines, "rows_written");
+  const auto rows_counted = number_of(lines, "rows_counted");
   const auto bytes = number_of(lines, "bytes");
   const auto content = value_of(lines, "content");
-  if (!identity || !rows_read || !rows_written || !bytes || !content) return std::nullopt;
-  Journal journal{*identity, {*rows_read, *rows_written}, *bytes, *content};
+  if (!identity || !rows_read || !rows_written || !rows_counted || !bytes || !content)
+    return std::nullopt;
+  Journal journal{*identity, {*rows_read, *rows_written, *rows_counted}, *bytes, *content};
   if (journal_text(journal) != text) return std::nullopt;
   return journal;
 }

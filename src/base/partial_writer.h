@@ -14,6 +14,7 @@ namespace diabolo {
 struct Progress {
   uint64_t rows_read = 0;
   uint64_t rows_written = 0;
+  uint64_t rows_counted = 0;  // of those written, the ones that the caller counts
 
   bool operator==(const Progress&) const = default;
 };

@@ -167,6 +167,7 @@ Pipeline::Pipeline(Backend& backend, const ModelFile& model, const Dataset& inpu
   result_.resumed_rows = output_.resumed().rows_read;
   result_.rows_read = output_.resumed().rows_read;
   result_.rows_written = output_.resumed().rows_written;
+  result_.above_threshold = output_.resumed().rows_counted;
 }
 
 // The first failure ends all three.
@@ -297,7 +298,9 @@ void Pipeline::count_scores(const Block& block) {
 
 void Pipeline::write_all() {
   Clock::time_point last_checkpoint = Clock::now();
-  const auto progress = [&] { return Progress{result_.rows_read, result_.rows_written}; };
+  const auto progress = [&] {
+    return Progress{result_.rows_read, result_.rows_written, result_.above_threshold};
+  };
   while (const auto block = computed_.pop()) {
     if ((*block)->rows > 0) output_.write((*block)->values, (*block)->index, (*block)->error);
     count_scores(**block);

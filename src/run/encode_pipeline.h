@@ -44,7 +44,7 @@ struct PipelineResult {
   bool is_cancelled = false;
   double seconds = 0;
   uint64_t batch_rows = 0;       // smaller than asked for where memory was short
-  uint64_t above_threshold = 0;  // score: rows of this call over the model's threshold
+  uint64_t above_threshold = 0;  // score: rows written over the model's threshold
   uint64_t resumed_rows = 0;
 };
 

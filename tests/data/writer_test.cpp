@@ -104,10 +104,10 @@ TEST(RowWriterTest, NpyThroughAPartialOutput) {
     PartialWriter sink(path, options);
     writer->begin(sink, std::nullopt);
     sink.write(std::as_bytes(std::span(content)).first(2 * kRow.bytes()));
-    sink.checkpoint({.rows_read = 4, .rows_written = 2});
+    sink.checkpoint({.rows_read = 4, .rows_written = 2, .rows_counted = 1});
   }
   PartialWriter sink(path, options);
-  EXPECT_EQ(sink.resumed(), (Progress{4, 2}));
+  EXPECT_EQ(sink.resumed(), (Progress{4, 2, 1}));
   sink.write(std::as_bytes(std::span(content)).subspan(2 * kRow.bytes()));
   writer->finish(sink, 5);
   sink.commit();

@@ -173,6 +173,21 @@ TEST_F(PipelineTest, StoppedAndResumedIsByteForByteTheSame) {
   }
 }
 
+TEST_F(PipelineTest, RowsAboveTheThresholdAreCountedAcrossResumptions) {
+  const uint64_t above = run(options("whole.csv", FileVerb::kScore)).above_threshold;
+  for (const uint64_t stop : {100u, 600u}) {
+    PipelineOptions parts = options("parts.csv", FileVerb::kScore);
+    parts.progress = [=](const PipelineProgress& now) { return now.rows < stop; };
+    const PipelineResult stopped = run(parts);
+    EXPECT_GT(stopped.above_threshold, 0u);
+    EXPECT_LT(stopped.above_threshold, above);
+    parts.progress = {};
+    parts.resume = true;
+    EXPECT_EQ(run(parts).above_threshold, above);
+    std::filesystem::remove(folder_ / "parts.csv");
+  }
+}
+
 TEST_F(PipelineTest, KilledAndResumedIsByteForByteTheSame) {
   run(options("whole.npy"));
   for (int round = 0; round < 5; ++round) {
