@@ -90,7 +90,7 @@ struct WorkerSetup::State {
   std::vector<unsigned> modes_before;
 };
 
-WorkerSetup::WorkerSetup(int threads) : state_(std::make_unique<State>()) {
+WorkerSetup::WorkerSetup(int threads, Pinning pinning) : state_(std::make_unique<State>()) {
   State& state = *state_;
   state.team_before = team_size();
 #ifdef _OPENMP
@@ -105,8 +105,8 @@ WorkerSetup::WorkerSetup(int threads) : state_(std::make_unique<State>()) {
   set_float_mode(flushing(float_mode()));
   const bool knows_mask = sched_getaffinity(0, sizeof(state.mask_before), &state.mask_before) == 0;
   const std::vector<int> cores = knows_mask ? cores_of(state.mask_before) : std::vector<int>();
-  state.is_pinned = cores.size() >= static_cast<size_t>(state.threads);
-  const size_t first = take_cores(static_cast<size_t>(state.threads));
+  state.is_pinned = pinning == Pinning::kOn && cores.size() >= static_cast<size_t>(state.threads);
+  const size_t first = state.is_pinned ? take_cores(static_cast<size_t>(state.threads)) : 0;
 #ifdef _OPENMP
 #pragma omp parallel num_threads(state.threads)
 #endif

@@ -6,12 +6,14 @@
 
 namespace diabolo::kernels::cpu {
 
-// For a worker thread of our own: `threads` OpenMP threads, each pinned to a core of its own out of
-// the process's affinity mask (not pinned if the mask has fewer; the next worker takes the next
-// cores), denormals flushed to zero in results and read as zero in all of them.
+enum class Pinning { kOff, kOn };
+
+// For a worker thread of our own: `threads` OpenMP threads, with pinning on each on a core of its
+// own out of the process's affinity mask (not pinned if the mask has fewer; the next worker takes
+// the next cores), denormals flushed to zero in results and read as zero in all of them.
 class WorkerSetup {
  public:
-  explicit WorkerSetup(int threads);
+  explicit WorkerSetup(int threads, Pinning pinning = Pinning::kOn);
   ~WorkerSetup();
   WorkerSetup(const WorkerSetup&) = delete;
   WorkerSetup& operator=(const WorkerSetup&) = delete;

@@ -52,6 +52,7 @@ class Replay {
 
 enum class StreamKind {
   kOwnThread,     // host: a thread, an OpenMP team and flushed denormals of its own
+  kHelperThread,  // host: the same with one OpenMP thread, free to move between cores
   kCallerThread,  // host: work runs inside the call, on one thread; floating-point mode restored
 };
 

@@ -137,7 +137,7 @@ LaneKind DeviceInference::kind_of(Mode mode, const DeviceRows& in) const {
   if (in.dtype != DType::kF32 && in.dtype != DType::kU8)
     throw Error(ErrorCode::kUsage,
                 cat("rows: expected f32 or u8, which a device reads, found ", name(in.dtype)));
-  return {mode, in.dtype == DType::kU8 ? Source::kRawU8 : Source::kRawF32, 0, false};
+  return {mode, in.dtype == DType::kU8 ? Source::kRawU8 : Source::kRawF32, 0};
 }
 
 void DeviceInference::run(Mode mode, const DeviceRows& in, void* out, void* native_stream) {

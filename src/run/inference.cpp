@@ -11,9 +11,6 @@ namespace diabolo {
 
 namespace {
 
-// Calls of at most so many rows run on the caller's thread: waking another costs more.
-constexpr uint64_t kCallerThreadRows = 32;
-
 void require_size(const char* what, uint64_t expected, uint64_t found) {
   if (expected != found)
     throw Error(ErrorCode::kUsage,
@@ -65,12 +62,65 @@ struct Inference::Pool {
     idle[kind].push_back(std::move(lane));
   }
 
-  // A lane that failed is not given back.
-  void run(LaneKind kind, const LaneJob& job) {
-    kind.on_caller_thread = job.rows <= kCallerThreadRows;
-    std::unique_ptr<Lane> lane = take(kind);
-    lane->run(job);
-    give_back(kind, std::move(lane));
+  // Threads that wait for work. All calls together have as many as one can use beside its own
+  // thread; a call that finds none, or may not start one, does its rows alone.
+  std::vector<std::unique_ptr<Stream>> take_helpers(int most) {
+    std::vector<std::unique_ptr<Stream>> taken;
+    const std::lock_guard lock(mutex);
+    for (; most > 0; --most) {
+      if (helpers.empty() && !make_helper()) break;
+      taken.push_back(std::move(helpers.back()));
+      helpers.pop_back();
+    }
+    return taken;
+  }
+  bool make_helper() {
+    if (helpers_made + 1 >= plans.most_lanes()) return false;
+    try {
+      helpers.push_back(plans.backend().create_stream(StreamKind::kHelperThread));
+    } catch (const Error&) {
+      return false;
+    }
+    ++helpers_made;
+    return true;
+  }
+  void give_back(std::vector<std::unique_ptr<Stream>> taken) {
+    const std::lock_guard lock(mutex);
+    for (auto& helper : taken) helpers.push_back(std::move(helper));
+  }
+
+  // A lane that failed is not given back, and ends the call.
+  void work(const LaneKind& kind, const LaneJob& job, RowPieces& pieces) {
+    if (pieces.none_left()) return;
+    try {
+      std::unique_ptr<Lane> lane = take(kind);
+      lane->run(job, pieces);
+      give_back(kind, std::move(lane));
+    } catch (...) {
+      pieces.stop();
+      throw;
+    }
+  }
+
+  // On the caller's thread and, where there is enough to do, on helpers.
+  void run(const LaneKind& kind, const LaneJob& job) {
+    RowPieces pieces(job.rows, plans.row_counts(), plans.most_lanes());
+    std::vector<std::unique_ptr<Stream>> taken = take_helpers(pieces.lanes() - 1);
+    std::exception_ptr failure;
+    const auto guarded = [&](const auto& part) {
+      try {
+        part();
+      } catch (...) {
+        if (!failure) failure = std::current_exception();
+      }
+    };
+    guarded([&] {
+      for (const auto& helper : taken) helper->submit([&](void*) { work(kind, job, pieces); });
+      work(kind, job, pieces);
+    });
+    for (const auto& helper : taken) guarded([&] { helper->synchronize(); });
+    give_back(std::move(taken));
+    if (failure) std::rethrow_exception(failure);
   }
 
   ModelConfig config;
@@ -79,10 +129,12 @@ struct Inference::Pool {
   std::mutex mutex;
   std::map<LaneKind, std::vector<std::unique_ptr<Lane>>> idle;
   std::unique_ptr<DeviceInference> device;
+  std::vector<std::unique_ptr<Stream>> helpers;  // idle ones
+  int helpers_made = 0;
 };
 
 int64_t usual_max_rows(const DeviceInfo& device) {
-  return device.space == Space::kHost ? 512 : 4096;
+  return device.space == Space::kHost ? LanePlans::kMostHostRows : 4096;
 }
 
 namespace {
@@ -153,7 +205,7 @@ void Inference::encode(const RawRows& in, std::span<float> codes) const {
   job.take = [&](uint64_t first, uint64_t count, const ChunkResult& result) {
     copy_floats(result.out[0], count * width, codes.data() + first * width);
   };
-  pool_->run({Mode::kEncode, source, 0, false}, job);
+  pool_->run({Mode::kEncode, source, 0}, job);
 }
 
 void Inference::decode(std::span<const float> codes, std::span<float> rows) const {
@@ -171,7 +223,7 @@ void Inference::decode(std::span<const float> codes, std::span<float> rows) cons
     copy_floats(result.out[0], out.size(), out.data());
     unscale_rows(scaling_, out);
   };
-  pool_->run({Mode::kDecode, Source::kScaled, 0, false}, job);
+  pool_->run({Mode::kDecode, Source::kScaled, 0}, job);
 }
 
 void Inference::reconstruct_scaled(const RawRows& in, std::span<float> rows) const {
@@ -186,7 +238,7 @@ void Inference::reconstruct_scaled(const RawRows& in, std::span<float> rows) con
   job.take = [&](uint64_t first, uint64_t count, const ChunkResult& result) {
     copy_floats(result.out[0], count * width, rows.data() + first * width);
   };
-  pool_->run({Mode::kReconstruct, source, 0, false}, job);
+  pool_->run({Mode::kReconstruct, source, 0}, job);
 }
 
 void Inference::reconstruct(const RawRows& in, std::span<float> rows) const {
@@ -212,7 +264,7 @@ void Inference::score(const RawRows& in, const Scores& out) const {
                 count * worst * sizeof(uint32_t));
     copy_floats(result.out[2], count * worst, out.error.data() + first * worst);
   };
-  pool_->run({Mode::kScore, source, out.worst, false}, job);
+  pool_->run({Mode::kScore, source, out.worst}, job);
 }
 
 }  // namespace diabolo

@@ -22,11 +22,12 @@ struct InferenceOptions {
   Precision precision = Precision::kF32;
   bool fast_policy = false;
   Capture capture = Capture::kOn;
-  // Rows of the largest plan; larger inputs go through it piece by piece. 0: usual_max_rows.
+  // At most so many rows go through a plan at once (on the host 256 whatever is said); larger
+  // inputs go piece by piece. 0: usual_max_rows.
   int64_t max_rows = 0;
 };
 
-// 512 on the host, where activations then stay in the cache; 4096 on a GPU, which they then fill.
+// 256 on the host, where a core's activations then stay in its cache; 4096 on a GPU, which they then fill.
 int64_t usual_max_rows(const DeviceInfo& device);
 
 // Raw rows: row-major, of the type they have in the file. Scaling is the model's; values that are

@@ -7,6 +7,18 @@ namespace diabolo {
 
 namespace {
 
+// Where several lanes share a call, fewer rows are not worth waking a thread for.
+constexpr uint64_t kLeastShared = 32;
+
+// The largest plan that the rows fill; what is left in the end is padded, but one or two rows go
+// one by one.
+int64_t plan_rows_for(std::span<const int64_t> row_counts, uint64_t rows) {
+  size_t i = row_counts.size() - 1;
+  while (i > 0 && static_cast<uint64_t>(row_counts[i]) > rows) --i;
+  const bool is_rest = i == 0 && row_counts.size() > 1 && rows > 2;
+  return row_counts[is_rest ? 1 : i];
+}
+
 std::vector<const char*> outputs_of(const LaneKind& kind) {
   if (kind.mode == Mode::kEncode) return {model_names::kCode};
   if (kind.mode != Mode::kScore) return {model_names::kReconstruction};
@@ -18,21 +30,29 @@ std::vector<const char*> outputs_of(const LaneKind& kind) {
 
 LanePlans::LanePlans(Backend& backend, const ModelConfig& config, const Network& network,
                      const InferenceOptions& options)
-    : backend_(backend), config_(config), network_(network), options_(options) {
+    : backend_(backend),
+      config_(config),
+      network_(network),
+      options_(options),
+      device_(backend.info()),
+      threads_(backend.info().cpu.threads) {
   if (options.max_rows < 1)
     throw Error(ErrorCode::kUsage,
                 cat("rows at once: expected at least 1, found ", options.max_rows));
-  for (const int64_t rows : {int64_t{1}, int64_t{8}, int64_t{32}, int64_t{128}, int64_t{256},
-                             int64_t{512}, options.max_rows})
-    if (rows <= options.max_rows && (row_counts_.empty() || rows > row_counts_.back()))
+  int64_t most = options.max_rows;
+  if (device_.space == Space::kHost) {
+    device_.cpu.threads = 1;
+    most = std::min(most, kMostHostRows);
+  }
+  for (const int64_t rows :
+       {int64_t{1}, int64_t{8}, int64_t{32}, int64_t{128}, int64_t{256}, int64_t{512}, most})
+    if (rows <= most && (row_counts_.empty() || rows > row_counts_.back()))
       row_counts_.push_back(rows);
 }
 
 const Plan& LanePlans::plan(const LaneKind& kind, int64_t rows) {
-  LaneKind shared = kind;
-  shared.on_caller_thread = false;  // plans do not depend on it
   const std::lock_guard lock(mutex_);
-  std::unique_ptr<Plan>& found = plans_[{shared, rows}];
+  std::unique_ptr<Plan>& found = plans_[{kind, rows}];
   if (!found) {
     BuildOptions build;
     build.mode = kind.mode;
@@ -44,18 +64,33 @@ const Plan& LanePlans::plan(const LaneKind& kind, int64_t rows) {
     policy.fast = options_.fast_policy;
     policy.allows_tf32 = options_.precision == Precision::kTf32;
     found = std::make_unique<Plan>(
-        Plan::compile(build_graph(config_, network_, build), backend_.info(), policy));
+        Plan::compile(build_graph(config_, network_, build), device_, policy));
   }
   return *found;
 }
 
-// The largest plan that the rows fill; what is left in the end is padded, but one or two rows go
-// one by one.
 int64_t LanePlans::chunk_rows(uint64_t rows_left) const {
-  size_t i = row_counts_.size() - 1;
-  while (i > 0 && static_cast<uint64_t>(row_counts_[i]) > rows_left) --i;
-  const bool is_rest = i == 0 && row_counts_.size() > 1 && rows_left > 2;
-  return row_counts_[is_rest ? 1 : i];
+  return plan_rows_for(row_counts_, rows_left);
+}
+
+RowPieces::RowPieces(uint64_t rows, std::span<const int64_t> row_counts, int most_lanes)
+    : rows_(rows), row_counts_(row_counts) {
+  const auto largest = static_cast<uint64_t>(row_counts.back());
+  const auto lanes = static_cast<uint64_t>(most_lanes);
+  most_rows_ = lanes == 1 ? largest : std::max(rows / lanes, kLeastShared);
+  most_rows_ = std::min(most_rows_, largest);
+  lanes_ = static_cast<int>(std::clamp<uint64_t>(rows / most_rows_, 1, lanes));
+}
+
+std::optional<Piece> RowPieces::next() {
+  Piece piece;
+  piece.first = first_.load();
+  do {
+    if (piece.first >= rows_) return std::nullopt;
+    piece.plan_rows = plan_rows_for(row_counts_, std::min(rows_ - piece.first, most_rows_));
+    piece.count = std::min(rows_ - piece.first, static_cast<uint64_t>(piece.plan_rows));
+  } while (!first_.compare_exchange_weak(piece.first, piece.first + piece.count));
+  return piece;
 }
 
 Lane::Lane(LanePlans& plans, const ParameterStore& store, const LaneKind& kind)
@@ -64,8 +99,8 @@ Lane::Lane(LanePlans& plans, const ParameterStore& store, const LaneKind& kind)
       kind_(kind),
       outputs_(outputs_of(kind)),
       arena_(plans.backend()),
-      stream_(plans.backend().create_stream(kind.on_caller_thread ? StreamKind::kCallerThread
-                                                                  : StreamKind::kOwnThread)) {
+      slots_(is_host() ? 1 : 2),
+      stream_(plans.backend().create_stream(StreamKind::kCallerThread)) {
   // All of this lane's plans share one arena, which must not move once an executor knows it.
   uint64_t bytes = 0;
   for (const int64_t rows : plans_.row_counts())
@@ -84,8 +119,8 @@ void Lane::make_slot(Slot& slot) {
   Backend& backend = plans_.backend();
   const auto most = static_cast<uint64_t>(plans_.max_rows());
   slot.in = StagingBuffer(backend, most * input_row_bytes());
-  if (backend.info().space != Space::kHost)
-    slot.device_in = Buffer(backend, most * input_row_bytes());
+  if (is_host()) return;  // the plan reads what is staged, and whoever takes results reads its own
+  slot.device_in = Buffer(backend, most * input_row_bytes());
   const Graph& graph = plans_.plan(kind_, plans_.max_rows()).graph();
   for (size_t i = 0; i < outputs_.size(); ++i)
     slot.out[i] =
@@ -103,50 +138,49 @@ Executor& Lane::executor(Slot& slot, int64_t rows) {
   return *found;
 }
 
-void Lane::start(Slot& slot, const LaneJob& job, uint64_t first) {
-  slot.plan_rows = plans_.chunk_rows(job.rows - first);
-  slot.first = first;
-  slot.count = std::min(job.rows - first, static_cast<uint64_t>(slot.plan_rows));
-  const uint64_t used = slot.count * input_row_bytes();
-  const uint64_t whole = static_cast<uint64_t>(slot.plan_rows) * input_row_bytes();
-  job.fill(first, slot.count, slot.in.data());
+void Lane::start(Slot& slot, const LaneJob& job, const Piece& piece) {
+  slot.piece = piece;
+  const uint64_t used = piece.count * input_row_bytes();
+  const uint64_t whole = static_cast<uint64_t>(piece.plan_rows) * input_row_bytes();
+  job.fill(piece.first, piece.count, slot.in.data());
   std::memset(slot.in.as<std::byte>() + used, 0, whole - used);
   if (slot.device_in.data()) stream_->copy_in(slot.device_in.data(), slot.in.data(), whole);
-  Executor& run = executor(slot, slot.plan_rows);
+  Executor& run = executor(slot, piece.plan_rows);
   run.run(plans_.options().capture);
+  if (is_host()) return;
   for (size_t i = 0; i < outputs_.size(); ++i) {
     const TensorView out = run.output(outputs_[i]);
     stream_->copy_out(slot.out[i].data(), out.data, out.desc.bytes());
   }
-  if (!kind_.on_caller_thread) slot.done = stream_->record_event();
+  slot.done = stream_->record_event();
 }
 
 void Lane::finish(Slot& slot, const LaneJob& job) {
-  if (slot.count == 0) return;
-  kind_.on_caller_thread ? stream_->synchronize() : slot.done->wait();
+  if (slot.piece.count == 0) return;
+  is_host() ? stream_->synchronize() : slot.done->wait();
   ChunkResult result;
   for (size_t i = 0; i < outputs_.size(); ++i) {
-    const TensorDesc desc = executor(slot, slot.plan_rows).output(outputs_[i]).desc;
-    result.out[i] = {desc, slot.out[i].data()};
+    result.out[i] = executor(slot, slot.piece.plan_rows).output(outputs_[i]);
+    if (slot.out[i].data()) result.out[i].data = slot.out[i].data();
   }
-  job.take(slot.first, slot.count, result);
-  slot.count = 0;
+  job.take(slot.piece.first, slot.piece.count, result);
+  slot.piece.count = 0;
 }
 
-void Lane::run(const LaneJob& job) {
-  uint64_t first = 0;
+void Lane::run(const LaneJob& job, RowPieces& pieces) {
   size_t turn = 0;
-  while (first < job.rows) {
+  while (const std::optional<Piece> piece = pieces.next()) {
     Slot& slot = slots_[turn++ % slots_.size()];
     finish(slot, job);
-    start(slot, job, first);
-    first += slot.count;
+    start(slot, job, *piece);
   }
   for (size_t i = 0; i < slots_.size(); ++i) finish(slots_[turn++ % slots_.size()], job);
 }
 
 uint64_t Lane::bytes() const {
-  return arena_.bytes() + slots_[0].device_in.bytes() + slots_[1].device_in.bytes();
+  uint64_t sum = arena_.bytes();
+  for (const Slot& slot : slots_) sum += slot.device_in.bytes();
+  return sum;
 }
 
 }  // namespace diabolo

@@ -149,10 +149,12 @@ TEST_P(HostStreams, TheCallersThreadIsLeftAsItWas) {
 }
 
 INSTANTIATE_TEST_SUITE_P(, HostStreams,
-                         testing::Values(StreamKind::kOwnThread, StreamKind::kCallerThread),
+                         testing::Values(StreamKind::kOwnThread, StreamKind::kHelperThread,
+                                         StreamKind::kCallerThread),
                          [](const auto& test) {
-                           return test.param == StreamKind::kOwnThread ? "OwnThread"
-                                                                       : "CallerThread";
+                           if (test.param == StreamKind::kOwnThread) return "OwnThread";
+                           return test.param == StreamKind::kHelperThread ? "HelperThread"
+                                                                          : "CallerThread";
                          });
 
 TEST(HostWorker, WorksOnAThreadOfItsOwnThatTakesNoSignals) {

@@ -104,7 +104,9 @@ class Kernels {
     BuildOptions options;
     options.rows = 1;
     options.source = source;
-    return Plan::compile(build_graph(model.config.model, model.network(), options), backend.info(),
+    DeviceInfo device = backend.info();
+    device.cpu.threads = 1;  // as a call of one row runs
+    return Plan::compile(build_graph(model.config.model, model.network(), options), device,
                          Policy());
   }
 

@@ -243,7 +243,15 @@ TEST_F(Guest, AFewRowsStartNoThreads) {
 }
 
 TEST_F(Guest, ThreadsOfItsOwnTakeNoSignals) {
-  check(diabolo_encode(model, &rows, out.data(), out.size()));  // starts them
+  auto options = sized<diabolo_context_options>();
+  options.device = "cpu";  // with all its threads
+  diabolo_context* wide = nullptr;
+  check(diabolo_context_create(&options, &wide));
+  diabolo_model* wide_model = train_small(wide);
+  const std::vector<float> values = wave_rows(600);
+  const diabolo_rows all = view(values);
+  std::vector<float> codes(600 * kCodeSize);
+  check(diabolo_encode(wide_model, &all, codes.data(), codes.size()));  // starts them
   size_t others = 0, deaf = 0;
   for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
     if (task.path().filename() == std::to_string(getpid())) continue;
@@ -256,8 +264,12 @@ TEST_F(Guest, ThreadsOfItsOwnTakeNoSignals) {
     std::fclose(status);
     deaf += (blocked >> (SIGTERM - 1)) & (blocked >> (SIGINT - 1)) & 1;
   }
-  EXPECT_GE(others, 1u);
+  if (std::thread::hardware_concurrency() > 1) {
+    EXPECT_GE(others, 1u);
+  }
   EXPECT_EQ(deaf, others);
+  check(diabolo_model_destroy(wide_model));
+  check(diabolo_context_destroy(wide));
 }
 
 }  // namespace

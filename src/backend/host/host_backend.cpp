@@ -71,6 +71,7 @@ class HostBackend : public Backend {
 
   std::unique_ptr<Stream> create_stream(StreamKind kind) override {
     if (kind == StreamKind::kCallerThread) return create_caller_stream();
+    if (kind == StreamKind::kHelperThread) return create_helper_stream(cpus_);
     return create_worker_stream(cpus_, info_.cpu.threads);
   }
 

@@ -106,7 +106,11 @@ class QueueStream : public HostStream {
 
 class WorkerStream : public QueueStream {
  public:
-  WorkerStream(const std::vector<int>& cpus, int threads) : share_(cpus, threads) {
+  WorkerStream(const std::vector<int>& cpus, int threads, kernels::cpu::Pinning pinning)
+      : share_(cpus,
+               pinning == kernels::cpu::Pinning::kOn ? threads : static_cast<int>(cpus.size())),
+        threads_(threads),
+        pinning_(pinning) {
     const SignalsBlocked blocked;
     try {
       thread_ = std::thread([this] { work(); });
@@ -152,7 +156,7 @@ class WorkerStream : public QueueStream {
 
   void work() {
     confine_this_thread(share_.cpus());
-    const kernels::cpu::WorkerSetup setup(static_cast<int>(share_.cpus().size()));
+    const kernels::cpu::WorkerSetup setup(threads_, pinning_);
     Task task;
     for (uint64_t number = 1; take(task, number); ++number) {
       perform(task, number, *ledger_);
@@ -162,6 +166,8 @@ class WorkerStream : public QueueStream {
   }
 
   const CpuShare share_;
+  const int threads_;
+  const kernels::cpu::Pinning pinning_;
   std::mutex mutex_;
   std::condition_variable wake_;
   TaskRing queue_;
@@ -204,7 +210,11 @@ void HostStream::fill(void* device, uint8_t value, uint64_t bytes) {
 }
 
 std::unique_ptr<HostStream> create_worker_stream(const std::vector<int>& cpus, int threads) {
-  return std::make_unique<WorkerStream>(cpus, threads);
+  return std::make_unique<WorkerStream>(cpus, threads, kernels::cpu::Pinning::kOn);
+}
+
+std::unique_ptr<HostStream> create_helper_stream(const std::vector<int>& cpus) {
+  return std::make_unique<WorkerStream>(cpus, 1, kernels::cpu::Pinning::kOff);
 }
 
 std::unique_ptr<HostStream> create_caller_stream() {
