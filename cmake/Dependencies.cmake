@@ -1,7 +1,7 @@
 # Everything from outside, found once.
 if(DIABOLO_STATIC)
   set(ZLIB_USE_STATIC_LIBS ON)
-  add_link_options(-static-libstdc++ -static-libgcc)
+  add_link_options(-static-libstdc++ -static-libgcc -Wl,--gc-sections)
 endif()
 find_package(Threads REQUIRED)
 find_package(ZLIB REQUIRED)
