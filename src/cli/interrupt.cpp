@@ -27,9 +27,11 @@ int64_t now_ms() {
 
 extern "C" void on_stop_signal(int signal) {
   if (!is_polled.load()) _exit(128 + signal);
-  if (requested_signal.exchange(signal) == 0) {
-    requested_ms.store(now_ms());
-  } else if (now_ms() - requested_ms.load() > kSameRequestMs) {
+  const int64_t now = now_ms();
+  int64_t earlier = 0;
+  if (requested_ms.compare_exchange_strong(earlier, now)) {
+    requested_signal.store(signal);
+  } else if (now - earlier > kSameRequestMs) {
     _exit(128 + signal);
   }
 }

@@ -236,10 +236,32 @@ TEST_F(Guest, AFewRowsStartNoThreads) {
     const size_t before = threads_of_this_process();
     check(diabolo_encode(wide_model, &one, out.data(), out.size()));
     check(diabolo_reconstruct(wide_model, &one, out.data(), out.size()));
-    EXPECT_EQ(threads_of_this_process(), before);
+    // Fewer: a thread that was joined is listed a little longer.
+    EXPECT_LE(threads_of_this_process(), before);
   }).join();
   check(diabolo_model_destroy(wide_model));
   check(diabolo_context_destroy(wide));
+}
+
+// Threads of this process but the first, and how many of them take neither SIGTERM nor SIGINT.
+struct Others {
+  size_t count = 0, deaf = 0;
+};
+
+Others other_threads() {
+  Others others;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    if (task.path().filename() == std::to_string(getpid())) continue;
+    std::FILE* status = std::fopen((task.path() / "status").c_str(), "r");
+    if (!status) continue;  // it has ended
+    ++others.count;
+    char line[256];
+    unsigned long long blocked = 0;
+    while (std::fgets(line, sizeof line, status)) std::sscanf(line, "SigBlk: %llx", &blocked);
+    std::fclose(status);
+    others.deaf += (blocked >> (SIGTERM - 1)) & (blocked >> (SIGINT - 1)) & 1;
+  }
+  return others;
 }
 
 TEST_F(Guest, ThreadsOfItsOwnTakeNoSignals) {
@@ -252,22 +274,16 @@ TEST_F(Guest, ThreadsOfItsOwnTakeNoSignals) {
   const diabolo_rows all = view(values);
   std::vector<float> codes(600 * kCodeSize);
   check(diabolo_encode(wide_model, &all, codes.data(), codes.size()));  // starts them
-  size_t others = 0, deaf = 0;
-  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
-    if (task.path().filename() == std::to_string(getpid())) continue;
-    ++others;
-    std::FILE* status = std::fopen((task.path() / "status").c_str(), "r");
-    if (!status) continue;
-    char line[256];
-    unsigned long long blocked = 0;
-    while (std::fgets(line, sizeof line, status)) std::sscanf(line, "SigBlk: %llx", &blocked);
-    std::fclose(status);
-    deaf += (blocked >> (SIGTERM - 1)) & (blocked >> (SIGINT - 1)) & 1;
+  Others others = other_threads();
+  // Joined threads of earlier tests are listed a little longer.
+  for (int i = 0; i < 1000 && others.deaf < others.count; ++i) {
+    usleep(10'000);
+    others = other_threads();
   }
   if (std::thread::hardware_concurrency() > 1) {
-    EXPECT_GE(others, 1u);
+    EXPECT_GE(others.count, 1u);
   }
-  EXPECT_EQ(deaf, others);
+  EXPECT_EQ(others.deaf, others.count);
   check(diabolo_model_destroy(wide_model));
   check(diabolo_context_destroy(wide));
 }

@@ -4,7 +4,6 @@ import re
 import resource
 import signal
 import subprocess
-import time
 
 import numpy
 
@@ -123,30 +122,6 @@ def test_a_closed_pipe_is_141_quietly(folder):
         os.close(writer)
         assert result.returncode == 141, result
         assert b"diabolo:" not in result.stderr
-
-
-def wait_for(path):
-    for _ in range(1200):
-        if path.exists():
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"{path} did not appear")
-
-
-def test_signals_end_with_a_checkpoint(folder):
-    data, model = prepared(folder)
-    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
-        run_directory = folder / str(code)
-        process = subprocess.Popen([DIABOLO, "train", data, "-o", run_directory, *SMALL,
-                                    "--epochs", "1000000"], stderr=subprocess.PIPE)
-        wait_for(run_directory / "metrics.jsonl")
-        time.sleep(0.3)
-        process.send_signal(number)
-        time.sleep(0.02)
-        process.send_signal(number)  # as timeout(1) does: the same request
-        error = process.communicate(timeout=60)[1].decode()
-        assert process.returncode == code, (process.returncode, error)
-        assert "--resume" in error and (run_directory / "checkpoint.safetensors").exists()
 
 
 def test_color_and_progress(folder):

@@ -1,6 +1,6 @@
 """kill -9 at random moments of train and encode: what is resumed ends with the same bits.
 
-kill_test.py [KILLS]: so many kills of each (2).
+kill_test.py [KILLS [SEED]]: so many kills of each (2), at moments drawn from the seed (a fixed one).
 """
 import pathlib
 import random
@@ -84,7 +84,7 @@ def kill_encodes(folder, kills):
 
 if __name__ == "__main__":
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 2
-    seed = int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(10**6)
+    seed = int(sys.argv[2]) if len(sys.argv) > 2 else 20261123
     random.seed(seed)
     print(f"kills: {count} of train, {count} of encode; seed {seed}", flush=True)
     with tempfile.TemporaryDirectory() as temporary:
