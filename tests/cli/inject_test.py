@@ -20,12 +20,14 @@ ERRORS = ["ENOSPC", "EIO", "EINTR"]
 ALLOWED_CODES = (0, 3, 4, 5)
 
 
-def traced(call, what, paths, arguments):
-    """Runs the command with one kind of call injected, on the named paths only."""
-    command = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}"]
+def traced(call, what, paths, arguments, log="/dev/null"):
+    """Runs the command with one kind of call injected, or only logged, on the named paths only."""
+    command = ["strace", "-f", "-qq", "-o", str(log), "-e", f"trace={call}"]
     for path in paths:
         command += ["-P", str(path)]
-    command += ["-e", f"inject={call}:{what}", DIABOLO, *map(str, arguments)]
+    if what:
+        command += ["-e", f"inject={call}:{what}"]
+    command += [DIABOLO, *map(str, arguments)]
     # The leak check of a sanitized build cannot run under a tracer.
     environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}
     return subprocess.run(command, capture_output=True, timeout=120, env=environment)
@@ -86,22 +88,65 @@ def test_encode_resumes_after_a_kill_at_a_call(folder):
     assert kills >= 5, kills
 
 
+# Builds with sanitizers, which are slow, try every third call.
+STEP = 3 if os.environ.get("DIABOLO_SANITIZE") else 1
+SAVE_CALLS = ["openat", "ftruncate", "write", "fsync", "rename"]
+
+
+def saving(target):
+    """A training that saves two checkpoints and the model; the paths that it saves them through."""
+    paths = [target, target / ".checkpoint.safetensors.diabolo-tmp",
+             target / "checkpoint.safetensors", target / ".model.safetensors.diabolo-tmp"]
+    flat = ["--set", "model.encoder.hidden=[]"]  # few tensors, so few calls
+    return ["train", target.parent / "x.npy", "-o", target, *SMALL, *flat, "--epochs", "2"], paths
+
+
+def calls_of(command, paths, log):
+    """How often the command makes each of SAVE_CALLS on the paths."""
+    counts = {}
+    for call in SAVE_CALLS:
+        result = traced(call, "", paths, [*command, "--overwrite"], log)
+        assert result.returncode == 0, result.stderr
+        counts[call] = sum(f" {call}(" in line for line in log.read_text().splitlines())
+    return counts
+
+
+def test_train_resumes_after_a_kill_at_each_call_of_a_save(folder):
+    numpy.save(folder / "x.npy", rows(100))
+    command, paths = saving(folder / "killed")
+    counts = calls_of(command, paths, folder / "log")
+    assert min(counts.values()) >= 2, counts
+    whole = (folder / "killed" / "model.safetensors").read_bytes()
+    tries = kills = 0
+    for call in SAVE_CALLS:
+        for when in range(1, counts[call] + 1, STEP):
+            tries += 1
+            result = traced(call, f"signal=SIGKILL:when={when}", paths, [*command, "--overwrite"])
+            kills += result.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL)
+            goes_on = (folder / "killed" / "checkpoint.safetensors").exists()
+            run(*command, "--resume" if goes_on else "--overwrite")
+            assert (folder / "killed" / "model.safetensors").read_bytes() == whole, (call, when)
+    assert kills >= tries - 2, (kills, tries)  # calls on two threads count apart
+
+
 def test_a_failing_save_keeps_a_run_that_resumes(folder):
     data, before = small_model(folder)
     train(data, folder / "whole", "--epochs", "4")
     whole = (folder / "whole" / "model.safetensors").read_bytes()
     failures = 0
-    for call, error, when in itertools.product(["fsync", "rename"], ["ENOSPC", "EIO"], ["1", "3+"]):
+    target = folder / "copy"
+    goes_on = ["train", data, "-o", target, *SMALL, "--epochs", "4", "--resume"]
+    written = saving(target)[1][1:]
+    kinds = [("fsync", []), ("rename", []), ("write", written), ("openat", written)]
+    for (call, paths), error, when in itertools.product(kinds, ["ENOSPC", "EIO"], ["1", "3+"]):
         case = (call, error, when)
-        target = folder / "copy"
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(before, target)
-        goes_on = ["train", data, "-o", target, *SMALL, "--epochs", "4", "--resume"]
-        result = traced(call, f"error={error}:when={when}", [], goes_on)
+        result = traced(call, f"error={error}:when={when}", paths, goes_on)
         failures += expect_clean(result, folder, case)
         run(*goes_on)
         assert (target / "model.safetensors").read_bytes() == whole, case
-    assert failures >= 4, failures
+    assert failures >= 8, failures
 
 
 if __name__ == "__main__":

@@ -215,6 +215,32 @@ TEST_F(PipelineTest, KilledAndResumedIsByteForByteTheSame) {
   }
 }
 
+// Killed when the output had its name already, with the journal still there or not: --resume has
+// nothing to continue, makes the output anew and ends well, as often as it is asked.
+TEST_F(PipelineTest, ResumingAFinishedOutputMakesItAnew) {
+  PipelineOptions again = options("codes.npy");
+  again.resume = true;
+  again.checkpoint_seconds = 0;
+  std::string journal;
+  again.progress = [&](const PipelineProgress& now) {
+    if (now.rows >= 900 && journal.empty())
+      journal = content_of(folder_ / "codes.npy.partial.journal");
+    return true;
+  };
+  run(again);
+  const std::string whole = content_of(folder_ / "codes.npy");
+  ASSERT_FALSE(journal.empty());
+  for (const bool journal_is_left : {false, true, false}) {
+    if (journal_is_left) std::ofstream(folder_ / "codes.npy.partial.journal") << journal;
+    const PipelineResult result = run(again);
+    EXPECT_EQ(result.resumed_rows, 0u);
+    EXPECT_EQ(result.rows_written, kRows);
+    EXPECT_EQ(content_of(folder_ / "codes.npy"), whole);
+    EXPECT_FALSE(std::filesystem::exists(folder_ / "codes.npy.partial"));
+    EXPECT_FALSE(std::filesystem::exists(folder_ / "codes.npy.partial.journal"));
+  }
+}
+
 TEST_F(PipelineTest, ResumingWithOtherOptionsIsRefused) {
   PipelineOptions parts = options("codes.raw");
   parts.progress = [](const PipelineProgress& now) { return now.rows < 300; };
