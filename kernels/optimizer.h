@@ -60,7 +60,7 @@ struct SumTerms {
   T* total = nullptr;
 };
 
-// Writes the loss into losses[step % kStepSlots]; sets halt if the step was void; else moves state
+// Writes the loss into losses[step % kStepSlots] and each term into its place beside it; sets halt if the step was void; else moves state
 // to the next step: step + 1, batch_row + batch_rows, plan = plans[(step + 1) % kStepSlots].
 struct Advance {
   uint64_t batch_rows = 0;
@@ -69,6 +69,9 @@ struct Advance {
   const float* loss = nullptr;
   const float* norm = nullptr;  // null unless clipped
   float* losses = nullptr;      // [kStepSlots]
+  int term_count = 0;           // 0: the terms are not wanted
+  const float* terms[kMaxLossTerms] = {};
+  float* term_ring = nullptr;  // [kStepSlots, kMaxLossTerms]
 };
 
 // One element's update. The rule is read once per call, so kernels pass it by value.
@@ -133,7 +136,9 @@ void sum_terms_reference(const SumTerms<T>& p) {
 
 DIABOLO_HD inline void advance_state(const Advance& p) {
   StepState& state = *p.state;
-  p.losses[state.step % kStepSlots] = *p.loss;
+  const uint64_t slot = state.step % kStepSlots;
+  p.losses[slot] = *p.loss;
+  for (int i = 0; i < p.term_count; ++i) p.term_ring[slot * kMaxLossTerms + i] = *p.terms[i];
   if (step_is_void(state, p.loss, p.norm)) {
     state.halt = 1;
     return;

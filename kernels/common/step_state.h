@@ -29,9 +29,11 @@ struct StepState {
 };
 static_assert(sizeof(StepState) == 48);
 
-// Slots of the two rings beside the state: plans ahead of the device, losses behind it. Step s uses
-// slot s % kStepSlots.
+// Slots of the rings beside the state: plans ahead of the device, losses and their terms behind it.
+// Step s uses slot s % kStepSlots.
 inline constexpr uint64_t kStepSlots = 1024;
+// Terms of a loss that have a place in a slot.
+inline constexpr int kMaxLossTerms = 4;
 
 DIABOLO_HD inline RandomKey random_key(const StepState& state, uint32_t purpose) {
   return {state.seed, purpose, static_cast<uint32_t>(state.step)};

@@ -38,6 +38,7 @@ ParameterStore::ParameterStore(Backend& backend, std::vector<ParameterSpec> para
   add_state(store_names::kStepState, step_state_desc());
   add_state(store_names::kPlans, step_plans_desc());
   add_state(store_names::kLosses, step_losses_desc());
+  add_state(store_names::kTerms, step_terms_desc());
 }
 
 TensorDesc ParameterStore::blob_desc(DType dtype) const {

@@ -29,11 +29,12 @@ inline constexpr const char* kLow = "@low";        // bf16[n]
 inline constexpr const char* kStepState = "@step_state";
 inline constexpr const char* kPlans = "@plans";
 inline constexpr const char* kLosses = "@losses";
+inline constexpr const char* kTerms = "@terms";
 }  // namespace store_names
 
 struct StoreOptions {
   bool has_low = false;       // bf16 copies of the parameters, for bf16 products
-  bool has_training = false;  // gradients, step state, plans, losses
+  bool has_training = false;  // gradients, step state, plans, losses, their terms
   bool has_m = false, has_v = false;
 };
 

@@ -186,10 +186,13 @@ void Builder::score(ValueId x, ValueId target) {
 // Everything behind the loss: gradients, update, next step.
 void Builder::train(ValueId reconstruction) {
   std::vector<ValueId> terms = {reconstruction};
+  std::vector<ValueId> named = {reconstruction};  // as LossTerm counts them
   if (config_.penalty.l2 > 0) {
-    for (const ValueId term : penalties()) terms.push_back(term);
+    const std::vector<ValueId> parts = penalties();
+    terms.insert(terms.end(), parts.begin(), parts.end());
+    named.push_back(sum(parts, "penalty"));
   }
-  const ValueId loss = sum(terms, "loss");
+  const ValueId loss = sum(named, "loss");
   differentiate(graph_, terms);
 
   const auto elems = static_cast<int64_t>(BlobLayout::of(network_.parameters()).elems);
@@ -214,10 +217,15 @@ void Builder::train(ValueId reconstruction) {
   if (has_low)
     out.push_back(graph_.add_state(store_names::kLow, TensorDesc(DType::kBf16, {elems})));
   graph_.add_into(kOptimizer, OptimizerAttrs{rule, has_low}, in, out, "optimizer");
-  const std::vector<ValueId> advance_out = {
-      state, graph_.add_state(store_names::kLosses, step_losses_desc())};
-  graph_.add_into(kAdvance, AdvanceAttrs{static_cast<uint64_t>(options_.rows), has_norm},
-                  advance_in, advance_out, "advance");
+  std::vector<ValueId> advance_out = {state,
+                                      graph_.add_state(store_names::kLosses, step_losses_desc())};
+  AdvanceAttrs advance{static_cast<uint64_t>(options_.rows), has_norm};
+  if (named.size() > 1) {  // one term is the loss itself
+    advance.terms = static_cast<int>(named.size());
+    advance_in.insert(advance_in.end(), named.begin(), named.end());
+    advance_out.push_back(graph_.add_state(store_names::kTerms, step_terms_desc()));
+  }
+  graph_.add_into(kAdvance, advance, advance_in, advance_out, "advance");
 }
 
 Graph Builder::build() {

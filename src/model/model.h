@@ -62,6 +62,10 @@ inline constexpr const char* kOrder = "@order";  // state u32[N], of resident tr
 inline constexpr const char* kValidationState = "@validation_state";  // step state of its own
 }  // namespace model_names
 
+// The terms of a loss, in the order in which a training step leaves them (store_names::kTerms).
+// Where reconstruction is the only one, it is the loss and nothing is left.
+enum class LossTerm { kReconstruction, kPenalty };
+
 // What arrives as "input".
 enum class Source {
   kRawU8,   // bytes; scaled on the device by @shift and @scale

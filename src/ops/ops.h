@@ -137,11 +137,12 @@ bool has_v(const kernels::OptimizerRule& rule);
 struct SumTermsAttrs {};
 extern const OpDef kSumTerms;
 
-// plans f32[kStepSlots,4], loss f32[1], norm f32[1] if has_norm -> writes state, losses
-// f32[kStepSlots].
+// plans f32[kStepSlots,4], loss f32[1], norm f32[1] if has_norm, the loss's terms f32[1] as many as
+// `terms` -> writes state, losses f32[kStepSlots] and, with terms, f32[kStepSlots,kMaxLossTerms].
 struct AdvanceAttrs {
   uint64_t batch_rows = 0;
   bool has_norm = false;
+  int terms = 0;
 };
 extern const OpDef kAdvance;
 
@@ -149,5 +150,6 @@ extern const OpDef kAdvance;
 TensorDesc step_state_desc();
 TensorDesc step_plans_desc();
 TensorDesc step_losses_desc();
+TensorDesc step_terms_desc();
 
 }  // namespace diabolo

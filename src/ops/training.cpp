@@ -24,6 +24,10 @@ TensorDesc step_plans_desc() {
 TensorDesc step_losses_desc() {
   return TensorDesc(DType::kF32, {static_cast<int64_t>(kernels::kStepSlots)});
 }
+TensorDesc step_terms_desc() {
+  return TensorDesc(DType::kF32,
+                    {static_cast<int64_t>(kernels::kStepSlots), kernels::kMaxLossTerms});
+}
 
 namespace {
 
@@ -188,23 +192,32 @@ struct AdvanceGlue {
   template <class P>
   static P params(const Call& call) {
     const auto attrs = call.attrs.as<AdvanceAttrs>();
-    return {.batch_rows = attrs.batch_rows,
-            .state = output<kernels::StepState>(call, 0),
-            .plans = input<kernels::StepPlan>(call, 0),
-            .loss = input<float>(call, 1),
-            .norm = attrs.has_norm ? input<float>(call, 2) : nullptr,
-            .losses = output<float>(call, 1)};
+    P p{.batch_rows = attrs.batch_rows,
+        .state = output<kernels::StepState>(call, 0),
+        .plans = input<kernels::StepPlan>(call, 0),
+        .loss = input<float>(call, 1),
+        .norm = attrs.has_norm ? input<float>(call, 2) : nullptr,
+        .losses = output<float>(call, 1),
+        .term_count = attrs.terms,
+        .term_ring = attrs.terms > 0 ? output<float>(call, 2) : nullptr};
+    for (size_t i = 0; i < static_cast<size_t>(attrs.terms); ++i)
+      p.terms[i] = input<float>(call, (attrs.has_norm ? 3 : 2) + i);
+    return p;
   }
   static void reference(const kernels::Advance& p) { kernels::advance_state(p); }
 };
 
 std::vector<TensorDesc> infer_advance(const Attrs& any, std::span<const TensorDesc> in) {
   const auto attrs = any.as<AdvanceAttrs>();
-  glue::expect_count(attrs.has_norm ? 3 : 2, in.size());
+  DIABOLO_CHECK(attrs.terms >= 0 && attrs.terms <= kernels::kMaxLossTerms, attrs.terms);
+  const size_t first_term = attrs.has_norm ? 3 : 2;
+  glue::expect_count(first_term + static_cast<size_t>(attrs.terms), in.size());
   glue::expect_desc("plans", step_plans_desc(), in[0]);
   glue::expect_desc("loss", scalar_desc(), in[1]);
   if (attrs.has_norm) glue::expect_desc("norm", scalar_desc(), in[2]);
-  return {step_state_desc(), step_losses_desc()};
+  for (size_t i = first_term; i < in.size(); ++i) glue::expect_desc("term", scalar_desc(), in[i]);
+  if (attrs.terms == 0) return {step_state_desc(), step_losses_desc()};
+  return {step_state_desc(), step_losses_desc(), step_terms_desc()};
 }
 
 // One plan and one loss of the rings are touched.

@@ -21,6 +21,8 @@ json description_of(const Checkpoint& c) {
               {"epoch", c.epoch},
               {"position", c.position},
               {"loss_sum", c.loss_sum},
+              {"reconstruction_sum", c.reconstruction_sum},
+              {"penalty_sum", c.penalty_sum},
               {"seconds", c.seconds},
               {"metrics_bytes", c.metrics_bytes},
               {"best_validation_loss", c.best_validation_loss},
@@ -51,6 +53,8 @@ void read_description(const json& object, const std::string& path, Checkpoint& c
   c.epoch = number<int64_t>(object, "epoch", path);
   c.position = number<uint64_t>(object, "position", path);
   c.loss_sum = number<double>(object, "loss_sum", path);
+  c.reconstruction_sum = number<double>(object, "reconstruction_sum", path);
+  c.penalty_sum = number<double>(object, "penalty_sum", path);
   c.seconds = number<double>(object, "seconds", path);
   c.metrics_bytes = number<uint64_t>(object, "metrics_bytes", path);
   c.best_validation_loss = number<double>(object, "best_validation_loss", path);

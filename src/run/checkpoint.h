@@ -16,12 +16,13 @@ struct Checkpoint {
   // What it is a checkpoint of: resolved configuration, data and shapes. Another one is refused.
   std::string identity;
 
-  uint64_t step = 0;           // done, over the whole training
-  int64_t epoch = 0;           // completed
-  uint64_t position = 0;       // rows done of the epoch under way
-  double loss_sum = 0;         // of the epoch under way: sum over its steps of loss times rows
-  double seconds = 0;          // of the epoch under way
-  uint64_t metrics_bytes = 0;  // of metrics.jsonl that belong to it
+  uint64_t step = 0;      // done, over the whole training
+  int64_t epoch = 0;      // completed
+  uint64_t position = 0;  // rows done of the epoch under way
+  double loss_sum = 0;    // of the epoch under way: sum over its steps of loss times rows
+  double reconstruction_sum = 0, penalty_sum = 0;  // its terms, where there is a penalty
+  double seconds = 0;                              // of the epoch under way
+  uint64_t metrics_bytes = 0;                      // of metrics.jsonl that belong to it
 
   std::optional<double> last_validation_loss;
   double best_validation_loss = 0;

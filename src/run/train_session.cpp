@@ -24,9 +24,10 @@ struct TrainSession::Slot {
   std::unique_ptr<Event> copied, used;
 };
 
-// What a launch leaves behind: the ring of losses and the state, copied to the host.
+// What a launch leaves behind: the rings of losses and of their terms and the state, copied to the
+// host.
 struct TrainSession::Ticket {
-  StagingBuffer losses, state;
+  StagingBuffer losses, terms, state;
   std::unique_ptr<Event> done;
   uint64_t first_step = 0;
   int count = 0;
@@ -54,6 +55,7 @@ TrainSession::TrainSession(Backend& backend, const Config& config, const Network
   for (auto& ticket : tickets_) {
     ticket = std::make_unique<Ticket>();
     ticket->losses = StagingBuffer(backend, kernels::kStepSlots * sizeof(float));
+    if (has_terms()) ticket->terms = StagingBuffer(backend, step_terms_desc().bytes());
     ticket->state = StagingBuffer(backend, sizeof(kernels::StepState));
   }
   choose_residency(options.residency);
@@ -218,6 +220,9 @@ void TrainSession::launch(int count) {
   Ticket& ticket = *tickets_[next_ticket_++ % kMaxInFlight];
   stream_->copy_out(ticket.losses.data(), store_->state(store_names::kLosses).data,
                     kernels::kStepSlots * sizeof(float));
+  if (has_terms())
+    stream_->copy_out(ticket.terms.data(), store_->state(store_names::kTerms).data,
+                      step_terms_desc().bytes());
   stream_->copy_out(ticket.state.data(), store_->state(store_names::kStepState).data,
                     sizeof(kernels::StepState));
   ticket.done = stream_->record_event();
@@ -269,7 +274,11 @@ StepsDone TrainSession::wait_for_oldest() {
   done.halted_step = state.step;
   for (int i = 0; i < ticket.count; ++i) {
     const uint64_t step = ticket.first_step + static_cast<uint64_t>(i);
-    done.losses.push_back(ticket.losses.as<float>()[step % kernels::kStepSlots]);
+    const uint64_t slot = step % kernels::kStepSlots;
+    done.losses.push_back(ticket.losses.as<float>()[slot]);
+    if (!has_terms()) continue;
+    const float* terms = ticket.terms.as<float>() + slot * kernels::kMaxLossTerms;
+    std::copy_n(terms, kernels::kMaxLossTerms, done.terms.emplace_back().begin());
   }
   return done;
 }

@@ -27,7 +27,9 @@ namespace diabolo {
 struct StepsDone {
   uint64_t first_step = 0;
   std::vector<float> losses;  // of each step, whole
-  bool has_halted = false;    // a step was void; the parameters are those before it
+  // The same by LossTerm; empty where reconstruction is all there is.
+  std::vector<std::array<float, kernels::kMaxLossTerms>> terms;
+  bool has_halted = false;  // a step was void; the parameters are those before it
   uint64_t halted_step = 0;
 };
 
@@ -73,6 +75,7 @@ class TrainSession {
   struct Ticket;
   struct Validation;
 
+  bool has_terms() const { return config_.model.penalty.l2 > 0; }
   void choose_residency(Residency wanted);
   Plan compile(Mode mode, uint64_t rows, Source source) const;
   void make_executors();

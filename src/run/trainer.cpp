@@ -6,6 +6,7 @@
 #include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <utility>
 
 #include "base/file_writer.h"
@@ -57,13 +58,13 @@ class Training {
   bool run_epoch();
   int next_count(uint64_t position) const;
   void absorb(const StepsDone& done);
+  void add_terms(std::span<const float> terms, double rows);
   void drain();
   bool report();
   void adapt(int steps, double seconds);
   void checkpoint();
   void finish_epoch();
   [[noreturn]] void diverge(uint64_t step);
-  double penalty();
   ModelFile model_of(const std::vector<float>& master, int64_t epochs) const;
   void save_epoch_model();
   void add_threshold(ModelFile& model) const;
@@ -190,9 +191,18 @@ void Training::absorb(const StepsDone& done) {
     if (done.has_halted && done.first_step + i >= done.halted_step) diverge(done.halted_step);
     const uint64_t rows = std::min(session_->batch_rows(), data_.train.rows - at_.position);
     at_.loss_sum += static_cast<double>(done.losses[i]) * static_cast<double>(rows);
+    if (!done.terms.empty()) add_terms(done.terms[i], static_cast<double>(rows));
     at_.position += rows;
     ++at_.step;
   }
+}
+
+void Training::add_terms(std::span<const float> terms, double rows) {
+  const auto term = [&](LossTerm which) {
+    return static_cast<double>(terms[static_cast<size_t>(which)]);
+  };
+  at_.reconstruction_sum += term(LossTerm::kReconstruction) * rows;
+  at_.penalty_sum += term(LossTerm::kPenalty) * rows;
 }
 
 void Training::drain() {
@@ -231,30 +241,23 @@ void Training::checkpoint() {
   save_checkpoint(at_, options_.directory->checkpoint(), fs());
 }
 
-double Training::penalty() {
-  const std::vector<std::vector<float>> parameters = session_->parameters_of(session_->master());
-  const std::vector<ParameterSpec> specs = network_.parameters();
-  double sum = 0;
-  for (size_t i = 0; i < specs.size(); ++i) {
-    if (specs[i].desc.rank() != 2) continue;
-    for (const float w : parameters[i]) sum += static_cast<double>(w) * static_cast<double>(w);
-  }
-  return config_.model.penalty.l2 * sum;
-}
-
 void Training::finish_epoch() {
   EpochMetrics metrics;
-  metrics.loss = at_.loss_sum / static_cast<double>(data_.train.rows);
+  const auto rows = static_cast<double>(data_.train.rows);
+  metrics.loss = metrics.reconstruction = at_.loss_sum / rows;
+  if (config_.model.penalty.l2 > 0) {
+    metrics.reconstruction = at_.reconstruction_sum / rows;
+    metrics.penalty = at_.penalty_sum / rows;
+  }
   metrics.seconds = at_.seconds;
-  metrics.samples_per_s = static_cast<double>(data_.train.rows) / std::max(at_.seconds, 1e-9);
+  metrics.samples_per_s = rows / std::max(at_.seconds, 1e-9);
   metrics.learning_rate = session_->schedule().learning_rate(at_.step - 1);
   ++at_.epoch;
   at_.position = 0;
-  at_.loss_sum = at_.seconds = 0;
+  at_.loss_sum = at_.reconstruction_sum = at_.penalty_sum = at_.seconds = 0;
   metrics.epoch = at_.epoch;
   metrics.step = at_.step;
   metrics.samples = static_cast<uint64_t>(at_.epoch) * data_.train.rows;
-  if (config_.model.penalty.l2 > 0) metrics.penalty = penalty();
   bool is_best = !has_validation();
   if (has_validation()) {
     const double loss = session_->validate();
@@ -341,6 +344,7 @@ nlohmann::json EpochMetrics::json() const {
                         {"step", step},
                         {"samples", samples},
                         {"loss", loss},
+                        {"reconstruction", reconstruction},
                         {"samples_per_s", samples_per_s},
                         {"seconds", seconds},
                         {"learning_rate", learning_rate}};

@@ -36,12 +36,13 @@ struct EpochMetrics {
   int64_t epoch = 0;  // from 1
   uint64_t step = 0;
   uint64_t samples = 0;
-  double loss = 0;                        // mean over the epoch's samples, penalty included
+  double loss = 0;                        // mean over the epoch's samples, of all terms together
+  double reconstruction = 0;              // its terms, the same mean
+  std::optional<double> penalty;          // where the model has one
   std::optional<double> validation_loss;  // without penalty
   double samples_per_s = 0;
-  double seconds = 0;             // of training; validation and checkpoints not counted
-  double learning_rate = 0;       // of the last step
-  std::optional<double> penalty;  // the penalty's part of the loss, at the end of the epoch
+  double seconds = 0;        // of training; validation and checkpoints not counted
+  double learning_rate = 0;  // of the last step
 
   nlohmann::json json() const;
 };

@@ -19,6 +19,11 @@ def test_train_writes_a_run_directory(folder):
     epochs = [json.loads(line) for line in (model / "metrics.jsonl").read_text().splitlines()]
     assert [epoch["epoch"] for epoch in epochs] == [1, 2, 3]
     assert epochs[2]["loss"] < epochs[0]["loss"]
+    assert epochs[2]["reconstruction"] == epochs[2]["loss"] and "penalty" not in epochs[2]
+    train(data, folder / "l2", "--epochs", "1", "--set", "model.penalty.l2=0.01")
+    terms = json.loads((folder / "l2" / "metrics.jsonl").read_text())
+    assert terms["penalty"] > 0
+    assert abs(terms["reconstruction"] + terms["penalty"] - terms["loss"]) < 1e-5 * terms["loss"]
     assert json_of("inspect", model)["provenance"]["rows"] == 300
 
 

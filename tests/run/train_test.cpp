@@ -116,6 +116,38 @@ TEST_F(TrainTest, EveryOptionOfTheModelTrains) {
   }
 }
 
+// One step, whose loss is that of the initial parameters.
+TEST_F(TrainTest, TheTermsOfTheLossAreGivenByName) {
+  Config config = small_config();
+  config.model.penalty.l2 = 1e-2;
+  config.train.batch_size = 5000;
+  config.train.epochs = 1;
+  const EpochMetrics first = run(config, *data_.data).metrics.front();
+  const Network network =
+      Network::of(resolved(config, default_scale(*data_.data)).model, data_.data->x().row.elems());
+  const auto initial = initial_parameters(network, config.train.seed);
+  double squares = 0;
+  for (size_t p = 0; p < initial.size(); ++p)
+    for (const float w : initial[p])
+      if (network.parameters()[p].desc.rank() == 2)
+        squares += static_cast<double>(w) * static_cast<double>(w);
+  ASSERT_TRUE(first.penalty.has_value());
+  EXPECT_NEAR(*first.penalty, 1e-2 * squares, 1e-5 * squares);
+  EXPECT_NEAR(first.reconstruction + *first.penalty, first.loss, 1e-6 * first.loss);
+  config.model.penalty.l2 = 0;
+  const EpochMetrics plain = run(config, *data_.data).metrics.front();
+  EXPECT_EQ(plain.reconstruction, plain.loss);
+  EXPECT_FALSE(plain.penalty.has_value());
+  EXPECT_FLOAT_EQ(static_cast<float>(first.reconstruction), static_cast<float>(plain.loss));
+}
+
+TEST_F(TrainTest, TheTermsAreMeansOverTheEpochsSteps) {
+  Config config = small_config();
+  config.model.penalty.l2 = 1e-2;
+  for (const EpochMetrics& epoch : run(config, *data_.data).metrics)
+    EXPECT_NEAR(epoch.reconstruction + epoch.penalty.value(), epoch.loss, 1e-6 * epoch.loss);
+}
+
 TEST_F(TrainTest, ABatchLargerThanTheDataIsAllOfIt) {
   Config config = small_config();
   config.train.batch_size = 5000;

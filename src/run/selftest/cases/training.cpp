@@ -66,13 +66,18 @@ void optimizer(ReferenceCall<T>& call) {
 template <class T>
 void advance(ReferenceCall<T>& call) {
   const auto attrs = attrs_of<AdvanceAttrs>(call);
-  kernels::advance_state({.batch_rows = attrs.batch_rows,
-                          .state = call.template raw_output<kernels::StepState>(0),
-                          .plans = call.template raw_input<kernels::StepPlan>(0),
-                          .loss = call.template raw_input<float>(1),
-                          .norm = attrs.has_norm ? call.template raw_input<float>(2) : nullptr,
-                          .losses = call.template raw_output<float>(1)});
-  call.out[1].clear();
+  kernels::Advance p{.batch_rows = attrs.batch_rows,
+                     .state = call.template raw_output<kernels::StepState>(0),
+                     .plans = call.template raw_input<kernels::StepPlan>(0),
+                     .loss = call.template raw_input<float>(1),
+                     .norm = attrs.has_norm ? call.template raw_input<float>(2) : nullptr,
+                     .losses = call.template raw_output<float>(1),
+                     .term_count = attrs.terms};
+  for (size_t i = 0; i < static_cast<size_t>(attrs.terms); ++i)
+    p.terms[i] = call.template raw_input<float>((attrs.has_norm ? 3 : 2) + i);
+  if (attrs.terms > 0) p.term_ring = call.template raw_output<float>(2);
+  kernels::advance_state(p);
+  for (size_t i = 1; i < call.out.size(); ++i) call.out[i].clear();
 }
 
 void list_l2_penalty(CaseList& list) {
@@ -172,17 +177,23 @@ void list_optimizer(CaseList& list) {
 
 void list_advance(CaseList& list) {
   const TensorDesc one(DType::kF32, {1});
-  const auto add = [&](const char* text, bool has_norm, Fill loss, Fill norm, Fill state) {
+  const auto add = [&](const char* text, bool has_norm, Fill loss, Fill norm, Fill state,
+                       int terms = 0) {
     std::vector<Operand> in = {{step_plans_desc(), Fill::kUniform}, {one, loss}};
     if (has_norm) in.push_back({one, norm});
-    list.add(kAdvance, AdvanceAttrs{256, has_norm}, text, in, {state, Fill::kZeros}).is_quick =
-        true;
+    for (int i = 0; i < terms; ++i) in.push_back({one, Fill::kUnit});
+    std::vector<Fill> out = {state, Fill::kZeros};
+    if (terms > 0) out.push_back(Fill::kZeros);
+    list.add(kAdvance, AdvanceAttrs{256, has_norm, terms}, text, in, out).is_quick = true;
   };
   add("step", false, Fill::kUnit, Fill::kUnit, Fill::kState);
   add("step with norm", true, Fill::kUnit, Fill::kUnit, Fill::kState);
   add("loss nan", false, Fill::kNotANumber, Fill::kUnit, Fill::kState);
   add("norm nan", true, Fill::kUnit, Fill::kNotANumber, Fill::kState);
   add("halted", false, Fill::kUnit, Fill::kUnit, Fill::kHaltedState);
+  add("2 terms", false, Fill::kUnit, Fill::kUnit, Fill::kState, 2);
+  add("4 terms with norm", true, Fill::kUnit, Fill::kUnit, Fill::kState, kernels::kMaxLossTerms);
+  add("2 terms, loss nan", false, Fill::kNotANumber, Fill::kUnit, Fill::kState, 2);
 }
 
 }  // namespace
