@@ -115,7 +115,7 @@ stage_cuda() { # nvcc, every architecture, held against the budget; the command 
     return 0
   }
   rm -rf build/cuda  # ptxas speaks only when it compiles
-  build cuda --target diabolo_command && quietly cuda-devices build/cuda/diabolo devices &&
+  build cuda --target diabolo_command cublaslt_numbers && quietly cuda-devices build/cuda/diabolo devices &&
     python3 scripts/check_ptxas.py "$logs/cuda-build.log" && scripts/check_ptx.sh &&
     DIABOLO=$PWD/build/cuda/diabolo PATH=/usr/bin:$PATH python3 tests/cli/failures_test.py
 }

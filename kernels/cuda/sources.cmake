@@ -1,6 +1,7 @@
 # Every CUDA kernel: compiled by nvcc (kernels/CMakeLists.txt) and for the host harness
 # (tests/cuda_host/CMakeLists.txt). One line a file.
 set(DIABOLO_CUDA_SOURCES
+  dense_cublaslt.cu
   dense_data_grad.cu
   dense_forward.cu
   dense_loss.cu
@@ -14,3 +15,6 @@ set(DIABOLO_CUDA_SOURCES
   sums.cu
 )
 list(TRANSFORM DIABOLO_CUDA_SOURCES PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
+
+# Plain C++ that needs the CUDA runtime's header.
+set(DIABOLO_CUDA_PLAIN_SOURCES ${CMAKE_CURRENT_LIST_DIR}/cublaslt.cpp)

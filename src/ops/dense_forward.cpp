@@ -73,6 +73,8 @@ std::string describe(const Attrs& any) {
 
 using Glue = DenseForwardGlue;
 constexpr std::array kKernels = {
+    glue::cublaslt_kernel<Glue, DenseForward<float>>("cuda.dense_forward.cublaslt_f32"),
+    glue::cublaslt_kernel<Glue, DenseForward<Bf16>>("cuda.dense_forward.cublaslt_bf16"),
     glue::cuda_kernel<Glue, DenseForward<float>>("cuda.dense_forward.f32"),
     glue::cuda_kernel<Glue, DenseForward<Bf16>>("cuda.dense_forward.bf16"),
     glue::cpu_kernel<Glue, DenseForward<float>>("cpu.dense_forward.f32"),

@@ -144,6 +144,8 @@ std::string describe_weight(const Attrs& any) {
 }
 
 constexpr std::array kDataKernels = {
+    glue::cublaslt_kernel<DataGlue, DenseDataGrad<float>>("cuda.dense_data_grad.cublaslt_f32"),
+    glue::cublaslt_kernel<DataGlue, DenseDataGrad<Bf16>>("cuda.dense_data_grad.cublaslt_bf16"),
     glue::cuda_kernel<DataGlue, DenseDataGrad<float>>("cuda.dense_data_grad.f32"),
     glue::cuda_kernel<DataGlue, DenseDataGrad<Bf16>>("cuda.dense_data_grad.bf16"),
     glue::cpu_kernel<DataGlue, DenseDataGrad<float>>("cpu.dense_data_grad.f32"),

@@ -6,7 +6,8 @@
 //   };
 //
 // and gets entries for a record P by reference_kernel<Glue, P…>, cpu_kernel<Glue, P> and
-// cuda_kernel<Glue, P>: which types a record takes is read off its template arguments.
+// cuda_kernel<Glue, P>, cublaslt_kernel<Glue, P>: which types a record takes is read off its
+// template arguments.
 #pragma once
 
 #include <string>
@@ -15,6 +16,7 @@
 #include "base/error.h"
 #include "kernels/common/scalar.h"
 #include "kernels/cpu/cpu.h"
+#include "kernels/cuda/cublaslt.h"
 #include "kernels/cuda/cuda.h"
 #include "ops/op.h"
 
@@ -118,6 +120,46 @@ constexpr Kernel cuda_kernel(const char* name, std::span<const InPlace> in_place
                 .prepare = nullptr};
 #if DIABOLO_WITH_CUDA
   kernel.prepare = prepare_cuda<Glue, P>;
+#endif
+  return kernel;
+}
+
+// The same record computed by cuBLASLt: only where the policy is `fast`, see kernels/cuda/cublaslt.h.
+template <class Glue, class P>
+std::string accepts_cublaslt(const Call& call, const DeviceInfo& device) {
+  if (device.space != Space::kCuda) return "runs on CUDA devices";
+  if (!TypesOf<P>::fit(call)) return cat("is not for ", call.in[0].desc.text());
+  return kernels::cuda::cublaslt::refusal(Glue::template params<P>(call), device.cuda);
+}
+
+template <class Glue, class P>
+uint64_t scratch_bytes_cublaslt(const Call& call, const DeviceInfo& device) {
+  return kernels::cuda::cublaslt::scratch_bytes(Glue::template params<P>(call), device.cuda);
+}
+
+#if DIABOLO_WITH_CUDA
+template <class Glue, class P>
+kernels::Launch prepare_cublaslt(const Call& call, const DeviceInfo& device, void* scratch) {
+  try {
+    return kernels::cuda::cublaslt::prepare(Glue::template params<P>(call), device.cuda,
+                                            device.index, scratch);
+  } catch (const kernels::cuda::LaunchError& error) {
+    throw Error(ErrorCode::kDevice, error.what());
+  }
+}
+#endif
+
+template <class Glue, class P>
+constexpr Kernel cublaslt_kernel(const char* name) {
+  Kernel kernel{.name = name,
+                .space = Space::kCuda,
+                .needs_policy_fast = true,
+                .in_place = {},
+                .accepts = accepts_cublaslt<Glue, P>,
+                .scratch_bytes = scratch_bytes_cublaslt<Glue, P>,
+                .prepare = nullptr};
+#if DIABOLO_WITH_CUDA
+  kernel.prepare = prepare_cublaslt<Glue, P>;
 #endif
   return kernel;
 }
