@@ -20,6 +20,14 @@ else
   cmake --preset cuda-quick -DDIABOLO_BENCH=ON -DCMAKE_CUDA_ARCHITECTURES="${arch:-90a}-real" \
     > /dev/null && cmake --build --preset cuda-quick > /dev/null || exit 1
 fi
+# cuBLASLt, if the loader does not know it: beside nvcc, or as PyTorch brings it.
+nvcc=$(command -v nvcc || echo /usr/local/cuda/bin/nvcc)
+for place in "$(dirname "$nvcc")"/../lib{64,} \
+    "$(python3 -c 'import nvidia; print(list(nvidia.__path__)[0])' 2> /dev/null)"/{cu13,cublas}/lib; do
+  if [ -e "$place/libcublasLt.so.13" ] || [ -e "$place/libcublasLt.so.12" ]; then
+    export LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$place
+  fi
+done
 parts=("$@")
 [ ${#parts[@]} -gt 0 ] || parts=(correctness sanitizer ceilings dense dense_f32)
 mkdir -p "$out"
@@ -50,12 +58,23 @@ json_field() {  # json_field OBJECT KEY < file: the number of KEY in OBJECT, one
     inside && $1 == key {gsub(/,/, ""); print $2; exit}'
 }
 
+# Whether cuBLASLt was found: its kernels are then in the ladder and the selftest.
+report_cublaslt() {
+  if "$bin/diabolo" selftest --device cuda --filter 'f32 64x64x64' 2> /dev/null |
+      grep -q 'dense_forward.cublaslt_f32 .* skip '; then
+    row correctness "libcublasLt.so.13 or .12" missing "" skipped
+  else
+    row correctness "libcublasLt.so.13 or .12" found "" ok
+  fi
+}
+
 part_correctness() {
   check "verbs, native against host halves" "$bin/cuda_verbs_native_test" --gtest_brief=1
   check "products against the reference" "$bin/cuda_dense_native_test" --gtest_brief=1
   check "other kernels against the reference" "$bin/cuda_flat_native_test" --gtest_brief=1
   check "ladder, every CUDA kernel" "$bin/ladder_test" --gtest_brief=1
   check "selftest" "$bin/diabolo" selftest --device cuda
+  report_cublaslt
   check "beyond 2^31 elements" "$bin/huge_test" --gtest_brief=1
   check "train dense, f32" "$bin/diabolo" train "$data/train-images-idx3-ubyte.gz" \
     --preset dense --device cuda --seed 0 -o "$work/run" --progress none
