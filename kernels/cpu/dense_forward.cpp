@@ -52,8 +52,14 @@ Launch direct_forward(const DenseForward<T>& p, const CpuFeatures& cpu, void* sc
     for (const RowStep& step : steps) {
       step.product();
       if (is_done) continue;
-      const int64_t at = step.rows.begin * p.shape.O;
-      activate<T, T>(team, forward, z + at, p.y + at, nullptr, step.rows.size() * p.shape.O);
+      const int64_t at = step.rows.begin * p.shape.O, n = step.rows.size() * p.shape.O;
+      if constexpr (std::is_same_v<T, Bf16>) {
+        if (p.activation == Activation::kRelu) {
+          relu(team, z + at, p.y + at, n);
+          continue;
+        }
+      }
+      activate<T, T>(team, forward, z + at, p.y + at, nullptr, n);
     }
   };
 }

@@ -39,6 +39,19 @@ void activate(const Team& team, ForwardBlock forward, const Z* z, T* y, T* z_out
   });
 }
 
+// On the bits: as integers, negative numbers and -0 are at most those of -infinity, 0xff80, and the
+// NaNs with a sign are above.
+void relu(const Team& team, const Bf16* z, Bf16* y, int64_t n) {
+  constexpr int16_t kMinusInfinity = -128;
+  for_blocks(team, n, [=](int64_t at, int64_t length) {
+    DIABOLO_IVDEP
+    for (int64_t k = at; k < at + length; ++k) {
+      const uint16_t bits = z[k].bits;
+      y[k].bits = static_cast<int16_t>(bits) <= kMinusInfinity ? uint16_t{0} : bits;
+    }
+  });
+}
+
 template <class D, class T>
 void apply_slope(const Team& team, SlopeBlock slope, const D* d, const T* saved, T* out,
                  int64_t n) {

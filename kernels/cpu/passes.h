@@ -19,6 +19,9 @@ struct Team {
 template <class Z, class T>
 void activate(const Team& team, ForwardBlock forward, const Z* z, T* y, T* z_out, int64_t n);
 
+// y = max(z, 0), and a NaN stays one; all [n]; y may be z.
+void relu(const Team& team, const Bf16* z, Bf16* y, int64_t n);
+
 // out = d * f'(saved); all [n]; out may be d. D is float or T.
 template <class D, class T>
 void apply_slope(const Team& team, SlopeBlock slope, const D* d, const T* saved, T* out, int64_t n);

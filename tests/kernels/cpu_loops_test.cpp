@@ -3,6 +3,7 @@
 #include <functional>
 
 #include "kernels/compare.h"
+#include "kernels/cpu/passes.h"
 
 namespace diabolo::kernels {
 namespace {
@@ -49,6 +50,25 @@ TYPED_TEST(CpuLoops, AddIsTheReference) {
     std::vector<T> expected(n);
     add_reference(Add<T>{n, a.data(), b.data(), expected.data()});
     EXPECT_TRUE(same_bits(y, expected));
+  }
+}
+
+// Each bf16 there is: what the float ReLU makes of it.
+TEST(CpuRelu, IsTheReferenceOnTheBits) {
+  std::vector<Bf16> all(65536);
+  for (size_t k = 0; k < all.size(); ++k) all[k] = {static_cast<uint16_t>(k)};
+  const auto y = run_every_way<Bf16>([&](cpu::CpuFeatures way) {
+    auto out = all;  // in place
+    cpu::relu(cpu::Team(way), out.data(), out.data(), static_cast<int64_t>(out.size()));
+    return out;
+  });
+  for (size_t k = 0; k < all.size(); ++k) {
+    const float expected = Relu::forward(to_float(all[k]));
+    if (std::isnan(expected)) {
+      ASSERT_EQ(y[k].bits, all[k].bits);
+    } else {
+      ASSERT_EQ(y[k].bits, to_bf16(expected).bits) << k;
+    }
   }
 }
 
