@@ -21,6 +21,7 @@ using Clock = std::chrono::steady_clock;
 
 // Blocks that go round: one being read, one computed, one written, one to spare.
 constexpr int kBlocks = 4;
+constexpr uint64_t kPiecesOfBlock = 4;
 constexpr uint64_t kBlockBytes = uint64_t{16} << 20;  // of input; bounds memory for wide rows
 
 double seconds_since(Clock::time_point start) {
@@ -162,8 +163,11 @@ Pipeline::Pipeline(Backend& backend, const ModelFile& model, const Dataset& inpu
   block_rows_ = std::clamp<uint64_t>(kBlockBytes / row_bytes, 1, asked);
   if (inference_options_.max_rows == 0)
     inference_options_.max_rows = usual_max_rows(backend.info());
-  inference_options_.max_rows =
-      std::min<int64_t>(inference_options_.max_rows, static_cast<int64_t>(asked));
+  // A block goes through a device in pieces, of which one is copied in while another computes.
+  const uint64_t pieces = backend.info().space == Space::kHost ? 1 : kPiecesOfBlock;
+  const auto piece_rows =
+      static_cast<int64_t>((std::min(asked, block_rows_) + pieces - 1) / pieces);
+  inference_options_.max_rows = std::min(inference_options_.max_rows, piece_rows);
   result_.resumed_rows = output_.resumed().rows_read;
   result_.rows_read = output_.resumed().rows_read;
   result_.rows_written = output_.resumed().rows_written;

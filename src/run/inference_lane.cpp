@@ -7,6 +7,9 @@ namespace diabolo {
 
 namespace {
 
+// One piece copied in, one computed, one copied out.
+constexpr size_t kDeviceSlots = 3;
+
 // Where several lanes share a call, fewer rows are not worth waking a thread for.
 constexpr uint64_t kLeastShared = 32;
 
@@ -99,14 +102,16 @@ Lane::Lane(LanePlans& plans, const ParameterStore& store, const LaneKind& kind)
       kind_(kind),
       outputs_(outputs_of(kind)),
       arena_(plans.backend()),
-      slots_(is_host() ? 1 : 2),
+      slots_(is_host() ? 1 : kDeviceSlots),
       stream_(plans.backend().create_stream(StreamKind::kCallerThread)) {
   // All of this lane's plans share one arena, which must not move once an executor knows it.
   uint64_t bytes = 0;
   for (const int64_t rows : plans_.row_counts())
     bytes = std::max(bytes, plans_.plan(kind_, rows).arena_bytes());
   arena_.reserve(bytes);
-  for (Slot& slot : slots_) make_slot(slot);
+  if (is_host()) return;
+  copies_in_ = plans.backend().create_stream();
+  copies_out_ = plans.backend().create_stream();
 }
 
 uint64_t Lane::input_row_bytes() const {
@@ -122,9 +127,11 @@ void Lane::make_slot(Slot& slot) {
   if (is_host()) return;  // the plan reads what is staged, and whoever takes results reads its own
   slot.device_in = Buffer(backend, most * input_row_bytes());
   const Graph& graph = plans_.plan(kind_, plans_.max_rows()).graph();
-  for (size_t i = 0; i < outputs_.size(); ++i)
-    slot.out[i] =
-        StagingBuffer(backend, graph.value(graph.find(outputs_[i], Role::kOutput)).desc.bytes());
+  for (size_t i = 0; i < outputs_.size(); ++i) {
+    const uint64_t bytes = graph.value(graph.find(outputs_[i], Role::kOutput)).desc.bytes();
+    slot.device_out[i] = Buffer(backend, bytes);
+    slot.out[i] = StagingBuffer(backend, bytes);
+  }
 }
 
 Executor& Lane::executor(Slot& slot, int64_t rows) {
@@ -139,20 +146,34 @@ Executor& Lane::executor(Slot& slot, int64_t rows) {
 }
 
 void Lane::start(Slot& slot, const LaneJob& job, const Piece& piece) {
+  if (!slot.in.data()) make_slot(slot);
   slot.piece = piece;
   const uint64_t used = piece.count * input_row_bytes();
   const uint64_t whole = static_cast<uint64_t>(piece.plan_rows) * input_row_bytes();
   job.fill(piece.first, piece.count, slot.in.data());
   std::memset(slot.in.as<std::byte>() + used, 0, whole - used);
-  if (slot.device_in.data()) stream_->copy_in(slot.device_in.data(), slot.in.data(), whole);
-  Executor& run = executor(slot, piece.plan_rows);
+  is_host() ? executor(slot, piece.plan_rows).run(plans_.options().capture) : start_on_device(slot);
+}
+
+// The slot's last piece has been waited for, so its buffers are free. All executors share the arena,
+// hence the results leave it on the computing stream, before the next piece overwrites them.
+void Lane::start_on_device(Slot& slot) {
+  Executor& run = executor(slot, slot.piece.plan_rows);
+  copies_in_->copy_in(slot.device_in.data(), slot.in.data(),
+                      static_cast<uint64_t>(slot.piece.plan_rows) * input_row_bytes());
+  slot.copied_in = copies_in_->record_event();
+  stream_->wait_for(*slot.copied_in);
   run.run(plans_.options().capture);
-  if (is_host()) return;
   for (size_t i = 0; i < outputs_.size(); ++i) {
     const TensorView out = run.output(outputs_[i]);
-    stream_->copy_out(slot.out[i].data(), out.data, out.desc.bytes());
+    stream_->copy_within(slot.device_out[i].data(), out.data, out.desc.bytes());
   }
-  slot.done = stream_->record_event();
+  slot.computed = stream_->record_event();
+  copies_out_->wait_for(*slot.computed);
+  for (size_t i = 0; i < outputs_.size(); ++i)
+    copies_out_->copy_out(slot.out[i].data(), slot.device_out[i].data(),
+                          run.output(outputs_[i]).desc.bytes());
+  slot.done = copies_out_->record_event();
 }
 
 void Lane::finish(Slot& slot, const LaneJob& job) {
@@ -179,7 +200,10 @@ void Lane::run(const LaneJob& job, RowPieces& pieces) {
 
 uint64_t Lane::bytes() const {
   uint64_t sum = arena_.bytes();
-  for (const Slot& slot : slots_) sum += slot.device_in.bytes();
+  for (const Slot& slot : slots_) {
+    sum += slot.device_in.bytes();
+    for (const Buffer& out : slot.device_out) sum += out.bytes();
+  }
   return sum;
 }
 

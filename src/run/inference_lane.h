@@ -4,6 +4,9 @@
 // On the host a lane computes on the thread that runs it, alone, and a call's rows are shared out
 // to as many lanes as there are cores: rows do not depend on each other, so nothing waits for
 // anything until the end, and a piece's activations stay in the cache of its core.
+//
+// On a device a lane keeps three pieces under way: while one computes, the next is copied in and
+// the one before is copied out, each on a stream of its own; the host fills and empties meanwhile.
 #pragma once
 
 #include <array>
@@ -117,13 +120,15 @@ class Lane {
   uint64_t bytes() const;
 
  private:
-  // On a device two, so that one can be filled and emptied while the other computes.
+  // What a piece needs on its way. Made when first used: a call of one piece needs one. On the host
+  // only `in` has memory: the plan reads it, and results are read where the plan wrote them.
   struct Slot {
     StagingBuffer in;
-    Buffer device_in;                  // empty on the host, where the plan reads `in`
-    std::array<StagingBuffer, 3> out;  // empty on the host, where results are read in place
+    Buffer device_in;
+    std::array<Buffer, 3> device_out;
+    std::array<StagingBuffer, 3> out;
     std::map<int64_t, std::unique_ptr<Executor>> executors;
-    std::unique_ptr<Event> done;
+    std::unique_ptr<Event> copied_in, computed, done;
     Piece piece;  // under way; count 0: none
   };
 
@@ -131,6 +136,7 @@ class Lane {
   void make_slot(Slot& slot);
   Executor& executor(Slot& slot, int64_t rows);
   void start(Slot& slot, const LaneJob& job, const Piece& piece);
+  void start_on_device(Slot& slot);
   void finish(Slot& slot, const LaneJob& job);
   uint64_t input_row_bytes() const;
 
@@ -140,7 +146,8 @@ class Lane {
   std::vector<const char*> outputs_;
   Arena arena_;
   std::vector<Slot> slots_;
-  std::unique_ptr<Stream> stream_;  // last: it ends before the memory that it works on goes
+  // Last: they end before the memory that they work on goes. The copies' are null on the host.
+  std::unique_ptr<Stream> copies_in_, stream_, copies_out_;
 };
 
 }  // namespace diabolo
