@@ -1,28 +1,53 @@
 #!/usr/bin/env bash
-# The instructions that the CUDA kernels are written for must be in their PTX: a verb that silently fell
-# back to plain code would pass every test.
+# The instructions that the CUDA kernels are written for must be in their PTX and, where there is a
+# cuobjdump, in the machine code of sm_80 and sm_90a: a verb that silently fell back to plain code would
+# pass every test.
 #
-#   scripts/check_ptx.sh        needs nvcc
+#   scripts/check_ptx.sh        needs nvcc; cuobjdump from PATH, beside nvcc or $CUOBJDUMP
 set -euo pipefail
 cd "$(dirname "$0")/.."
 command -v nvcc >/dev/null || PATH=$PATH:/usr/local/cuda/bin
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+cuobjdump=${CUOBJDUMP:-$(command -v cuobjdump || echo "$(dirname "$(command -v nvcc)")/cuobjdump")}
 failed=0
 
-# expect SOURCE INSTRUCTION...: SOURCE's PTX for compute_80 has each INSTRUCTION.
-expect() {
-  local source=$1 instruction ptx=$work/kernels.ptx
-  shift
-  nvcc -std=c++20 --expt-relaxed-constexpr -I. -Itests -arch=compute_80 --ptx "$source" -o "$ptx"
+# look_for WHERE FILE INSTRUCTION...: FILE has each INSTRUCTION; a row for each.
+look_for() {
+  local where=$1 file=$2 instruction
+  shift 2
   for instruction in "$@"; do
-    printf '%-34s %-58s ' "$source" "$instruction"
-    if grep -qF -- "$instruction" "$ptx"; then
-      echo "$(grep -cF -- "$instruction" "$ptx")"
+    printf '%-41s %-58s ' "$where" "$instruction"
+    if grep -qF -- "$instruction" "$file"; then
+      grep -cF -- "$instruction" "$file"
     else
       echo MISSING
       failed=1
     fi
+  done
+}
+
+# expect SOURCE INSTRUCTION...: SOURCE's PTX for compute_80 has each INSTRUCTION.
+expect() {
+  local source=$1 ptx=$work/kernels.ptx
+  shift
+  nvcc -std=c++20 --expt-relaxed-constexpr -I. -Itests -arch=compute_80 --ptx "$source" -o "$ptx"
+  look_for "$source" "$ptx" "$@"
+}
+
+# expect_sass SOURCE INSTRUCTION...: so has its machine code, for either of two generations.
+expect_sass() {
+  local source=$1 object=$work/kernels.o arch
+  shift
+  if ! command -v "$cuobjdump" >/dev/null; then
+    echo "no cuobjdump: the machine code was not looked at"
+    return
+  fi
+  nvcc -std=c++20 --expt-relaxed-constexpr -I. -gencode arch=compute_80,code=sm_80 \
+    -gencode arch=compute_90a,code=sm_90a -t 2 -c "$source" -o "$object"
+  for arch in sm_80 sm_90a; do
+    "$cuobjdump" -sass -arch "$arch" "$object" >"$work/$arch.sass"
+    look_for "$source $arch" "$work/$arch.sass" "$@"
   done
 }
 
@@ -37,4 +62,7 @@ expect kernels/cuda/dense_weight_grad.cu \
   cp.async.cg.shared.global cp.async.wait_group ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 \
   mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 \
   mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 fma.rn.f32 ld.shared.v4 st.global.v4
+# Tensor core products, asynchronous copies of 16 bytes past the first-level cache, matrix loads.
+expect_sass kernels/cuda/dense_weight_grad.cu \
+  HMMA.16816.F32.BF16 HMMA.1688.F32.TF32 LDGSTS.E.BYPASS.128 LDGDEPBAR LDSM.16.MT88.4 FFMA STG.E.128
 exit "$failed"
