@@ -5,9 +5,14 @@ target_compile_options(diabolo_flags INTERFACE
   # The compiler may not fuse a*b+c on its own: results must not depend on how a loop was compiled.
   $<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off>)
 if(DIABOLO_SANITIZE)
+  # Targets with the property DIABOLO_PLAIN are built without; whoever links them brings the runtime.
+  # Instrumented code makes compilers warn of what is not there; plain builds see the same sources.
+  set(DIABOLO_SANITIZE_OPTIONS
+    -fsanitize=${DIABOLO_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all
+    -g1 -Wno-error)
+  set(is_sanitized $<NOT:$<BOOL:$<TARGET_PROPERTY:DIABOLO_PLAIN>>>)
   target_compile_options(diabolo_flags INTERFACE
-    $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${DIABOLO_SANITIZE} -fno-omit-frame-pointer
-                              -fno-sanitize-recover=all>)
+    "$<$<AND:$<COMPILE_LANGUAGE:CXX>,${is_sanitized}>:${DIABOLO_SANITIZE_OPTIONS}>")
   target_link_options(diabolo_flags INTERFACE -fsanitize=${DIABOLO_SANITIZE})
 endif()
 target_include_directories(diabolo_flags INTERFACE

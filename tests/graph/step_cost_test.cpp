@@ -1,5 +1,5 @@
-// What a training step costs the host once it is replayed: the device runs nothing here. Sanitizers
-// make it several times slower and are timed with it; it stays below the limit all the same.
+// What a training step costs the host once it is replayed: the device runs nothing here. The CUDA
+// backend and the fake device are sanitized in this build, which only adds to it.
 #include <gtest/gtest.h>
 
 #include <algorithm>
