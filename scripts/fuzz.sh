@@ -4,14 +4,17 @@
 #                                         once as there are cores (DIABOLO_JOBS)
 # An input that crashes, takes over a second or needs over 256 MB ends the run with status 1; it is
 # kept in build/fuzz/finds. What was learnt is kept in build/fuzz/learnt and used by the next run.
+# A run of all targets for a minute or longer goes on by halves of a minute, four at most, until a
+# million inputs were tried in total, and ends with status 1 if they were not.
 set -euo pipefail
 
 seconds=${1:?usage: scripts/fuzz.sh SECONDS [NAME...]}
 shift
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
-names=("$@")
+names=("$@") is_all=0
 if [ ${#names[@]} -eq 0 ]; then
+  is_all=1
   for folder in tests/fuzz/corpus/*/; do names+=("$(basename "$folder")"); done
 fi
 
@@ -26,16 +29,24 @@ is_stall() {
   [[ $2 == *-timeout-* ]] && "build/fuzz/fuzz_$1" -timeout=1 "$2" >/dev/null 2>&1
 }
 
+# As libFuzzer says in log FILE.
+executions_in() {
+  awk '/^stat::number_of_executed_units:/ { sum += $2 } END { print sum + 0 }' "$1"
+}
+
 fuzz_one() {
   local name=$1 learnt=build/fuzz/learnt/$1 log=build/fuzz/fuzz_$1.log end=$((SECONDS + seconds)) find
+  local executed=0
   mkdir -p "$learnt"
   while [ "$SECONDS" -lt "$end" ]; do
     if "build/fuzz/fuzz_$name" -max_total_time=$((end - SECONDS)) -max_len=4096 -timeout=1 \
         -rss_limit_mb=256 -malloc_limit_mb=256 -print_final_stats=1 \
         -artifact_prefix=build/fuzz/finds/"$name"- "$learnt" tests/fuzz/corpus/"$name" \
         >"$log" 2>&1; then
+      executed=$((executed + $(executions_in "$log")))
       break
     fi
+    executed=$((executed + $(executions_in "$log")))
     find=$(sed -n 's/.*Test unit written to //p' "$log")
     if ! is_stall "$name" "$find"; then
       tail -n 60 "$log"
@@ -44,10 +55,29 @@ fuzz_one() {
     fi
     rm "$find"
   done
-  grep -E 'number_of_executed_units|slowest_unit_time_sec|peak_rss_mb' "$log" | sed "s/^/fuzz_$name: /"
+  echo "$executed" >>"build/fuzz/fuzz_$name.executed"
+  grep -E 'slowest_unit_time_sec|peak_rss_mb' "$log" | sed "s/^/fuzz_$name: /"
+  echo "fuzz_$name: $executed executions"
 }
-export -f fuzz_one is_stall
+export -f fuzz_one is_stall executions_in
 export seconds
 
-printf '%s\0' "${names[@]}" |
-  xargs -0 -n 1 -P "${DIABOLO_JOBS:-$(nproc)}" bash -c 'fuzz_one "$1"' fuzz_one
+fuzz_all() {
+  printf '%s\0' "${names[@]}" |
+    xargs -0 -n 1 -P "${DIABOLO_JOBS:-$(nproc)}" bash -c 'fuzz_one "$1"' fuzz_one
+}
+
+total() { cat build/fuzz/*.executed | awk '{ sum += $1 } END { print sum + 0 }'; }
+
+rm -f build/fuzz/*.executed
+least=$((is_all && seconds >= 60 ? 1000000 : 0))
+fuzz_all
+for seconds in 30 30 30 30; do  # a busy machine takes longer, not less
+  [ "$(total)" -lt "$least" ] || break
+  fuzz_all
+done
+echo "$(total) executions in total"
+if [ "$(total)" -lt "$least" ]; then
+  echo "expected at least $least: a target became slow, or its seeds lead nowhere" >&2
+  exit 1
+fi
