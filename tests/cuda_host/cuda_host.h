@@ -89,6 +89,7 @@ void enqueue(LaunchSpec&& spec);
 constexpr std::size_t kSharedBytesWithoutOptIn = 48 * 1024;
 constexpr std::size_t kSharedBytesWithOptIn = 99 * 1024;  // sm_86, sm_89, sm_120
 constexpr unsigned kMaxThreads = 1024;
+constexpr unsigned kRegistersOfBlock = 65536;
 void opt_in_shared(const void* kernel, std::size_t dynamic_bytes);
 
 // --- services behind the verbs -----------------------------------------------------------------

@@ -3,6 +3,7 @@
 #include <mutex>
 #include <unordered_map>
 
+#include "registers.h"
 #include "scheduler.h"
 
 namespace cuda_host {
@@ -27,6 +28,11 @@ void check_shape(const LaunchSpec& spec) {
   if (empty || g.x > 0x7FFFFFFFU || g.y > 65535 || g.z > 65535) {
     refuse("a grid of " + std::to_string(g.x) + " x " + std::to_string(g.y) + " x " +
            std::to_string(g.z) + " blocks");
+  }
+  const int registers = registers_of(spec.kernel);
+  if (block_registers(registers, threads) > kRegistersOfBlock) {
+    refuse("a block of " + std::to_string(threads) + " threads of " + std::to_string(registers) +
+           " registers (by its budget); a block may have " + std::to_string(kRegistersOfBlock));
   }
 }
 

@@ -12,6 +12,15 @@ namespace gpu = kernels::gpu;
 
 namespace {
 
+// Named as the budget names the hungriest product, which may have 255 registers.
+template <int kTile>
+struct FfmaLoop {};
+template <class Loop>
+__global__ void tile_product_kernel(const Call p) {
+  const unsigned t = threadIdx.x;
+  if (t < kThreads) p.out[t] = p.in[kThreads - 1 - t];
+}
+
 __global__ void none_kernel(const Call p) {
   GPU_SHARED(float, tile, kThreads);
   const unsigned t = threadIdx.x;
@@ -231,6 +240,9 @@ void two_blocks_write_one_place(const Call& call) {
 
 void too_many_threads(const Call& call) {
   run(none_kernel, call, {1}, {64, 17});
+}
+void too_many_registers(const Call& call) {
+  run(tile_product_kernel<FfmaLoop<128>>, call, {1}, {512});
 }
 void grid_too_tall(const Call& call) {
   run(none_kernel, call, {1, 65536});

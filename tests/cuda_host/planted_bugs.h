@@ -36,6 +36,7 @@ void copy_misaligned(const Call& call);
 void two_blocks_write_one_place(const Call& call);
 
 void too_many_threads(const Call& call);
+void too_many_registers(const Call& call);  // 512 threads of 255
 void grid_too_tall(const Call& call);
 void shared_without_opt_in(const Call& call);  // static + dynamic above 48 KiB
 void shared_above_device(const Call& call);

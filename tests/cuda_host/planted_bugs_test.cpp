@@ -12,6 +12,7 @@
 
 #include "cuda_host/device_array.h"
 #include "cuda_host/planted_bugs.h"
+#include "cuda_host/registers.h"
 #include "cuda_host/schedules.h"
 
 namespace diabolo {
@@ -179,8 +180,17 @@ TEST(PlantedBugs, TwoBlocksWriteOnePlace) {
   expect_thrown(planted::two_blocks_write_one_place, BugKind::kRace);
 }
 
+TEST(Registers, AreHandedOutToWholeWarps) {
+  EXPECT_EQ(cuda_host::block_registers(0, 1024), 0U);
+  EXPECT_EQ(cuda_host::block_registers(64, 1024), 65536U);
+  EXPECT_EQ(cuda_host::block_registers(65, 1024), 73728U);
+  EXPECT_EQ(cuda_host::block_registers(255, 256), 65536U);
+  EXPECT_EQ(cuda_host::block_registers(1, 33), 512U);
+}
+
 TEST(PlantedBugs, LaunchLimits) {
   expect_thrown(planted::too_many_threads, BugKind::kLaunchLimit);
+  expect_thrown(planted::too_many_registers, BugKind::kLaunchLimit);
   expect_thrown(planted::grid_too_tall, BugKind::kLaunchLimit);
   expect_thrown(planted::shared_without_opt_in, BugKind::kLaunchLimit);
   expect_thrown(planted::shared_above_device, BugKind::kLaunchLimit);
