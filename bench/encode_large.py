@@ -66,8 +66,11 @@ def main():
     written = codes.stat().st_size
     for path in (source, codes):
         path.unlink()
+    commit = subprocess.check_output(["git", "-C", HERE, "rev-parse", "--short", "HEAD"], text=True)
+    device = subprocess.check_output([args.diabolo, "devices"], text=True)
     record = {"what": "4 GB raw file through diabolo encode, f32 on the CPU",
-              "date": datetime.date.today().isoformat(), "rows": rows, "seconds": seconds,
+              "date": datetime.date.today().isoformat(), "commit": commit.strip(),
+              "device": device.splitlines()[0], "rows": rows, "seconds": seconds,
               "rows_per_s": rows / seconds, "in_memory_rows_per_s": memory,
               "share_of_in_memory": rows / seconds / memory, "peak_rss_bytes": peak,
               "read_bytes_per_s": reading, "codes_bytes": written, "load": os.getloadavg()[0]}
