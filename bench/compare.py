@@ -6,9 +6,9 @@
 Each round runs our benchmarks and asks every peer for the same rows; peers are processes that stay
 (baselines/dense_torch.py), so what they compile they compile once. On a CPU all are pinned to the
 same cores and denormals are flushed on both sides. Reported are medians over rounds with their
-spread, the median of the rounds' ratios, and shares of the limit: the median rate of the net's own
-products at 4096 rows, in the same rounds. Writes bench/results/DEVICE-DATE.json. Exit 1 if the sides
-do not compute the same loss; a peer that cannot do a row is named below the table.
+spread, and of each round's ratios and shares of its limit: the median rate of the net's own products
+at 4096 rows. Writes bench/results/DEVICE-DATE.json. Exit 1 if the sides do not compute the same loss;
+a peer that cannot do a row is named below the table.
 """
 import argparse
 import datetime
@@ -145,7 +145,7 @@ def losses_agree(args, samples):
     return agree
 
 
-def summary_of(row, samples, limit):
+def summary_of(row, samples, limits):
     """One row's figures: ours, share of the limit, ratio to each peer."""
     ours = samples.of(row)["diabolo"]
     out = {"row": row, "ours": statistics.median(ours), "low": min(ours), "high": max(ours),
@@ -155,7 +155,7 @@ def summary_of(row, samples, limit):
     else:
         out["us"] = 1e6 * int(row.split("/")[-1]) / out["ours"]
         flops = next(v for k, v in PRODUCT_FLOPS.items() if row.startswith(k))
-        out["share"] = out["ours"] * flops / limit
+        out["share"] = statistics.median(a * flops / b for a, b in zip(ours, limits))
     for who, values in samples.of(row).items():
         if who == "step over kernels":
             out["step over kernels"] = statistics.median(values)
@@ -181,9 +181,9 @@ def report(args, samples):
     """The summaries of all rows and their lines."""
     summaries, lines = [], []
     for precision in args.precisions:
-        limit = statistics.median(samples.of(precision)["limit"])
-        lines.append(f"limit {precision}: {limit / 1e9:.0f} GFLOP/s")
-        summaries += [summary_of(row, samples, limit) for row in rows_of(args, precision)]
+        limits = samples.of(precision)["limit"]
+        lines.append(f"limit {precision}: {statistics.median(limits) / 1e9:.0f} GFLOP/s")
+        summaries += [summary_of(row, samples, limits) for row in rows_of(args, precision)]
         lines += [text_of(s) for s in summaries[-len(rows_of(args, precision)):]]
     for row in ADAM[args.device]:
         summaries.append(summary_of(row, samples, None))
