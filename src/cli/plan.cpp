@@ -9,6 +9,7 @@
 #include "cli/table.h"
 #include "cli/train_config.h"
 #include "graph/dump.h"
+#include "run/train_session.h"
 
 namespace diabolo::cli {
 namespace {
@@ -110,19 +111,18 @@ BuildOptions build_options(const PlanArguments& arguments, const Subject& subjec
   return options;
 }
 
-// Bytes of everything that the plan reads and writes outside its arena, by what it is.
-std::map<std::string, uint64_t> memory_of(const Graph& graph, const Network& network) {
-  const auto parameters = network.parameters();
-  const uint64_t elems = BlobLayout::of(parameters).elems;
+// Bytes that train, or a command that uses a model, allocates where it runs, by what they are; of
+// the inputs what the plan sees.
+std::map<std::string, uint64_t> memory_of(const Graph& graph, const Subject& subject, Mode mode) {
+  const bool is_training = mode == Mode::kTrain || mode == Mode::kValidate;
+  const auto records =
+      is_training ? training_records(subject.network, subject.config, subject.rows)
+                  : model_records(subject.network, store_options(subject.config.train.precision));
   std::map<std::string, uint64_t> bytes;
-  for (const Value& value : graph.values()) {
-    const bool is_low = value.desc.dtype() == DType::kBf16;
-    if (value.role == Role::kState) bytes[value.name] = value.desc.bytes();
+  for (const StoreRecord& record : records)
+    if (record.desc.bytes() > 0) bytes[record.name] = record.desc.bytes();
+  for (const Value& value : graph.values())
     if (value.role == Role::kInput) bytes[value.name] = value.desc.bytes();
-    if (value.role == Role::kGradient) bytes[store_names::kGrads] = elems * sizeof(float);
-    if (value.role == Role::kParameter)
-      bytes[is_low ? store_names::kLow : store_names::kMaster] = elems * (is_low ? 2 : 4);
-  }
   return bytes;
 }
 
@@ -153,7 +153,7 @@ int run(const PlanArguments& arguments) {
   const Graph graph =
       build_graph(subject.config.model, subject.network, build_options(arguments, subject));
   const Plan plan = Plan::compile(graph, device, policy_of(subject.config.train));
-  print(plan, memory_of(plan.graph(), subject.network), arguments.out.json);
+  print(plan, memory_of(plan.graph(), subject, mode_of(arguments.mode)), arguments.out.json);
   return 0;
 }
 

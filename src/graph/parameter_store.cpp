@@ -21,6 +21,22 @@ BlobLayout BlobLayout::of(std::span<const ParameterSpec> parameters) {
   return layout;
 }
 
+std::vector<StoreRecord> store_records(const BlobLayout& layout, const StoreOptions& options) {
+  const TensorDesc blob(DType::kF32, {static_cast<int64_t>(layout.elems)});
+  std::vector<StoreRecord> records = {{store_names::kMaster, blob}};
+  if (options.has_low)
+    records.push_back({store_names::kLow, TensorDesc(DType::kBf16, blob.extents())});
+  if (!options.has_training) return records;
+  records.push_back({store_names::kGrads, blob});
+  if (options.has_m) records.push_back({store_names::kM, blob});
+  if (options.has_v) records.push_back({store_names::kV, blob});
+  records.push_back({store_names::kStepState, step_state_desc()});
+  records.push_back({store_names::kPlans, step_plans_desc()});
+  records.push_back({store_names::kLosses, step_losses_desc()});
+  records.push_back({store_names::kTerms, step_terms_desc()});
+  return records;
+}
+
 ParameterStore::ParameterStore(Backend& backend, std::vector<ParameterSpec> parameters,
                                StoreOptions options)
     : backend_(backend),
@@ -29,16 +45,8 @@ ParameterStore::ParameterStore(Backend& backend, std::vector<ParameterSpec> para
       layout_(BlobLayout::of(parameters_)) {
   for (const ParameterSpec& spec : parameters_)
     DIABOLO_CHECK(spec.desc.dtype() == DType::kF32, spec.name, " ", spec.desc.text());
-  add_state(store_names::kMaster, blob_desc(DType::kF32));
-  if (options_.has_low) add_state(store_names::kLow, blob_desc(DType::kBf16));
-  if (!options_.has_training) return;
-  add_state(store_names::kGrads, blob_desc(DType::kF32));
-  if (options_.has_m) add_state(store_names::kM, blob_desc(DType::kF32));
-  if (options_.has_v) add_state(store_names::kV, blob_desc(DType::kF32));
-  add_state(store_names::kStepState, step_state_desc());
-  add_state(store_names::kPlans, step_plans_desc());
-  add_state(store_names::kLosses, step_losses_desc());
-  add_state(store_names::kTerms, step_terms_desc());
+  for (const StoreRecord& record : store_records(layout_, options_))
+    add_state(record.name, record.desc);
 }
 
 TensorDesc ParameterStore::blob_desc(DType dtype) const {

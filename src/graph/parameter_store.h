@@ -46,6 +46,15 @@ struct BlobLayout {
   static BlobLayout of(std::span<const ParameterSpec> parameters);
 };
 
+// One named piece of a store's memory.
+struct StoreRecord {
+  std::string name;
+  TensorDesc desc;
+};
+
+// What a store with these options holds before anything is added to it.
+std::vector<StoreRecord> store_records(const BlobLayout& layout, const StoreOptions& options);
+
 class ParameterStore {
  public:
   // Allocates and zeroes everything. Throws Error{kResource} with wanted and free bytes.
@@ -74,8 +83,6 @@ class ParameterStore {
   uint64_t bytes() const;
 
  private:
-  void add_blob(const char* name, DType dtype);
-
   Backend& backend_;
   std::vector<ParameterSpec> parameters_;
   StoreOptions options_;

@@ -93,6 +93,9 @@ Graph build_graph(const ModelConfig& config, const Network& network, const Build
 // training needs. Adds them to the store, with the scaling's values written.
 StoreOptions store_options(Precision precision);                                      // inference
 StoreOptions store_options(Precision precision, const kernels::OptimizerRule& rule);  // training
+std::vector<StoreRecord> scaling_records(const Network& network);
+// What a store of these options holds for a network, its scaling added.
+std::vector<StoreRecord> model_records(const Network& network, const StoreOptions& options);
 void add_scaling(ParameterStore& store, const Network& network, const Scaling& scaling,
                  Stream& stream);
 

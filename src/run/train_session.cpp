@@ -16,6 +16,14 @@ constexpr uint64_t kPlansPerWrite = kernels::kStepSlots / 4;
 
 }  // namespace
 
+std::vector<StoreRecord> training_records(const Network& network, const Config& config,
+                                          uint64_t rows) {
+  auto records =
+      model_records(network, store_options(config.train.precision, config.optimizer.rule()));
+  records.push_back({model_names::kOrder, TensorDesc(DType::kU32, {static_cast<int64_t>(rows)})});
+  return records;
+}
+
 // One of two places that batches pass through on their way to a device that has no room for all.
 struct TrainSession::Slot {
   StagingBuffer staging;

@@ -23,6 +23,11 @@
 
 namespace diabolo {
 
+// All that outlives a step of a training whose `rows` rows are resident: the store's own records,
+// the scaling's, the order of the rows.
+std::vector<StoreRecord> training_records(const Network& network, const Config& config,
+                                          uint64_t rows);
+
 // What a launch of some steps came to.
 struct StepsDone {
   uint64_t first_step = 0;
@@ -47,6 +52,8 @@ class TrainSession {
   const Schedule& schedule() const { return schedule_; }
   bool is_resident() const { return is_resident_; }
   uint64_t blob_elems() const { return store_->layout().elems; }
+  uint64_t store_bytes() const { return store_->bytes(); }
+  uint64_t arena_bytes() const { return arena_.bytes(); }
 
   // Sets the parameters (one vector each); moments are zero at the start.
   void set_parameters(const std::vector<std::vector<float>>& parameters);

@@ -370,18 +370,22 @@ TrainEstimate estimate_training(Backend& backend, const Config& config, const Da
   out.data_bytes = data.rows() ? train_rows_bytes(data) : 0;
   const auto batch = static_cast<uint64_t>(ready.train.batch_size);
   out.steps = (out.rows + batch - 1) / batch * static_cast<uint64_t>(ready.train.epochs);
-  const StoreOptions store = store_options(ready.train.precision, ready.optimizer.rule());
-  const uint64_t blobs = 2 + (store.has_m ? 1 : 0) + (store.has_v ? 1 : 0);
-  const uint64_t elems = BlobLayout::of(network.parameters()).elems;
-  out.store_bytes = elems * (blobs * sizeof(float) + (store.has_low ? 2 : 0));
+  const auto records = training_records(network, ready, out.rows);
+  for (const StoreRecord& record : records) out.store_bytes += record.desc.bytes();
   BuildOptions build;
   build.mode = Mode::kTrain;
-  build.rows = ready.train.batch_size;
   build.precision = ready.train.precision;
   build.optimizer = ready.optimizer.rule();
-  out.arena_bytes = Plan::compile(build_graph(ready.model, network, build), backend.info(),
-                                  policy_of(ready.train))
-                        .arena_bytes();
+  build.source = data.x().row.dtype() == DType::kU8 ? Source::kRawU8 : Source::kScaled;
+  build.resident_rows = static_cast<int64_t>(out.rows);
+  const uint64_t whole = out.rows > 0 ? std::min(batch, out.rows) : batch;
+  for (const uint64_t rows : {whole, out.rows % whole}) {
+    if (rows == 0) continue;
+    build.rows = static_cast<int64_t>(rows);
+    const Plan plan = Plan::compile(build_graph(ready.model, network, build), backend.info(),
+                                    policy_of(ready.train));
+    out.arena_bytes = std::max(out.arena_bytes, plan.arena_bytes());
+  }
   return out;
 }
 

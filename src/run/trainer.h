@@ -85,7 +85,8 @@ TrainResult train(Backend& backend, const Config& config, const Dataset& data,
                   const Dataset* validation, const TrainOptions& options,
                   const TrainCallbacks& callbacks);
 
-// What --dry-run prints: sizes and memory, nothing is run.
+// What --dry-run prints: sizes and memory where the device runs, as train() allocates them for
+// resident rows and no validation; nothing is run.
 struct TrainEstimate {
   uint64_t rows = 0, features = 0;
   uint64_t parameters = 0;

@@ -117,11 +117,19 @@ def test_configuration_flag_before_file_before_preset(folder):
     assert "train.epochs" in error
 
 
+CONFIGURATION = ["--set", "model.encoder.hidden=[16,8]", "--code-size", "3", "--batch-size", "32"]
+
+
 def test_dry_runs_write_nothing(folder):
     data, model = prepared(folder)
     before = sorted(folder.rglob("*"))
     estimate = json_of("train", data, "-o", folder / "other", "--dry-run")
     assert estimate["rows"] == 300 and estimate["arena_bytes"] > 0
+    plan = json_of("plan", "--data", data, *CONFIGURATION)
+    kept = sum(size for name, size in plan["memory"].items() if name.startswith("@"))
+    assert kept == json_of("train", data, "-o", folder / "other", "--dry-run",
+                           *CONFIGURATION)["store_bytes"]
+    assert kept + plan["arena_bytes"] + plan["memory"]["input"] == plan["memory_bytes"]
     sizes = json_of("encode", model, data, "-o", folder / "codes.npy", "--dry-run")
     assert sizes["rows"] == 300 and sizes["output_bytes"] >= 300 * 3 * 4
     assert sorted(folder.rglob("*")) == before

@@ -3,8 +3,10 @@
 
 #include <limits>
 
+#include "model/presets.h"
 #include "run/inference.h"
 #include "run/score.h"
+#include "run/train_session.h"
 #include "run/training_fixture.h"
 
 namespace diabolo {
@@ -264,6 +266,27 @@ TEST_F(TrainTest, EstimateSaysWhatTrainingTakes) {
   EXPECT_EQ(estimate.steps, 30u);
   EXPECT_EQ(estimate.data_bytes, 300u * 12 * 4);
   EXPECT_GT(estimate.arena_bytes, 0u);
+}
+
+TEST_F(TrainTest, AllocatesWhatADryRunSays) {
+  const ByteData bytes(77, 12, 3);
+  for (const Dataset* data : {data_.data.get(), bytes.data.get()}) {
+    for (const char* changed :
+         {"model.penalty.l2=0.1", "optimizer.kind=sgd", "train.precision=bf16",
+          "train.batch_size=1000", "optimizer.clip_norm=1"}) {
+      Config config = small_config();
+      set_config_pair(config, changed);
+      if (config.train.precision == Precision::kBf16 && !backend_->info().cpu.has_bf16) continue;
+      const TrainEstimate said = estimate_training(*backend_, config, *data);
+      config = resolved(config, default_scale(*data));
+      const TrainData loaded = load_train_data(config, *data, nullptr, {});
+      const Network network = Network::of(config.model, loaded.train.features);
+      const TrainSession session(*backend_, config, network, loaded, {});
+      EXPECT_EQ(said.store_bytes, session.store_bytes()) << changed;
+      EXPECT_EQ(said.arena_bytes, session.arena_bytes()) << changed;
+      EXPECT_EQ(said.data_bytes, loaded.train.bytes.size()) << changed;
+    }
+  }
 }
 
 }  // namespace
