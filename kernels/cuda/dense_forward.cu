@@ -58,12 +58,7 @@ struct ForwardEpilogue {
 template <class T>
 Launch prepare_forward(const DenseForward<T>& p, const Device& device) {
   const DenseShape& s = p.shape;
-  ProductCall<typename ForwardEpilogue<T>::Params> call;
-  call.a = operand(p.x, s.B, s.I);
-  call.b = s.weight_transposed ? operand(p.weight, s.O, s.I) : operand(p.weight, s.I, s.O);
-  call.m = s.B;
-  call.n = s.O;
-  call.k = call.k_per_split = s.I;
+  auto call = layer_product<typename ForwardEpilogue<T>::Params>(s, p.x, p.weight);
   call.epilogue = {p.bias,
                    p.y,
                    p.z,

@@ -101,12 +101,7 @@ Launch prepare_loss(const DenseLoss<T>& p, const Device& device, void* scratch) 
   const DenseShape& s = p.shape;
   const float scale = p.scale / static_cast<float>(static_cast<double>(s.B * s.O));
   auto* partials = static_cast<float*>(scratch);
-  ProductCall<typename LossEpilogue<T>::Params> call;
-  call.a = operand(p.x, s.B, s.I);
-  call.b = s.weight_transposed ? operand(p.weight, s.O, s.I) : operand(p.weight, s.I, s.O);
-  call.m = s.B;
-  call.n = s.O;
-  call.k = call.k_per_split = s.I;
+  auto call = layer_product<typename LossEpilogue<T>::Params>(s, p.x, p.weight);
   call.epilogue = {p.bias,
                    p.target,
                    p.dz,

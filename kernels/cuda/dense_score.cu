@@ -103,12 +103,7 @@ Launch prepare_score(const DenseScore<T>& p, const Device& device, void* scratch
   const TileSize size = choose_score_tile(s.O);
   const int64_t tile_columns = ceil_div(s.O, extent(size));
   auto* parts = static_cast<float*>(scratch);
-  ProductCall<typename ScoreEpilogue<T>::Params> call;
-  call.a = operand(p.x, s.B, s.I);
-  call.b = s.weight_transposed ? operand(p.weight, s.O, s.I) : operand(p.weight, s.I, s.O);
-  call.m = s.B;
-  call.n = s.O;
-  call.k = call.k_per_split = s.I;
+  auto call = layer_product<typename ScoreEpilogue<T>::Params>(s, p.x, p.weight);
   call.epilogue = {p.bias,
                    p.target,
                    parts,

@@ -238,6 +238,18 @@ gpu::Operand operand(const T* data, int64_t outer, int64_t inner) {
   return {data, outer, inner, width == 16 ? 16 : (width >= 4 ? 4 : 2)};
 }
 
+// A layer's product: x [B,I] times the weight, however that is stored.
+template <class EpilogueParams, class T>
+ProductCall<EpilogueParams> layer_product(const DenseShape& s, const T* x, const T* weight) {
+  ProductCall<EpilogueParams> call;
+  call.a = operand(x, s.B, s.I);
+  call.b = s.weight_transposed ? operand(weight, s.O, s.I) : operand(weight, s.I, s.O);
+  call.m = s.B;
+  call.n = s.O;
+  call.k = call.k_per_split = s.I;
+  return call;
+}
+
 // Calls f<kMath>() with the arithmetic for T on this device.
 template <class T, class F>
 void with_math(const Device& device, F&& f) {
