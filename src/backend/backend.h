@@ -89,49 +89,20 @@ class Backend {
                                          std::function<void(void* native)> launches) = 0;
 };
 
-// Bytes on a backend. Moves; frees itself. The backend must outlive it.
-class Buffer {
+// Memory of a backend. Moves; frees itself. The backend must outlive it.
+template <void* (Backend::*kAllocate)(uint64_t), void (Backend::*kRelease)(void*) noexcept>
+class OwnedMemory {
  public:
-  Buffer() = default;
-  Buffer(Backend& backend, uint64_t bytes)
-      : backend_(&backend), data_(backend.allocate(bytes)), bytes_(bytes) {}
-  Buffer(Buffer&& other) noexcept { swap(other); }
-  Buffer& operator=(Buffer&& other) noexcept {
-    Buffer(std::move(other)).swap(*this);
+  OwnedMemory() = default;
+  OwnedMemory(Backend& backend, uint64_t bytes)
+      : backend_(&backend), data_((backend.*kAllocate)(bytes)), bytes_(bytes) {}
+  OwnedMemory(OwnedMemory&& other) noexcept { swap(other); }
+  OwnedMemory& operator=(OwnedMemory&& other) noexcept {
+    OwnedMemory(std::move(other)).swap(*this);
     return *this;
   }
-  ~Buffer() {
-    if (data_) backend_->release(data_);
-  }
-
-  void* data() const { return data_; }
-  uint64_t bytes() const { return bytes_; }
-
- private:
-  void swap(Buffer& other) noexcept {
-    std::swap(backend_, other.backend_);
-    std::swap(data_, other.data_);
-    std::swap(bytes_, other.bytes_);
-  }
-
-  Backend* backend_ = nullptr;
-  void* data_ = nullptr;
-  uint64_t bytes_ = 0;
-};
-
-// Host memory from allocate_staging. Moves; frees itself.
-class StagingBuffer {
- public:
-  StagingBuffer() = default;
-  StagingBuffer(Backend& backend, uint64_t bytes)
-      : backend_(&backend), data_(backend.allocate_staging(bytes)), bytes_(bytes) {}
-  StagingBuffer(StagingBuffer&& other) noexcept { swap(other); }
-  StagingBuffer& operator=(StagingBuffer&& other) noexcept {
-    StagingBuffer(std::move(other)).swap(*this);
-    return *this;
-  }
-  ~StagingBuffer() {
-    if (data_) backend_->release_staging(data_);
+  ~OwnedMemory() {
+    if (data_) (backend_->*kRelease)(data_);
   }
 
   void* data() const { return data_; }
@@ -142,7 +113,7 @@ class StagingBuffer {
   }
 
  private:
-  void swap(StagingBuffer& other) noexcept {
+  void swap(OwnedMemory& other) noexcept {
     std::swap(backend_, other.backend_);
     std::swap(data_, other.data_);
     std::swap(bytes_, other.bytes_);
@@ -152,6 +123,9 @@ class StagingBuffer {
   void* data_ = nullptr;
   uint64_t bytes_ = 0;
 };
+
+using Buffer = OwnedMemory<&Backend::allocate, &Backend::release>;
+using StagingBuffer = OwnedMemory<&Backend::allocate_staging, &Backend::release_staging>;
 
 // The host. threads = 0: as many as the process may run on. Throws Error{kUsage} for more.
 std::unique_ptr<Backend> create_host_backend(int threads = 0);

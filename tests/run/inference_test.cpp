@@ -10,6 +10,7 @@
 #include <limits>
 #include <thread>
 
+#include "backend/forwarding_backend.h"
 #include "run/inference_lane.h"
 #include "run/training_fixture.h"
 
@@ -123,36 +124,18 @@ TEST_F(InferenceTest, BitsDependOnNeitherThreadsNorCompanyNorCallers) {
 }
 
 // A host that refuses one allocation, counted from when it is told to.
-class OnceRefusing : public Backend {
+class OnceRefusing : public ForwardingBackend {
  public:
-  explicit OnceRefusing(Backend& real) : real_(real) {}
+  using ForwardingBackend::ForwardingBackend;
 
   void refuse(int turn) { turn_ = turn; }
 
-  const DeviceInfo& info() const override { return real_.info(); }
   void* allocate(uint64_t bytes) override {
     if (--turn_ == 0) throw Error(ErrorCode::kResource, "no memory");
-    return real_.allocate(bytes);
-  }
-  void release(void* data) noexcept override { real_.release(data); }
-  uint64_t free_bytes() const override { return real_.free_bytes(); }
-  void* allocate_staging(uint64_t bytes) override { return allocate(bytes); }
-  void release_staging(void* data) noexcept override { release(data); }
-  std::unique_ptr<Stream> create_stream(StreamKind kind) override {
-    return real_.create_stream(kind);
-  }
-  std::unique_ptr<Stream> borrow_stream(void* native) override {
-    return real_.borrow_stream(native);
-  }
-  void require_device_memory(const char* what, const void* data, uint64_t bytes) override {
-    real_.require_device_memory(what, data, bytes);
-  }
-  std::unique_ptr<Replay> record(Stream& stream, std::function<void(void*)> launches) override {
-    return real_.record(stream, std::move(launches));
+    return ForwardingBackend::allocate(bytes);
   }
 
  private:
-  Backend& real_;
   std::atomic<int> turn_ = std::numeric_limits<int>::max();
 };
 

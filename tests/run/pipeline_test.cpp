@@ -8,6 +8,7 @@
 
 #include <limits>
 
+#include "backend/forwarding_backend.h"
 #include "base/half.h"
 #include "run/training_fixture.h"
 
@@ -285,35 +286,19 @@ TEST_F(PipelineTest, InputsThatDoNotFitAreRefused) {
 }
 
 // A host that has no memory for more than a few rows at once.
-class TightBackend : public Backend {
+class TightBackend : public ForwardingBackend {
  public:
-  TightBackend(Backend& real, uint64_t most_bytes) : real_(real), most_bytes_(most_bytes) {}
+  TightBackend(Backend& real, uint64_t most_bytes)
+      : ForwardingBackend(real), most_bytes_(most_bytes) {}
 
-  const DeviceInfo& info() const override { return real_.info(); }
   void* allocate(uint64_t bytes) override {
     if (bytes > most_bytes_)
       throw Error(ErrorCode::kResource, cat("wanted ", bytes, " bytes, free ", most_bytes_));
-    return real_.allocate(bytes);
+    return ForwardingBackend::allocate(bytes);
   }
-  void release(void* data) noexcept override { real_.release(data); }
   uint64_t free_bytes() const override { return most_bytes_; }
-  void* allocate_staging(uint64_t bytes) override { return allocate(bytes); }
-  void release_staging(void* data) noexcept override { release(data); }
-  std::unique_ptr<Stream> create_stream(StreamKind kind) override {
-    return real_.create_stream(kind);
-  }
-  std::unique_ptr<Stream> borrow_stream(void* native) override {
-    return real_.borrow_stream(native);
-  }
-  void require_device_memory(const char* what, const void* data, uint64_t bytes) override {
-    real_.require_device_memory(what, data, bytes);
-  }
-  std::unique_ptr<Replay> record(Stream& stream, std::function<void(void*)> launches) override {
-    return real_.record(stream, std::move(launches));
-  }
 
  private:
-  Backend& real_;
   uint64_t most_bytes_;
 };
 
