@@ -10,6 +10,7 @@
 
 #include "backend/host/host_threads.h"
 #include "base/hash.h"
+#include "run/fitting_inference.h"
 #include "run/handover_queue.h"
 #include "run/row_output.h"
 
@@ -116,8 +117,7 @@ class Pipeline {
   void read_all();
   bool read_block(Block& block, uint64_t first);
   void compute_all();
-  void compute(Block& block);
-  void compute_once(Block& block);
+  void compute(Block& block, const Inference& inference);
   void write_all();
   void count_scores(const Block& block);
   bool report(uint64_t rows_read);
@@ -125,15 +125,13 @@ class Pipeline {
   template <class Work>
   void guarded(Work work);
 
-  Backend& backend_;
   const ModelFile& model_;
   const Dataset& input_;
   const PipelineOptions& options_;
   Scaling scaling_;
-  InferenceOptions inference_options_;
-  std::unique_ptr<Inference> inference_;
+  uint64_t block_rows_;
+  FittingInference inference_;
   RowOutput output_;
-  uint64_t block_rows_ = 0;
   std::vector<Block> blocks_ = std::vector<Block>(kBlocks);
   HandoverQueue<Block*> free_, read_, computed_;
   std::mutex failure_mutex_;
@@ -147,27 +145,34 @@ RowOutputOptions with_identity(RowOutputOptions options, std::string identity) {
   return options;
 }
 
+uint64_t block_rows(const PipelineOptions& options, const Dataset& input) {
+  const auto asked = static_cast<uint64_t>(std::max<int64_t>(1, options.batch_rows));
+  const uint64_t row_bytes = std::max<uint64_t>(1, input.x().row.bytes());
+  return std::clamp<uint64_t>(kBlockBytes / row_bytes, 1, asked);
+}
+
+// A block goes through a device in pieces, of which one is copied in while another computes.
+InferenceOptions inference_options(const PipelineOptions& options, const Dataset& input,
+                                   const DeviceInfo& device) {
+  InferenceOptions out = options.inference;
+  if (out.max_rows == 0) out.max_rows = usual_max_rows(device);
+  const uint64_t pieces = device.space == Space::kHost ? 1 : kPiecesOfBlock;
+  const uint64_t piece_rows = (block_rows(options, input) + pieces - 1) / pieces;
+  out.max_rows = std::min(out.max_rows, static_cast<int64_t>(piece_rows));
+  return out;
+}
+
 Pipeline::Pipeline(Backend& backend, const ModelFile& model, const Dataset& input,
                    const PipelineOptions& options)
-    : backend_(backend),
-      model_(model),
+    : model_(model),
       input_(input),
       options_(options),
       scaling_(input_scaling(model, options)),
-      inference_options_(options.inference),
+      block_rows_(block_rows(options, input)),
+      inference_(backend, model, inference_options(options, input, backend.info()), options.log),
       output_(with_identity(output_options(input, model, options),
                             identity_of(backend, model, input, options)),
               options.fs ? *options.fs : real_file_system()) {
-  const auto asked = static_cast<uint64_t>(std::max<int64_t>(1, options.batch_rows));
-  const uint64_t row_bytes = std::max<uint64_t>(1, input.x().row.bytes());
-  block_rows_ = std::clamp<uint64_t>(kBlockBytes / row_bytes, 1, asked);
-  if (inference_options_.max_rows == 0)
-    inference_options_.max_rows = usual_max_rows(backend.info());
-  // A block goes through a device in pieces, of which one is copied in while another computes.
-  const uint64_t pieces = backend.info().space == Space::kHost ? 1 : kPiecesOfBlock;
-  const auto piece_rows =
-      static_cast<int64_t>((std::min(asked, block_rows_) + pieces - 1) / pieces);
-  inference_options_.max_rows = std::min(inference_options_.max_rows, piece_rows);
   result_.resumed_rows = output_.resumed().rows_read;
   result_.rows_read = output_.resumed().rows_read;
   result_.rows_written = output_.resumed().rows_written;
@@ -221,7 +226,7 @@ void Pipeline::read_all() {
   read_.close();
 }
 
-void Pipeline::compute_once(Block& block) {
+void Pipeline::compute(Block& block, const Inference& inference) {
   const auto rows = block.rows;
   const auto features = static_cast<size_t>(model_.features());
   RawRows in;
@@ -235,15 +240,15 @@ void Pipeline::compute_once(Block& block) {
   }
   switch (options_.verb) {
     case FileVerb::kEncode:
-      block.values.resize(rows * static_cast<size_t>(inference_->code_size()));
-      return inference_->encode(in, block.values);
+      block.values.resize(rows * static_cast<size_t>(inference.code_size()));
+      return inference.encode(in, block.values);
     case FileVerb::kDecode:
       block.values.resize(rows * features);
-      return inference_->decode(std::span(block.scaled).first(rows * scaling_.shift.size()),
-                                block.values);
+      return inference.decode(std::span(block.scaled).first(rows * scaling_.shift.size()),
+                              block.values);
     case FileVerb::kReconstruct:
       block.values.resize(rows * features);
-      return inference_->reconstruct(in, block.values);
+      return inference.reconstruct(in, block.values);
     case FileVerb::kScore:
       break;
   }
@@ -251,29 +256,13 @@ void Pipeline::compute_once(Block& block) {
   block.values.resize(rows);
   block.index.resize(rows * worst);
   block.error.resize(rows * worst);
-  inference_->score(in, {block.values, options_.worst, block.index, block.error});
-}
-
-// Where memory is short, the same rows go through in smaller pieces, with the same bits.
-void Pipeline::compute(Block& block) {
-  for (;;) {
-    try {
-      if (!inference_)
-        inference_ = std::make_unique<Inference>(backend_, model_, inference_options_);
-      return compute_once(block);
-    } catch (const Error& error) {
-      if (error.code() != ErrorCode::kResource || inference_options_.max_rows == 1) throw;
-      inference_.reset();
-      inference_options_.max_rows = (inference_options_.max_rows + 1) / 2;
-      options_.log.warning(error.what(), "; going on with ", inference_options_.max_rows,
-                           " rows at once");
-    }
-  }
+  inference.score(in, {block.values, options_.worst, block.index, block.error});
 }
 
 void Pipeline::compute_all() {
   while (const auto block = read_.pop()) {
-    if ((*block)->rows > 0) compute(**block);
+    if ((*block)->rows > 0)
+      inference_.run([&](const Inference& inference) { compute(**block, inference); });
     const uint64_t rows_read = (*block)->rows_read;
     computed_.push(*block);
     if (report(rows_read)) continue;
@@ -342,7 +331,7 @@ PipelineResult Pipeline::run() {
     output_.finish(result_.rows_written);
   }
   result_.seconds = seconds_since(start_);
-  result_.batch_rows = static_cast<uint64_t>(inference_options_.max_rows);
+  result_.batch_rows = static_cast<uint64_t>(inference_.max_rows());
   return result_;
 }
 

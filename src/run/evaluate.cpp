@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "run/fitting_inference.h"
 #include "run/pca.h"
 #include "run/score.h"
 
@@ -122,17 +123,18 @@ Pca fitted_pca(const ModelFile& model, const Dataset& data, BadValue policy) {
 // What is collected in the one pass over the data.
 class Evaluation {
  public:
-  Evaluation(const Inference& inference, const Pca* pca, std::span<const uint8_t> labels)
+  Evaluation(FittingInference& inference, int64_t features, const Pca* pca,
+             std::span<const uint8_t> labels)
       : inference_(inference),
         pca_(pca),
         all_labels_(labels),
-        model_errors_(inference.features()),
-        pca_errors_(inference.features()) {}
+        model_errors_(features),
+        pca_errors_(features) {}
 
   void add(std::span<const float> rows, std::span<const uint64_t> kept) {
     out_.resize(rows.size());
     const RawRows in{DType::kF32, true, std::as_bytes(rows), kept.size()};
-    inference_.reconstruct_scaled(in, out_);
+    inference_.run([&](const Inference& model) { model.reconstruct_scaled(in, out_); });
     model_errors_.add(rows, out_);
     rows_ += kept.size();
     if (pca_) {
@@ -143,7 +145,7 @@ class Evaluation {
     scores_.resize(rows_);
     Scores scores;
     scores.score = std::span(scores_).last(kept.size());
-    inference_.score(in, scores);
+    inference_.run([&](const Inference& model) { model.score(in, scores); });
     for (const uint64_t index : kept) labels_.push_back(all_labels_[index]);
   }
 
@@ -161,7 +163,7 @@ class Evaluation {
   uint64_t rows() const { return rows_; }
 
  private:
-  const Inference& inference_;
+  FittingInference& inference_;
   const Pca* pca_;
   std::span<const uint8_t> all_labels_;
   Errors model_errors_, pca_errors_;
@@ -182,8 +184,8 @@ nlohmann::json evaluate(Backend& backend, const ModelFile& model, const Dataset&
                     ", which has ", data.text(), "; one label per row is needed"));
   std::optional<Pca> pca;
   if (options.pca_from) pca.emplace(fitted_pca(model, *options.pca_from, options.on_bad_value));
-  const Inference inference(backend, model, options.inference);
-  Evaluation evaluation(inference, pca ? &*pca : nullptr, labels);
+  FittingInference inference(backend, model, options.inference, options.log);
+  Evaluation evaluation(inference, model.features(), pca ? &*pca : nullptr, labels);
   for_each_block(model, data, options.on_bad_value,
                  [&](std::span<const float> rows, std::span<const uint64_t> kept) {
                    evaluation.add(rows, kept);

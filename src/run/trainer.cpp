@@ -12,7 +12,7 @@
 #include "base/file_writer.h"
 #include "base/hash.h"
 #include "run/checkpoint.h"
-#include "run/inference.h"
+#include "run/fitting_inference.h"
 #include "run/score.h"
 #include "run/train_data.h"
 #include "run/train_session.h"
@@ -316,12 +316,13 @@ void Training::diverge(uint64_t step) {
 void Training::add_threshold(ModelFile& model) const {
   InferenceOptions options;
   options.fast_policy = config_.train.fast_policy;
-  const Inference inference(backend_, model, options);
+  FittingInference inference(backend_, model, options, options_.log);
   const TrainRows& rows = data_.train;
   std::vector<float> scores(rows.rows);
   Scores out;
   out.score = scores;
-  inference.score({rows.dtype, rows.dtype == DType::kF32, rows.bytes, rows.rows}, out);
+  const RawRows in{rows.dtype, rows.dtype == DType::kF32, rows.bytes, rows.rows};
+  inference.run([&](const Inference& scoring) { scoring.score(in, out); });
   model.threshold_quantile = config_.output.quantile;
   model.threshold = quantile(scores, config_.output.quantile);
 }

@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "run/inference.h"
+#include "run/train_session.h"
 #include "run/training_fixture.h"
 
 namespace diabolo {
@@ -33,6 +34,21 @@ class FakeDevice : public testing::Test {
  protected:
   FakeDevice() { fake_cuda::reset(); }
   ~FakeDevice() override { fake_cuda::reset(); }
+
+  static constexpr uint64_t kPlenty = uint64_t{1} << 30;
+
+  // What the steps of a training need on the device.
+  static uint64_t bytes_of_session(const Config& config, const Dataset& data, Residency residency) {
+    fake_cuda::reset();
+    fake_cuda::set_memory_bytes(kPlenty);
+    TrainOptions options;
+    options.residency = residency;
+    const auto backend = create_cuda_backend();
+    const TrainData loaded = load_train_data(config, data, nullptr, {});
+    const Network network = Network::of(config.model, loaded.train.features);
+    const TrainSession session(*backend, config, network, loaded, options);
+    return fake_cuda::counters().peak_device_bytes;
+  }
 
   // A training on a device that is as late as `seed` says.
   TrainResult run(const Config& config, const TrainOptions& options, uint64_t seed = 0,
@@ -123,34 +139,33 @@ TEST_F(FakeDevice, ALossThatIsNotFiniteHaltsAndKeepsTheParameters) {
   }
 }
 
+// With room for two slots and not much more, the data stay out; nor have the scores at the end room
+// for as many rows at once as they would like.
 TEST_F(FakeDevice, DataThatDoNotFitAreFedThroughSlotsWithTheSameBits) {
-  // More than what the scores of the training rows need at its end.
-  const FloatData many(planar_rows(20000, kFeatures, 1), kFeatures);
+  const FloatData many(planar_rows(4000, kFeatures, 1), kFeatures);
   Config config = tiny_config();
   config.train.epochs = 1;
-  config.train.batch_size = 2000;
-  const auto peak_of = [&](Residency residency, uint64_t memory_bytes) {
+  config.train.batch_size = 100;
+  config = resolved(config, default_scale(*many.data));
+  const auto result_of = [&](Residency residency, uint64_t memory_bytes) {
     fake_cuda::reset(5);
     fake_cuda::set_memory_bytes(memory_bytes);
     TrainOptions options;
     options.residency = residency;
     const auto backend = create_cuda_backend();
-    const TrainResult result = train(*backend, config, *many.data, nullptr, options, {});
-    return std::pair(fake_cuda::counters().peak_device_bytes, bits_of(result.model));
+    return train(*backend, config, *many.data, nullptr, options, {}).model;
   };
-  constexpr uint64_t kPlenty = uint64_t{1} << 30;
-  const auto resident = peak_of(Residency::kResident, kPlenty);
-  const auto slots = peak_of(Residency::kSlots, kPlenty);
-  ASSERT_LT(slots.first + 1024, resident.first);
-  // What slots need and not much more: the data have no room, and nobody asked for slots.
-  const auto chosen = peak_of(Residency::kAuto, slots.first + 1024);
-  EXPECT_EQ(chosen.second, resident.second);
-  EXPECT_EQ(slots.second, resident.second);
+  const ModelFile resident = result_of(Residency::kResident, kPlenty);
+  const uint64_t for_slots = bytes_of_session(config, *many.data, Residency::kSlots);
+  ASSERT_LT(for_slots, many.values.size() * sizeof(float));
+  const ModelFile chosen = result_of(Residency::kAuto, for_slots + 1024);
+  EXPECT_EQ(bits_of(chosen), bits_of(resident));
+  EXPECT_EQ(chosen.threshold, resident.threshold);
 }
 
 TEST_F(FakeDevice, TrainingWithTooLittleMemorySaysWhatIsMissingAndGivesAllBack) {
-  run(tiny_config(), TrainOptions());
-  const uint64_t needed = fake_cuda::counters().peak_device_bytes;
+  const uint64_t needed = bytes_of_session(resolved(tiny_config(), default_scale(*data_.data)),
+                                           *data_.data, Residency::kResident);
   for (const uint64_t bytes : {uint64_t{0}, needed / 4, needed / 2, needed - 256}) {
     fake_cuda::reset();
     fake_cuda::set_memory_bytes(bytes);
