@@ -1,16 +1,29 @@
 #!/usr/bin/env bash
-# The instructions that the CUDA kernels are written for must be in their PTX and, where there is a
-# cuobjdump, in the machine code of sm_80 and sm_90a: a verb that silently fell back to plain code would
-# pass every test.
+# The instructions that the CUDA kernels are written for must be in their PTX and in the machine code
+# of sm_80 and sm_90a: a verb that silently fell back to plain code would pass every test.
 #
-#   scripts/check_ptx.sh        needs nvcc; cuobjdump from PATH, beside nvcc or $CUOBJDUMP
+#   scripts/check_ptx.sh        needs nvcc; cuobjdump: $CUOBJDUMP, from PATH, beside nvcc, or from PyPI
+#                               into build/cuobjdump; without one the machine code is left out
 set -euo pipefail
 cd "$(dirname "$0")/.."
 command -v nvcc >/dev/null || PATH=$PATH:/usr/local/cuda/bin
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-cuobjdump=${CUOBJDUMP:-$(command -v cuobjdump || echo "$(dirname "$(command -v nvcc)")/cuobjdump")}
+tools=$PWD/build/cuobjdump
 failed=0
+
+# The path of a cuobjdump, with nvdisasm beside it; some toolkits come without them.
+find_cuobjdump() {
+  local found
+  for found in "${CUOBJDUMP:-}" "$(command -v cuobjdump)" "$(dirname "$(command -v nvcc)")/cuobjdump" \
+    "$tools/nvidia/cu13/bin/cuobjdump"; do
+    [ -x "$found" ] && echo "$found" && return
+  done
+  [ -z "${DIABOLO_SKIP_INSTALL:-}" ] || return 0
+  python3 -m pip install -q --root-user-action=ignore --no-deps --target "$tools" \
+    'nvidia-cuda-cuobjdump==13.*' 'nvidia-cuda-nvdisasm==13.*' >&2 &&
+    echo "$found"
+}
 
 # look_for WHERE FILE INSTRUCTION...: FILE has each INSTRUCTION; a row for each.
 look_for() {
@@ -37,16 +50,17 @@ expect() {
 
 # expect_sass SOURCE INSTRUCTION...: so has its machine code, for either of two generations.
 expect_sass() {
-  local source=$1 object=$work/kernels.o arch
+  local source=$1 object=$work/kernels.o arch cuobjdump
   shift
-  if ! command -v "$cuobjdump" >/dev/null; then
+  cuobjdump=$(find_cuobjdump || true)
+  if [ ! -x "$cuobjdump" ]; then
     echo "no cuobjdump: the machine code was not looked at"
     return
   fi
   nvcc -std=c++20 --expt-relaxed-constexpr -I. -gencode arch=compute_80,code=sm_80 \
     -gencode arch=compute_90a,code=sm_90a -t 2 -c "$source" -o "$object"
   for arch in sm_80 sm_90a; do
-    "$cuobjdump" -sass -arch "$arch" "$object" >"$work/$arch.sass"
+    PATH=$PATH:$(dirname "$cuobjdump") "$cuobjdump" -sass -arch "$arch" "$object" >"$work/$arch.sass"
     look_for "$source $arch" "$work/$arch.sass" "$@"
   done
 }
