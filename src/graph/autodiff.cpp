@@ -22,55 +22,58 @@ std::vector<bool> find_wanted(const Graph& graph) {
   return wanted;
 }
 
+// Appends to the graph that it differentiates.
+class GraphGradBuilder final : public GradBuilder {
+ public:
+  explicit GraphGradBuilder(Graph& graph)
+      : graph_(graph), wants_(find_wanted(graph)), gradient_(graph.values().size(), kNoValue) {}
+
+  bool wants(ValueId value) const override { return wants_.at(static_cast<size_t>(value)); }
+
+  ValueId gradient(ValueId value) const override {
+    return gradient_.at(static_cast<size_t>(value));
+  }
+
+  void contribute(ValueId value, ValueId gradient) override {
+    ValueId& sum = gradient_.at(static_cast<size_t>(value));
+    if (sum == kNoValue) {
+      sum = gradient;
+      return;
+    }
+    sum = emit(kAdd, AddAttrs{}, {sum, gradient}, graph_.value(value).name + " gradient sum")[0];
+  }
+
+  Slot slot(ValueId parameter) override {
+    const Value target = graph_.value(parameter);
+    DIABOLO_CHECK(target.role == Role::kParameter, target.name, " is no parameter");
+    const bool accumulate = std::ranges::find(written_slots_, target.name) != written_slots_.end();
+    if (!accumulate) written_slots_.push_back(target.name);
+    const DType dtype = target.desc.dtype() == DType::kF64 ? DType::kF64 : DType::kF32;
+    const TensorDesc desc(dtype, target.desc.extents());
+    return {graph_.add_gradient(target.name, desc), accumulate};
+  }
+
+  std::vector<ValueId> emit(const OpDef& op, const Attrs& attrs, std::initializer_list<ValueId> in,
+                            std::string name) override {
+    return graph_.add(op, attrs, in, std::move(name));
+  }
+
+  void emit_into(const OpDef& op, const Attrs& attrs, std::span<const ValueId> in,
+                 std::span<const ValueId> out, std::string name) override {
+    graph_.add_into(op, attrs, in, out, std::move(name));
+  }
+
+ private:
+  Graph& graph_;
+  std::vector<bool> wants_;
+  std::vector<ValueId> gradient_;
+  std::vector<std::string> written_slots_;
+};
+
 }  // namespace
 
-GradBuilder::GradBuilder(Graph& graph)
-    : graph_(graph), wants_(find_wanted(graph)), gradient_(graph.values().size(), kNoValue) {}
-
-bool GradBuilder::wants(ValueId value) const {
-  return wants_.at(static_cast<size_t>(value));
-}
-
-ValueId GradBuilder::gradient(ValueId value) const {
-  return gradient_.at(static_cast<size_t>(value));
-}
-
-void GradBuilder::contribute(ValueId value, ValueId gradient) {
-  ValueId& sum = gradient_.at(static_cast<size_t>(value));
-  if (sum == kNoValue) {
-    sum = gradient;
-    return;
-  }
-  sum = emit(kAdd, AddAttrs{}, {sum, gradient}, graph_.value(value).name + " gradient sum")[0];
-}
-
-GradBuilder::Slot GradBuilder::slot(ValueId parameter) {
-  const Value target = graph_.value(parameter);
-  DIABOLO_CHECK(target.role == Role::kParameter, target.name, " is no parameter");
-  const bool accumulate = std::ranges::find(written_slots_, target.name) != written_slots_.end();
-  if (!accumulate) written_slots_.push_back(target.name);
-  const DType dtype = target.desc.dtype() == DType::kF64 ? DType::kF64 : DType::kF32;
-  const TensorDesc desc(dtype, target.desc.extents());
-  return {graph_.add_gradient(target.name, desc), accumulate};
-}
-
-std::vector<ValueId> GradBuilder::emit(const OpDef& op, const Attrs& attrs,
-                                       std::span<const ValueId> in, std::string name) {
-  return graph_.add(op, attrs, in, std::move(name));
-}
-
-std::vector<ValueId> GradBuilder::emit(const OpDef& op, const Attrs& attrs,
-                                       std::initializer_list<ValueId> in, std::string name) {
-  return graph_.add(op, attrs, in, std::move(name));
-}
-
-void GradBuilder::emit_into(const OpDef& op, const Attrs& attrs, std::span<const ValueId> in,
-                            std::span<const ValueId> out, std::string name) {
-  graph_.add_into(op, attrs, in, out, std::move(name));
-}
-
 void differentiate(Graph& graph, std::span<const ValueId> loss_terms) {
-  GradBuilder builder(graph);
+  GraphGradBuilder builder(graph);
   for (auto id = static_cast<NodeId>(graph.nodes().size()) - 1; id >= 0; --id) {
     const Node node = graph.node(id);  // a copy: the list grows under us
     const bool is_loss = std::ranges::find(loss_terms, node.out[0]) != loss_terms.end();

@@ -9,13 +9,11 @@
 #include <vector>
 
 #include "base/tensor.h"
-#include "ops/op.h"
+#include "ops/grad_builder.h"
 
 namespace diabolo {
 
-using ValueId = int32_t;
 using NodeId = int32_t;
-inline constexpr ValueId kNoValue = -1;
 inline constexpr NodeId kNoNode = -1;
 
 enum class Role : uint8_t {
@@ -33,14 +31,6 @@ struct Value {
   std::string name;
   Role role;
   NodeId producer = kNoNode;  // the (last) node that writes it
-};
-
-struct Node {
-  const OpDef* op;
-  Attrs attrs;
-  std::vector<ValueId> in;
-  std::vector<ValueId> out;
-  std::string name;  // "encoder.0", "encoder.0 weight gradient": where in the model it belongs
 };
 
 // Append-only, so topological by construction: a node reads only what stands before it. A temporary

@@ -1,9 +1,9 @@
 // dense_forward: y = f(x W + b).
 #include <array>
 
-#include "graph/autodiff.h"
 #include "ops/dense_grad.h"
 #include "ops/dense_shape.h"
+#include "ops/grad_builder.h"
 #include "ops/ops.h"
 
 namespace diabolo {

@@ -1,7 +1,7 @@
 // The gradients that every dense op emits once dz is known.
 #pragma once
 
-#include "graph/autodiff.h"
+#include "ops/grad_builder.h"
 
 namespace diabolo {
 

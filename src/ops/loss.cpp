@@ -3,8 +3,8 @@
 
 #include <array>
 
-#include "graph/autodiff.h"
 #include "ops/glue.h"
+#include "ops/grad_builder.h"
 #include "ops/ops.h"
 
 namespace diabolo {

@@ -17,8 +17,8 @@
 
 namespace diabolo {
 
-class GradBuilder;  // graph/autodiff.h
-struct Node;        // graph/graph.h
+class GradBuilder;  // ops/grad_builder.h
+struct Node;        // ops/grad_builder.h
 
 // One use of an op: attributes, inputs and outputs. While a plan is made the views have no
 // addresses yet, only shapes.
