@@ -44,7 +44,9 @@ void install_signal_handlers() {
   stop.sa_flags = SA_RESTART;
   sigaction(SIGINT, &stop, nullptr);
   sigaction(SIGTERM, &stop, nullptr);
+  // A write that fails says why itself.
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);
 }
 
 bool stop_is_requested() {

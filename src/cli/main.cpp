@@ -54,6 +54,7 @@ int fail(ErrorCode code, const std::string& message, bool is_colored) {
 
 int main(int argc, char** argv) {
   using diabolo::ErrorCode;
+  diabolo::cli::hold_closed_streams();
   diabolo::cli::install_signal_handlers();
   const bool is_colored = diabolo::cli::errors_are_colored(argc, argv);
   try {

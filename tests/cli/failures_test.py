@@ -79,7 +79,7 @@ def test_bad_models_are_4(folder):
 
 
 def limit_files():
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 
 
@@ -92,6 +92,7 @@ def test_disks_that_take_no_more_are_5(folder):
     (folder / "c.npy").write_bytes(b"before")
     error_of("encode", model, data, "-o", folder / "c.npy", code=5, preexec_fn=limit_files)
     assert (folder / "c.npy").read_bytes() == b"before"
+    error_of("train", data, "-o", folder / "large", *SMALL, code=5, preexec_fn=limit_files)
     error_of("encode", model, data, "-o", folder / "x.npy" / "c.npy", code=5)
     error_of("train", data, "-o", "/proc/diabolo", *SMALL, code=5)
 
@@ -122,6 +123,20 @@ def test_a_closed_pipe_is_141_quietly(folder):
         os.close(writer)
         assert result.returncode == 141, result
         assert b"diabolo:" not in result.stderr
+
+
+def test_closed_streams_get_into_no_file(folder):
+    data, model = prepared(folder)
+    run("encode", model, data, "-o", folder / "wanted.npy")
+    for closed in ("2>&-", "<&- >&- 2>&-"):
+        command = f"{DIABOLO} encode {model} {data} -o {folder}/c.npy {closed}"
+        assert subprocess.run(command, shell=True).returncode == 0
+        assert (folder / "c.npy").read_bytes() == (folder / "wanted.npy").read_bytes()
+    command = " ".join([DIABOLO, "train", str(data), "-o", str(folder / "r"), *SMALL])
+    assert subprocess.run(command + " --epochs 1 <&- >&- 2>&-", shell=True).returncode == 0
+    train(data, folder / "r", "--epochs", "1", "--resume")
+    result = subprocess.run(f"{DIABOLO} presets >&-", shell=True, stderr=subprocess.PIPE)
+    assert result.returncode == 5 and b"standard output" in result.stderr
 
 
 def test_color_and_progress(folder):
