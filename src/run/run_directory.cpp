@@ -29,8 +29,17 @@ bool is_empty_or_absent(const std::string& path) {
 
 }  // namespace
 
+void RunDirectory::start() const {
+  if (!is_to_be_cleared) return;
+  std::error_code error;
+  for (const char* file : kOwnFiles) {
+    stdfs::remove(path + "/" + file, error);
+    if (error) fail(path + "/" + file, error, "remove");
+  }
+}
+
 RunDirectory open_run_directory(const std::string& path, RunUse use) {
-  const RunDirectory directory{path};
+  const RunDirectory directory{path, use == RunUse::kOverwrite};
   std::error_code error;
   const bool is_empty = is_empty_or_absent(path);
   if (use == RunUse::kResume) {
@@ -46,12 +55,6 @@ RunDirectory open_run_directory(const std::string& path, RunUse use) {
                 path + " is not empty; use --resume to continue it or --overwrite to replace it");
   stdfs::create_directories(path, error);
   if (error) fail(path, error, "create the folder");
-  if (use == RunUse::kOverwrite) {
-    for (const char* file : kOwnFiles) {
-      stdfs::remove(path + "/" + file, error);
-      if (error) fail(path + "/" + file, error, "remove");
-    }
-  }
   return directory;
 }
 

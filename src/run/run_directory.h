@@ -9,17 +9,22 @@ namespace diabolo {
 
 struct RunDirectory {
   std::string path;
+  bool is_to_be_cleared = false;  // it holds an earlier training, which start() removes
 
   std::string model() const { return path + "/model.safetensors"; }
   std::string checkpoint() const { return path + "/checkpoint.safetensors"; }
   std::string config() const { return path + "/config.toml"; }
   std::string metrics() const { return path + "/metrics.jsonl"; }
+
+  // For a training that starts anew, once nothing but its steps can fail any more: an earlier model
+  // is not lost to a data file that cannot be read. Throws Error{kResource}.
+  void start() const;
 };
 
 enum class RunUse {
   kNew,        // must be absent or empty
   kResume,     // must hold a checkpoint
-  kOverwrite,  // files of an earlier run in it are removed; others stay
+  kOverwrite,  // files of an earlier run in it are removed by start(); others stay
 };
 
 // Creates the folder where needed. Throws Error{kUsage} for one that is not empty (kNew; "use

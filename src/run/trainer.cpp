@@ -129,6 +129,7 @@ void Training::begin() {
     session_->load_state(at_);
   } else {
     session_->set_parameters(initial_parameters(network_, config_.train.seed));
+    if (options_.directory) options_.directory->start();
   }
   if (options_.directory)
     metrics_file_ =

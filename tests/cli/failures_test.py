@@ -44,6 +44,19 @@ def test_a_used_run_directory_is_refused(folder):
     train(data, model, "--epochs", "2", "--overwrite")
 
 
+def test_overwrite_keeps_what_is_there_until_the_new_training_can_begin(folder):
+    data, model = prepared(folder)
+    before = {path.name: path.read_bytes() for path in model.iterdir()}
+    bad = rows(300)
+    bad[7, 7] = numpy.inf
+    numpy.save(folder / "bad.npy", bad)
+    overwrite = ["-o", model, *SMALL, "--overwrite"]
+    error_of("train", folder / "bad.npy", *overwrite, code=3)
+    error_of("train", data, *overwrite, "--validation", "1.5", code=2)
+    error_of("train", data, *overwrite, "--validation", folder / "nowhere.npy", code=3)
+    assert {path.name: path.read_bytes() for path in model.iterdir()} == before
+
+
 def test_bad_data_is_3(folder):
     data, model = prepared(folder)
     assert "nowhere.npy" in error_of("encode", model, folder / "nowhere.npy", "-o",

@@ -192,7 +192,9 @@ TEST_F(ResumeTest, RunDirectoriesAreNotOverwrittenByMistake) {
   EXPECT_EQ(code("run", RunUse::kNew), ErrorCode::kUsage);
   EXPECT_EQ(code("other", RunUse::kResume), ErrorCode::kModel);
   std::ofstream(folder_ / "run/notes.txt") << "mine";
-  EXPECT_EQ(code("run", RunUse::kOverwrite), ErrorCode::kOk);
+  const RunDirectory overwritten = open_run_directory(folder_ / "run", RunUse::kOverwrite);
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "run/checkpoint.safetensors"));
+  overwritten.start();
   EXPECT_FALSE(std::filesystem::exists(folder_ / "run/checkpoint.safetensors"));
   EXPECT_TRUE(std::filesystem::exists(folder_ / "run/notes.txt"));
 }
