@@ -143,6 +143,22 @@ TEST_F(ResumeTest, AnotherTrainingIsRefused) {
   EXPECT_THAT(message(other, *data_.data), HasSubstr("another"));
   const FloatData changed(planar_rows(300, 12, 2), 12);
   EXPECT_THAT(message(config, *changed.data), HasSubstr("other data"));
+  std::vector<float> one_number = data_.values;
+  one_number[299 * 12] += 1e-6f * one_number[299 * 12];
+  EXPECT_THAT(message(config, *FloatData(one_number, 12).data), HasSubstr("other data"));
+}
+
+// The best epoch so far was the best on the rows that it was measured on.
+TEST_F(ResumeTest, OtherValidationRowsAreRefused) {
+  Config config = resumable_config();
+  config.train.validation = "";
+  const FloatData first(planar_rows(50, 12, 3), 12), second(planar_rows(50, 12, 4), 12);
+  const auto go = [&](const FloatData& validation, RunUse use) {
+    train(*backend_, config, *data_.data, validation.data.get(), options_for("run", use), {});
+  };
+  go(first, RunUse::kNew);
+  EXPECT_THROW(go(second, RunUse::kResume), Error);
+  EXPECT_NO_THROW(go(first, RunUse::kResume));
 }
 
 // Whether the checkpoint with this content is refused as R2 wants it: an Error{kModel} of one line.
