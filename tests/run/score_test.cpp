@@ -94,6 +94,118 @@ TEST(Pca, SurvivesALargeMean) {
   for (size_t i = 0; i < rows.size(); ++i) EXPECT_NEAR(back[i], rows[i], 2e-4);
 }
 
+// One row far away along the narrow axis is the origin of the sums. About the mean the wide axis
+// comes first, about the origin the narrow one would.
+TEST(Pca, IsAboutTheMean) {
+  std::vector<float> rows = {0, 3};
+  for (uint32_t i = 1; i < 200; ++i) {
+    rows.push_back(kernels::normal_at({1, 1, 0}, i, 0));
+    rows.push_back(0.1f * kernels::normal_at({1, 1, 0}, i, 1));
+  }
+  Pca pca(2);
+  pca.add(rows);
+  pca.fit(1);
+  std::vector<float> back(rows.size());
+  pca.reconstruct(rows, back);
+  double wide = 0, narrow = 0;
+  for (size_t i = 0; i < rows.size(); i += 2) {
+    wide += std::pow(static_cast<double>(back[i] - rows[i]), 2) / 200;
+    narrow += std::pow(static_cast<double>(back[i + 1] - rows[i + 1]), 2) / 200;
+  }
+  EXPECT_LT(wide, 1e-3);
+  EXPECT_NEAR(narrow, 0.01 + 9.0 / 200, 0.02);
+}
+
+TEST(AveragePrecision, TiesAreOneThreshold) {
+  const std::vector<uint8_t> labels = {1, 0, 1, 0, 1};
+  EXPECT_DOUBLE_EQ(average_precision(std::vector<float>{2, 2, 2, 2, 2}, labels), 0.6);
+  // Thresholds 3 (precision 1/2, recall 1/3), 2 (2/4 of all, 1/3 more), 1 (3/5, 1/3 more).
+  EXPECT_DOUBLE_EQ(average_precision(std::vector<float>{3, 3, 2, 2, 1}, labels),
+                   (0.5 + 0.5 + 0.6) / 3);
+}
+
+// Rows of bytes and what a model of them gives, to compare evaluate with.
+class EvaluateNumbers : public testing::Test {
+ protected:
+  static ModelFile trained(Backend& backend, const Dataset& data) {
+    Config config = small_config();
+    config.data.scale = Scale::kUnit;
+    return train(backend, config, data, nullptr, {}, {}).model;
+  }
+  RawRows raw() const { return {DType::kU8, false, std::as_bytes(std::span(bytes_.values)), 60}; }
+
+  std::unique_ptr<Backend> backend_ = create_host_backend(2);
+  ByteData bytes_{60, 12, 3};
+  ModelFile model_ = trained(*backend_, *bytes_.data);
+};
+
+TEST_F(EvaluateNumbers, ErrorsAndDecibelsAreTheirDefinitions) {
+  const Inference inference(*backend_, model_, {});
+  std::vector<float> back(bytes_.values.size());
+  inference.reconstruct_scaled(raw(), back);
+  double sum = 0, decibels = 0;
+  for (size_t row = 0; row < 60; ++row) {
+    double of_row = 0;
+    for (size_t i = row * 12; i < (row + 1) * 12; ++i)
+      of_row += std::pow(static_cast<double>(back[i]) - bytes_.values[i] / 255.0, 2) / 12;
+    sum += of_row;
+    decibels += 10 * std::log10(1 / of_row);
+  }
+  const nlohmann::json found = evaluate(*backend_, model_, *bytes_.data, {})["reconstruction"];
+  EXPECT_NEAR(found["mse"], sum / 60, 1e-6 * sum / 60);
+  EXPECT_NEAR(found["psnr_db"], 10 * std::log10(60 / sum), 1e-4);
+  EXPECT_NEAR(found["psnr_images_db"], decibels / 60, 1e-4);
+}
+
+TEST_F(EvaluateNumbers, FalseAlarmsAreOfTheOrdinaryRows) {
+  const Inference inference(*backend_, model_, {});
+  std::vector<float> scores(60);
+  Scores out;
+  out.score = scores;
+  inference.score(raw(), out);
+  model_.threshold = quantile(scores, 0.5);
+  std::vector<uint8_t> labels(60);
+  int ordinary = 0, alarms = 0;
+  for (size_t i = 0; i < 60; ++i) {
+    labels[i] = i % 3 == 0;
+    if (labels[i] != 0) continue;
+    ++ordinary;
+    alarms += static_cast<double>(scores[i]) > *model_.threshold;
+  }
+  const auto label_data =
+      memory_dataset("labels", TensorDesc(DType::kU8, std::span<const int64_t>{}),
+                     std::as_bytes(std::span(labels)));
+  EvaluateOptions options;
+  options.labels = label_data.get();
+  const nlohmann::json found = evaluate(*backend_, model_, *bytes_.data, options)["anomaly"];
+  EXPECT_DOUBLE_EQ(found["false_alarm_rate"], static_cast<double>(alarms) / ordinary);
+  EXPECT_DOUBLE_EQ(found["auroc"], auroc(scores, labels));
+}
+
+TEST(Evaluate, ARowThatIsLeftOutTakesItsLabelAlong) {
+  const auto backend = create_host_backend(1);
+  const FloatData data(planar_rows(100, 12, 1), 12);
+  const ModelFile model = train(*backend, small_config(), *data.data, nullptr, {}, {}).model;
+  std::vector<uint8_t> labels(100);
+  for (size_t i = 0; i < 100; ++i) labels[i] = i % 7 == 2;
+  const auto auroc_of = [&](const std::vector<float>& rows, const std::vector<uint8_t>& kinds) {
+    const FloatData some(rows, 12);
+    const auto label_data =
+        memory_dataset("labels", TensorDesc(DType::kU8, std::span<const int64_t>{}),
+                       std::as_bytes(std::span(kinds)));
+    EvaluateOptions options;
+    options.labels = label_data.get();
+    options.on_bad_value = BadValue::kSkip;
+    return evaluate(*backend, model, *some.data, options)["anomaly"]["auroc"].get<double>();
+  };
+  std::vector<float> broken = data.values, without = data.values;
+  std::vector<uint8_t> fewer = labels;
+  broken[12 * 5 + 1] = std::nanf("");
+  without.erase(without.begin() + 12 * 5, without.begin() + 12 * 6);
+  fewer.erase(fewer.begin() + 5);
+  EXPECT_EQ(auroc_of(broken, labels), auroc_of(without, fewer));
+}
+
 TEST(Evaluate, SaysWhatAppliesAndNothingElse) {
   const auto backend = create_host_backend(2);
   const FloatData data(planar_rows(300, 12, 1), 12);
