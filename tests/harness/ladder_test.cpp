@@ -11,6 +11,7 @@
 #include <map>
 #include <set>
 
+#include "backend/forwarding_backend.h"
 #include "kernels/cuda/cublaslt_library.h"
 #include "ops/registry.h"
 #include "run/selftest/check.h"
@@ -126,7 +127,7 @@ class CaseTest : public testing::Test {
 const bool kCasesAreRegistered = [] {
   for (const OpDef* op : all_ops()) {
     const selftest::OpCases* cases = selftest::find_cases(*op);
-    if (cases == nullptr) continue;  // Ladder.EveryOpHasCases says so
+    if (cases == nullptr) continue;  // LadderList says so
     for (Case& test_case : cases_of(*cases)) {
       if (!is_in_this_build(test_case)) continue;
       const std::string name = test_case.name;
@@ -223,6 +224,53 @@ TEST(Selftest, TableHasARowForEveryKernel) {
     EXPECT_NE(row.verdict, SelftestVerdict::kFail) << row.kernel << ": " << row.reason;
     EXPECT_EQ(row.verdict == SelftestVerdict::kSkip, row.cases == 0) << row.kernel;
     EXPECT_EQ(row.verdict == SelftestVerdict::kSkip, !row.reason.empty()) << row.kernel;
+  }
+}
+
+// A machine whose kernels never run: what they should have written stays as it was.
+class IdleBackend : public ForwardingBackend {
+ public:
+  explicit IdleBackend(Backend& real) : ForwardingBackend(real) {}
+  std::unique_ptr<Stream> create_stream(StreamKind kind) override {
+    return std::make_unique<IdleStream>(ForwardingBackend::create_stream(kind));
+  }
+
+ private:
+  class IdleStream : public Stream {
+   public:
+    explicit IdleStream(std::unique_ptr<Stream> real) : real_(std::move(real)) {}
+    void submit(std::function<void(void*)>) override {}
+    void copy_in(void* device, const void* host, uint64_t bytes) override {
+      real_->copy_in(device, host, bytes);
+    }
+    void copy_out(void* host, const void* device, uint64_t bytes) override {
+      real_->copy_out(host, device, bytes);
+    }
+    void copy_within(void* to, const void* from, uint64_t bytes) override {
+      real_->copy_within(to, from, bytes);
+    }
+    void fill(void* device, uint8_t value, uint64_t bytes) override {
+      real_->fill(device, value, bytes);
+    }
+    std::unique_ptr<Event> record_event() override { return real_->record_event(); }
+    void wait_for(const Event& event) override { real_->wait_for(event); }
+    void synchronize() override { real_->synchronize(); }
+
+   private:
+    std::unique_ptr<Stream> real_;
+  };
+};
+
+TEST(Selftest, AKernelThatIsWrongFailsWithTheNameOfTheCase) {
+  auto host = create_host_backend();
+  IdleBackend idle(*host);
+  Backend* backends[] = {&idle};
+  SelftestOptions options;
+  options.quick_only = true;
+  for (const SelftestRow& row : run_selftest(backends, options)) {
+    if (row.cases == 0) continue;
+    EXPECT_EQ(row.verdict, SelftestVerdict::kFail) << row.kernel;
+    EXPECT_EQ(row.reason.find(row.op + "/"), 0u) << row.reason;
   }
 }
 
