@@ -1,4 +1,5 @@
 // The list of configuration keys: where each lives in the tree, its type, range and meaning.
+#include <algorithm>
 #include <array>
 #include <type_traits>
 
@@ -139,10 +140,15 @@ NAMES(PolicyNames, "strict", "fast");
 NAMES(OptimizerNames, "adam", "adamw", "sgd");
 NAMES(ScheduleNames, "constant", "cosine", "step");
 NAMES(CodeTypeNames, "f32", "f16", "bf16");
-NAMES(OutputNames, "auto", "identity", "relu", "leaky_relu", "elu", "gelu", "silu", "softplus",
-      "tanh", "sigmoid");
 struct ActivationNames {
   static constexpr auto& kNames = kernels::kActivationNames;
+};
+struct OutputNames {
+  static constexpr auto kNames = [] {
+    std::array<const char*, kernels::kActivationCount + 1> names = {"auto"};
+    std::ranges::copy(kernels::kActivationNames, names.begin() + 1);
+    return names;
+  }();
 };
 struct LossNames {
   static constexpr auto& kNames = kernels::kLossNames;
