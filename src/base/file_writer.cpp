@@ -121,12 +121,10 @@ void AppendWriter::flush() {
     fail_write(path_, "flush to disk", errno);
 }
 
-std::unique_ptr<Sink> open_sink(const std::string& path, FileSystem& fs) {
+bool is_stream_path(const std::string& path, FileSystem& fs) {
   struct stat info {};
-  const bool is_stream = path == "-" || (fs.stat(path.c_str(), &info) == 0 &&
-                                         !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode));
-  if (is_stream) return std::make_unique<StreamWriter>(path, fs);
-  return std::make_unique<AtomicWriter>(path, fs);
+  return path == "-" ||
+         (fs.stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode));
 }
 
 void write_file(const std::string& path, std::string_view text, FileSystem& fs) {

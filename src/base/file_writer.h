@@ -90,9 +90,8 @@ class AppendWriter {
   uint64_t size_bytes_ = 0;
 };
 
-// The writer that suits a path given by a user: StreamWriter for "-" and what is not a regular
-// file, else AtomicWriter.
-std::unique_ptr<Sink> open_sink(const std::string& path, FileSystem& fs = real_file_system());
+// True for "-" and for a pipe or device: what takes bytes once and in order, StreamWriter's work.
+bool is_stream_path(const std::string& path, FileSystem& fs = real_file_system());
 
 // One small file, all or nothing.
 void write_file(const std::string& path, std::string_view text,

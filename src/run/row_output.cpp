@@ -1,7 +1,5 @@
 #include "run/row_output.h"
 
-#include <sys/stat.h>
-
 #include <charconv>
 #include <filesystem>
 
@@ -14,12 +12,6 @@ namespace {
 
 bool wants_csv(const RowOutputOptions& options) {
   return options.format.empty() ? options.path.ends_with(".csv") : options.format == "csv";
-}
-
-// Pipes, devices and standard output take bytes once and in order.
-bool is_stream(const std::string& path) {
-  struct stat info {};
-  return path == "-" || (stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode));
 }
 
 void append_number(std::string& text, float value) {
@@ -57,7 +49,7 @@ std::optional<uint64_t> output_bytes(const RowOutputOptions& options) {
 
 RowOutput::RowOutput(const RowOutputOptions& options, FileSystem& fs)
     : options_(options), is_csv_(wants_csv(options)) {
-  const bool streams = is_stream(options.path);
+  const bool streams = is_stream_path(options.path, fs);
   check(options, is_csv_, streams);
   if (!is_csv_) format_ = make_row_writer(options.path, options.format, options.row);
   const auto bytes = output_bytes(options);
@@ -69,7 +61,7 @@ RowOutput::RowOutput(const RowOutputOptions& options, FileSystem& fs)
 }
 
 void RowOutput::open(uint64_t header_bytes, FileSystem& fs) {
-  if (is_stream(options_.path)) {
+  if (is_stream_path(options_.path, fs)) {
     sink_ = std::make_unique<StreamWriter>(options_.path, fs);
     return;
   }

@@ -32,7 +32,6 @@ class RowOutput {
   RowOutput(const RowOutputOptions& options, FileSystem& fs);
 
   const Progress& resumed() const { return resumed_; }
-  bool can_resume() const { return partial_ != nullptr; }
 
   // values: whole rows. index and error: `worst` of each row, where asked for.
   void write(std::span<const float> values, std::span<const uint32_t> index,

@@ -141,17 +141,18 @@ TEST(StreamWriterTest, AClosedPipeHasItsOwnCode) {
   ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
   const auto before = std::signal(SIGPIPE, SIG_IGN);
   const int reader = ::open(path.c_str(), O_RDONLY | O_NONBLOCK);
-  const auto sink = open_sink(path);
-  EXPECT_FALSE(sink->can_rewrite());
-  sink->write("x");
+  EXPECT_TRUE(is_stream_path(path));
+  StreamWriter sink(path);
+  EXPECT_FALSE(sink.can_rewrite());
+  sink.write("x");
   ::close(reader);
-  EXPECT_EQ(error_of([&] { sink->write("y"); }).code(), ErrorCode::kClosedPipe);
+  EXPECT_EQ(error_of([&] { sink.write("y"); }).code(), ErrorCode::kClosedPipe);
   std::signal(SIGPIPE, before);
 }
 
 TEST(StreamWriterTest, AFullDeviceIsAResourceError) {
-  const auto sink = open_sink("/dev/full");
-  EXPECT_EQ(error_of([&] { sink->write("y"); }).code(), ErrorCode::kResource);
+  StreamWriter sink("/dev/full");
+  EXPECT_EQ(error_of([&] { sink.write("y"); }).code(), ErrorCode::kResource);
 }
 
 TEST(AppendWriterTest, CutsWhatACheckpointDoesNotKnow) {

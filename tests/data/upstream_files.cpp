@@ -19,17 +19,17 @@ namespace {
 void copy(const std::string& in, const std::string& out, uint64_t block_rows) {
   const auto data = open_dataset(in);
   const auto writer = make_row_writer(out, "npy", data->x().row);
-  const auto sink = open_sink(out);
-  writer->begin(*sink, data->rows());
+  AtomicWriter sink(out);
+  writer->begin(sink, data->rows());
   std::vector<std::byte> block(block_rows * data->x().row.bytes());
   for (uint64_t first = 0; first < *data->rows(); first += block_rows) {
     const uint64_t rows = std::min(block_rows, *data->rows() - first);
     const auto part = std::span(block).first(rows * data->x().row.bytes());
     data->read(0, first, rows, part);
-    sink->write(part);
+    sink.write(part);
   }
-  writer->finish(*sink, *data->rows());
-  sink->commit();
+  writer->finish(sink, *data->rows());
+  sink.commit();
 }
 
 void write_model(const std::string& out) {

@@ -21,12 +21,12 @@ const TensorDesc kRow(DType::kU16, {3, 2});
 void write(const std::string& path, const TensorDesc& row, std::optional<uint64_t> announced,
            uint64_t rows) {
   const auto writer = make_row_writer(path, "", row);
-  const auto sink = open_sink(path);
-  writer->begin(*sink, announced);
+  AtomicWriter sink(path);
+  writer->begin(sink, announced);
   const std::string content = counting(rows * row.bytes());
-  sink->write(std::as_bytes(std::span(content)));
-  writer->finish(*sink, rows);
-  sink->commit();
+  sink.write(std::as_bytes(std::span(content)));
+  writer->finish(sink, rows);
+  sink.commit();
 }
 
 std::string rows_of(const Dataset& data) {
