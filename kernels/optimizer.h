@@ -60,8 +60,9 @@ struct SumTerms {
   T* total = nullptr;
 };
 
-// Writes the loss into losses[step % kStepSlots] and each term into its place beside it; sets halt if the step was void; else moves state
-// to the next step: step + 1, batch_row + batch_rows, plan = plans[(step + 1) % kStepSlots].
+// Writes the loss into losses[step % kStepSlots] and each term into its place beside it; sets halt
+// if the step was void; else moves state to the next step: step + 1, batch_row + batch_rows, plan =
+// plans[(step + 1) % kStepSlots].
 struct Advance {
   uint64_t batch_rows = 0;
   StepState* state = nullptr;

@@ -78,7 +78,7 @@ typedef int32_t diabolo_policy;
 enum { DIABOLO_POLICY_STRICT = 0, DIABOLO_POLICY_FAST = 1 };
 
 typedef int32_t diabolo_log_level;
-enum { DIABOLO_LOG_DEBUG = 0, DIABOLO_LOG_INFO = 1, DIABOLO_LOG_WARNING = 2 };
+enum { DIABOLO_LOG_INFO = 1, DIABOLO_LOG_WARNING = 2 };
 
 /* Receives one line without a newline, valid for the length of the call. May be called from several
  * threads at once; must not call back into the context. */

@@ -34,11 +34,6 @@ constexpr std::optional<T> checked_align_up(T value, T alignment) {
   return *raised & ~(alignment - 1);
 }
 
-// The same for sizes that are known to be small (our own, not a file's).
-constexpr uint64_t align_up(uint64_t value, uint64_t alignment) {
-  return (value + alignment - 1) / alignment * alignment;
-}
-
 // value as To, or nothing if To cannot hold it.
 template <std::integral To, std::integral From>
 constexpr std::optional<To> checked_cast(From value) {

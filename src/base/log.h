@@ -9,7 +9,7 @@
 
 namespace diabolo {
 
-enum class LogLevel { kDebug, kInfo, kWarning };
+enum class LogLevel { kInfo = 1, kWarning = 2 };
 
 // Receives one line without a newline. May be called from several threads at once.
 using LogSink = std::function<void(LogLevel level, std::string_view line)>;
@@ -20,10 +20,6 @@ class Log {
   Log() = default;
   explicit Log(LogSink sink) : sink_(std::move(sink)) {}
 
-  template <class... Parts>
-  void debug(const Parts&... parts) const {
-    write(LogLevel::kDebug, parts...);
-  }
   template <class... Parts>
   void info(const Parts&... parts) const {
     write(LogLevel::kInfo, parts...);

@@ -100,7 +100,6 @@ void Terminal::end_live_line() {
 
 Log Terminal::log() {
   return Log([this](LogLevel level, std::string_view text) {
-    if (level == LogLevel::kDebug) return;
     line(level == LogLevel::kWarning ? cat("warning: ", text) : std::string(text));
   });
 }

@@ -13,13 +13,6 @@ namespace {
 constexpr std::array kScaleNames = {"unit", "standard", "minmax", "none"};
 constexpr std::array kBadValueNames = {"error", "zero", "mean", "skip"};
 
-template <class Enum, size_t N>
-std::optional<Enum> from_name(const std::array<const char*, N>& names, std::string_view text) {
-  const auto found = std::ranges::find(names, text);
-  if (found == names.end()) return std::nullopt;
-  return static_cast<Enum>(found - names.begin());
-}
-
 // Without aliases the loop is vectorised.
 void scale_values(float* __restrict values, const float* __restrict shift,
                   const float* __restrict scale, size_t count) {
@@ -68,13 +61,12 @@ const char* name(Scale scale) {
   return kScaleNames.at(static_cast<size_t>(scale));
 }
 std::optional<Scale> scale_from_name(std::string_view text) {
-  return from_name<Scale>(kScaleNames, text);
+  const auto found = std::ranges::find(kScaleNames, text);
+  if (found == kScaleNames.end()) return std::nullopt;
+  return static_cast<Scale>(found - kScaleNames.begin());
 }
 const char* name(BadValue policy) {
   return kBadValueNames.at(static_cast<size_t>(policy));
-}
-std::optional<BadValue> bad_value_from_name(std::string_view text) {
-  return from_name<BadValue>(kBadValueNames, text);
 }
 
 Scale default_scale(const Dataset& data) {

@@ -32,7 +32,6 @@ enum class BadValue {
   kSkip,  // the row is left out
 };
 const char* name(BadValue policy);  // "error", "zero", "mean", "skip"
-std::optional<BadValue> bad_value_from_name(std::string_view text);
 
 // unit for image containers, standard for everything else: never decided by looking at values.
 Scale default_scale(const Dataset& data);

@@ -45,22 +45,19 @@ bool data_grad_takes_activation_grad(std::vector<Node>& nodes, const Graph& grap
   return false;
 }
 
-constexpr std::array kRules = {
-    FuseRule{"data_grad_takes_activation_grad",
-             "a data gradient applies the derivative of the activation below in its epilogue",
-             data_grad_takes_activation_grad},
+// A rule applies itself once, anywhere, and returns false if there is no place left.
+using FuseRule = bool (*)(std::vector<Node>& nodes, const Graph& graph);
+
+constexpr std::array<FuseRule, 1> kRules = {
+    data_grad_takes_activation_grad,
 };
 
 }  // namespace
 
-std::span<const FuseRule> fuse_rules() {
-  return kRules;
-}
-
 Graph fuse(const Graph& graph) {
   std::vector<Node> nodes(graph.nodes().begin(), graph.nodes().end());
-  for (const FuseRule& rule : kRules) {
-    while (rule.apply(nodes, graph)) {
+  for (const FuseRule rule : kRules) {
+    while (rule(nodes, graph)) {
     }
   }
   return graph.with_nodes(std::move(nodes));

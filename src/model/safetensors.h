@@ -78,8 +78,6 @@ class SafetensorsWriter {
   // A second tensor of one name is a bug, as is a size that does not fit desc.
   void add(const std::string& name, const TensorDesc& desc, std::span<const std::byte> bytes);
 
-  // Exact size of the file, for the check of free disk space.
-  uint64_t file_bytes() const;
   // Atomically: the file is on disk, or the old one is untouched. Error{kResource}. Returns
   // what content_hash of the file will say.
   std::string write(const std::string& path, FileSystem& fs = real_file_system()) const;

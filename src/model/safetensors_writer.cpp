@@ -93,12 +93,6 @@ std::string SafetensorsWriter::header(const std::vector<Entry>& entries) const {
   return text;
 }
 
-uint64_t SafetensorsWriter::file_bytes() const {
-  uint64_t bytes = kLengthBytes + header(sorted()).size();
-  for (const Entry& entry : entries_) bytes += entry.bytes.size();
-  return bytes;
-}
-
 std::string SafetensorsWriter::write(const std::string& path, FileSystem& fs) const {
   const std::vector<Entry> entries = sorted();
   const std::string text = header(entries);

@@ -41,10 +41,6 @@ Cost cost(const Attrs&, std::span<const TensorDesc> in, std::span<const TensorDe
   return streamed(2.0 * static_cast<double>(in[0].elems()), in, out);
 }
 
-int64_t bound(const Attrs&, std::span<const TensorDesc>) {
-  return 1;
-}
-
 std::string describe(const Attrs& any) {
   return cat(kernels::name(any.as<ActivationGradAttrs>().activation), "'");
 }
@@ -61,7 +57,7 @@ constexpr std::array kKernels = {
 
 }  // namespace
 
-constinit const OpDef kActivationGrad = {"activation_grad", infer,   nullptr, cost, bound,
+constinit const OpDef kActivationGrad = {"activation_grad", infer,   nullptr, cost,
                                          describe,          kKernels};
 
 }  // namespace diabolo

@@ -48,9 +48,6 @@ Cost cost(const Attrs&, std::span<const TensorDesc> in, std::span<const TensorDe
   return streamed(static_cast<double>(in[0].elems()), in, out);
 }
 
-int64_t bound(const Attrs&, std::span<const TensorDesc>) {
-  return 2;
-}
 std::string describe(const Attrs&) {
   return "";
 }
@@ -66,6 +63,6 @@ constexpr std::array kKernels = {
 
 }  // namespace
 
-constinit const OpDef kAdd = {"add", infer, grad, cost, bound, describe, kKernels};
+constinit const OpDef kAdd = {"add", infer, grad, cost, describe, kKernels};
 
 }  // namespace diabolo

@@ -61,10 +61,6 @@ Cost cost(const Attrs& any, std::span<const TensorDesc> in, std::span<const Tens
                   out);
 }
 
-int64_t bound(const Attrs&, std::span<const TensorDesc> in) {
-  return in[0].extent(1) + 1;
-}
-
 std::string describe(const Attrs& any) {
   const auto attrs = any.as<DenseForwardAttrs>();
   return glue::dense_text(attrs.activation, attrs.has_bias, attrs.weight_transposed) +
@@ -85,7 +81,6 @@ constexpr std::array kKernels = {
 
 }  // namespace
 
-constinit const OpDef kDenseForward = {"dense_forward", infer,    grad,    cost,
-                                       bound,           describe, kKernels};
+constinit const OpDef kDenseForward = {"dense_forward", infer, grad, cost, describe, kKernels};
 
 }  // namespace diabolo

@@ -79,10 +79,6 @@ Cost cost_data(const Attrs& any, std::span<const TensorDesc> in, std::span<const
   return streamed(glue::dense_flops(shape_from_dz(in[0], in[1], attrs.weight_transposed)), in, out);
 }
 
-int64_t bound_data(const Attrs&, std::span<const TensorDesc> in) {
-  return in[0].extent(1);
-}
-
 std::string describe_data(const Attrs& any) {
   const auto attrs = any.as<DenseDataGradAttrs>();
   return cat(attrs.has_epilogue ? cat("times ", kernels::name(attrs.activation), "'") : "plain",
@@ -133,10 +129,6 @@ Cost cost_weight(const Attrs&, std::span<const TensorDesc> in, std::span<const T
   return streamed(2 * B * I * O + B * O, in, out);
 }
 
-int64_t bound_weight(const Attrs&, std::span<const TensorDesc> in) {
-  return in[0].extent(0) + 1;
-}
-
 std::string describe_weight(const Attrs& any) {
   const auto attrs = any.as<DenseWeightGradAttrs>();
   return cat(attrs.has_bias ? "with bias" : "no bias", attrs.accumulates_weight ? ", adds" : "",
@@ -164,10 +156,9 @@ constexpr std::array kWeightKernels = {
 
 }  // namespace
 
-constinit const OpDef kDenseDataGrad = {"dense_data_grad", infer_data,    nullptr,     cost_data,
-                                        bound_data,        describe_data, kDataKernels};
-constinit const OpDef kDenseWeightGrad = {"dense_weight_grad", infer_weight, nullptr,
-                                          cost_weight,         bound_weight, describe_weight,
-                                          kWeightKernels};
+constinit const OpDef kDenseDataGrad = {"dense_data_grad", infer_data,    nullptr,
+                                        cost_data,         describe_data, kDataKernels};
+constinit const OpDef kDenseWeightGrad = {"dense_weight_grad", infer_weight,    nullptr,
+                                          cost_weight,         describe_weight, kWeightKernels};
 
 }  // namespace diabolo

@@ -60,10 +60,6 @@ Cost cost(const Attrs& any, std::span<const TensorDesc> in, std::span<const Tens
                   out);
 }
 
-int64_t bound(const Attrs&, std::span<const TensorDesc> in) {
-  return in[0].extent(1) + 1 + in.back().elems();
-}
-
 std::string describe(const Attrs& any) {
   const auto attrs = any.as<DenseLossAttrs>();
   return cat(glue::dense_text(attrs.activation, attrs.has_bias, attrs.weight_transposed), ", ",
@@ -81,6 +77,6 @@ constexpr std::array kKernels = {
 
 }  // namespace
 
-constinit const OpDef kDenseLoss = {"dense_loss", infer, grad, cost, bound, describe, kKernels};
+constinit const OpDef kDenseLoss = {"dense_loss", infer, grad, cost, describe, kKernels};
 
 }  // namespace diabolo

@@ -46,10 +46,6 @@ Cost cost(const Attrs& any, std::span<const TensorDesc> in, std::span<const Tens
                   out);
 }
 
-int64_t bound(const Attrs&, std::span<const TensorDesc> in) {
-  return in[0].extent(1) + 1 + in.back().extent(1);
-}
-
 std::string describe(const Attrs& any) {
   const auto attrs = any.as<DenseScoreAttrs>();
   return glue::dense_text(attrs.activation, attrs.has_bias, attrs.weight_transposed);
@@ -66,7 +62,6 @@ constexpr std::array kKernels = {
 
 }  // namespace
 
-constinit const OpDef kDenseScore = {"dense_score", infer,    nullptr, cost,
-                                     bound,         describe, kKernels};
+constinit const OpDef kDenseScore = {"dense_score", infer, nullptr, cost, describe, kKernels};
 
 }  // namespace diabolo

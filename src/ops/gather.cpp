@@ -65,10 +65,6 @@ Cost cost(const Attrs& any, std::span<const TensorDesc> in, std::span<const Tens
   return streamed(2.0 * static_cast<double>(read.elems()), parts, out);
 }
 
-int64_t bound(const Attrs&, std::span<const TensorDesc>) {
-  return 2;
-}
-
 std::string describe(const Attrs& any) {
   return any.as<GatherAttrs>().indexed ? "by index" : "in order";
 }
@@ -88,6 +84,6 @@ constexpr std::array kKernels = {
 
 }  // namespace
 
-constinit const OpDef kGather = {"gather", infer, nullptr, cost, bound, describe, kKernels};
+constinit const OpDef kGather = {"gather", infer, nullptr, cost, describe, kKernels};
 
 }  // namespace diabolo

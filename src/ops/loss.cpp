@@ -52,10 +52,6 @@ Cost cost(const Attrs&, std::span<const TensorDesc> in, std::span<const TensorDe
   return streamed(4.0 * static_cast<double>(in[0].elems()), in, out);
 }
 
-int64_t bound(const Attrs&, std::span<const TensorDesc> in) {
-  return in[0].elems();
-}
-
 std::string describe(const Attrs& any) {
   const auto attrs = any.as<LossAttrs>();
   return cat(kernels::name(attrs.activation), ", ", kernels::name(attrs.loss),
@@ -74,6 +70,6 @@ constexpr std::array kKernels = {
 
 }  // namespace
 
-constinit const OpDef kLoss = {"loss", infer, grad, cost, bound, describe, kKernels};
+constinit const OpDef kLoss = {"loss", infer, grad, cost, describe, kKernels};
 
 }  // namespace diabolo

@@ -28,10 +28,6 @@ Cost cost(const Attrs&, std::span<const TensorDesc> in, std::span<const TensorDe
   return streamed(2.0 * static_cast<double>(in[0].elems()), in, out);
 }
 
-int64_t bound(const Attrs&, std::span<const TensorDesc>) {
-  return 1;
-}
-
 struct DropoutGlue {
   template <class P>
   static P params(const Call& call) {
@@ -111,9 +107,9 @@ constexpr std::array kCorruptKernels = {
 
 }  // namespace
 
-constinit const OpDef kDropout = {"dropout",        infer,          grad_dropout, cost, bound,
+constinit const OpDef kDropout = {"dropout",        infer,          grad_dropout, cost,
                                   describe_dropout, kDropoutKernels};
-constinit const OpDef kCorrupt = {"corrupt",        infer,          nullptr, cost, bound,
+constinit const OpDef kCorrupt = {"corrupt",        infer,          nullptr, cost,
                                   describe_corrupt, kCorruptKernels};
 
 }  // namespace diabolo

@@ -71,9 +71,6 @@ struct OpDef {
 
   Cost (*cost)(const Attrs&, std::span<const TensorDesc> in, std::span<const TensorDesc> out);
 
-  // Length of the longest sum behind one output element; the tests derive tolerances from it.
-  int64_t (*bound)(const Attrs&, std::span<const TensorDesc> in);
-
   // "relu, bias": the attributes as a person reads them.
   std::string (*describe)(const Attrs&);
 

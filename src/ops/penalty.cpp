@@ -48,10 +48,6 @@ void grad(GradBuilder& builder, const Node& node) {
                     node.name + " gradient");
 }
 
-int64_t bound(const Attrs&, std::span<const TensorDesc> in) {
-  return in[0].elems();
-}
-
 std::string describe(const Attrs& any) {
   return cat("lambda ", any.as<L2PenaltyAttrs>().lambda);
 }
@@ -78,10 +74,6 @@ std::vector<TensorDesc> infer_grad(const Attrs&, std::span<const TensorDesc> in)
   return {in[0]};
 }
 
-int64_t bound_grad(const Attrs&, std::span<const TensorDesc>) {
-  return 2;
-}
-
 std::string describe_grad(const Attrs& any) {
   const auto attrs = any.as<L2PenaltyGradAttrs>();
   return cat("lambda ", attrs.lambda, attrs.accumulate ? ", adds" : "");
@@ -105,9 +97,8 @@ constexpr std::array kGradKernels = {
 
 }  // namespace
 
-constinit const OpDef kL2Penalty = {"l2_penalty", infer,    grad,         cost,
-                                    bound,        describe, kValueKernels};
-constinit const OpDef kL2PenaltyGrad = {"l2_penalty_grad", infer_grad,    nullptr,     cost,
-                                        bound_grad,        describe_grad, kGradKernels};
+constinit const OpDef kL2Penalty = {"l2_penalty", infer, grad, cost, describe, kValueKernels};
+constinit const OpDef kL2PenaltyGrad = {"l2_penalty_grad", infer_grad,  nullptr, cost,
+                                        describe_grad,     kGradKernels};
 
 }  // namespace diabolo

@@ -20,10 +20,4 @@ std::span<const OpDef* const> all_ops() {
   return kOps;
 }
 
-const OpDef* find_op(std::string_view name) {
-  for (const OpDef* op : kOps)
-    if (name == op->name) return op;
-  return nullptr;
-}
-
 }  // namespace diabolo

@@ -60,10 +60,6 @@ Cost cost(const Attrs&, std::span<const TensorDesc> in, std::span<const TensorDe
   return streamed(3.0 * static_cast<double>(in[0].elems()), in, out);
 }
 
-int64_t bound(const Attrs&, std::span<const TensorDesc> in) {
-  return in[0].extent(1);
-}
-
 std::string describe(const Attrs& any) {
   const int64_t worst = any.as<RowScoreAttrs>().worst;
   return worst ? cat("worst ", worst) : "";
@@ -80,6 +76,6 @@ constexpr std::array kKernels = {
 
 }  // namespace
 
-constinit const OpDef kRowScore = {"row_score", infer, nullptr, cost, bound, describe, kKernels};
+constinit const OpDef kRowScore = {"row_score", infer, nullptr, cost, describe, kKernels};
 
 }  // namespace diabolo

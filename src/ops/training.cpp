@@ -42,10 +42,6 @@ const TensorDesc& scalar_desc() {
   return desc;
 }
 
-int64_t bound_one(const Attrs&, std::span<const TensorDesc>) {
-  return 1;
-}
-
 // --- global_norm -------------------------------------------------------------------------------
 
 struct NormGlue {
@@ -71,9 +67,6 @@ Cost cost_norm(const Attrs&, std::span<const TensorDesc> in, std::span<const Ten
   return streamed(2.0 * static_cast<double>(in[0].elems()), in, out);
 }
 
-int64_t bound_norm(const Attrs&, std::span<const TensorDesc> in) {
-  return in[0].elems();
-}
 std::string describe_nothing(const Attrs&) {
   return "";
 }
@@ -176,10 +169,6 @@ Cost cost_small(const Attrs&, std::span<const TensorDesc> in, std::span<const Te
   return streamed(static_cast<double>(in.size()), in, out);
 }
 
-int64_t bound_sum(const Attrs&, std::span<const TensorDesc> in) {
-  return static_cast<int64_t>(in.size());
-}
-
 constexpr std::array kSumKernels = {
     glue::cuda_kernel<SumGlue, SumTerms<float>>("cuda.sum_terms.f32"),
     glue::cpu_kernel<SumGlue, SumTerms<float>>("cpu.sum_terms.f32"),
@@ -237,14 +226,13 @@ constexpr std::array kAdvanceKernels = {
 
 }  // namespace
 
-constinit const OpDef kGlobalNorm = {"global_norm", infer_norm,       nullptr,     cost_norm,
-                                     bound_norm,    describe_nothing, kNormKernels};
-constinit const OpDef kOptimizer = {"optimizer",      infer_optimizer, nullptr,
-                                    cost_optimizer,   bound_one,       describe_optimizer,
-                                    kOptimizerKernels};
-constinit const OpDef kSumTerms = {"sum_terms", infer_sum,        nullptr,    cost_small,
-                                   bound_sum,   describe_nothing, kSumKernels};
-constinit const OpDef kAdvance = {"advance", infer_advance,    nullptr,        cost_advance,
-                                  bound_one, describe_advance, kAdvanceKernels};
+constinit const OpDef kGlobalNorm = {"global_norm", infer_norm,       nullptr,
+                                     cost_norm,     describe_nothing, kNormKernels};
+constinit const OpDef kOptimizer = {"optimizer",    infer_optimizer,    nullptr,
+                                    cost_optimizer, describe_optimizer, kOptimizerKernels};
+constinit const OpDef kSumTerms = {"sum_terms", infer_sum,        nullptr,
+                                   cost_small,  describe_nothing, kSumKernels};
+constinit const OpDef kAdvance = {"advance",    infer_advance,    nullptr,
+                                  cost_advance, describe_advance, kAdvanceKernels};
 
 }  // namespace diabolo

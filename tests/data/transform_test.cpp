@@ -43,11 +43,7 @@ struct Table {
 TEST(ScaleTest, NamesRoundTrip) {
   for (const Scale scale : {Scale::kUnit, Scale::kStandard, Scale::kMinmax, Scale::kNone})
     EXPECT_EQ(scale_from_name(name(scale)), scale);
-  for (const BadValue policy :
-       {BadValue::kError, BadValue::kZero, BadValue::kMean, BadValue::kSkip})
-    EXPECT_EQ(bad_value_from_name(name(policy)), policy);
   EXPECT_EQ(scale_from_name("Unit"), std::nullopt);
-  EXPECT_EQ(bad_value_from_name(""), std::nullopt);
 }
 
 TEST(ScaleTest, UnitDividesByTheTypesMaximum) {

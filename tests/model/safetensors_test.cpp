@@ -58,21 +58,18 @@ class SafetensorsTest : public ::testing::Test {
     writer.add("none", TensorDesc(DType::kF32, {0, 5}), {});
     writer.add("scalar", TensorDesc(DType::kF64, {}), bytes(scalar));
     writer.add("half", TensorDesc(DType::kBf16, {4, 5}), bytes(half));
-    expected_bytes_ = writer.file_bytes();
     hash_ = writer.write(path());
     weight_ = weight;
     return content_of(path());
   }
 
   TemporaryFolder folder_;
-  uint64_t expected_bytes_ = 0;
   std::string hash_;
   std::vector<float> weight_;
 };
 
 TEST_F(SafetensorsTest, ComesBack) {
   const std::string content = write_sample();
-  EXPECT_EQ(content.size(), expected_bytes_);
   EXPECT_GT(content.size(), 15'000u);
   const auto file = SafetensorsFile::open(path());
   EXPECT_TRUE(file.is_verified());
