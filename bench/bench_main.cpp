@@ -4,6 +4,8 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -15,7 +17,6 @@ namespace {
 struct Options {
   std::string device = "cpu";
   int threads = 0;
-  std::string extra;
 };
 
 // Takes "--name value" and "--name=value" of ours out of the arguments.
@@ -34,8 +35,6 @@ Options take_options(std::vector<char*>& arguments) {
       options.device = device;
     } else if (const char* threads = value_of("--threads")) {
       options.threads = std::atoi(threads);
-    } else if (const char* extra = value_of("--extra")) {
-      options.extra = extra;
     } else {
       kept.push_back(arguments[k]);
     }
@@ -62,13 +61,13 @@ void add_facts(const DeviceInfo& device) {
 
 }  // namespace
 
-int run_benchmarks(int argc, char** argv, const std::function<void(Setting&)>& add_benchmarks) {
+int run_benchmarks(int argc, char** argv, const std::function<void(Backend&)>& add_benchmarks) {
   try {
     std::vector<char*> arguments(argv, argv + argc);
     const Options options = take_options(arguments);
-    Setting setting{open_device(options), options.extra};
-    add_facts(setting.backend->info());
-    add_benchmarks(setting);
+    const std::unique_ptr<Backend> backend = open_device(options);
+    add_facts(backend->info());
+    add_benchmarks(*backend);
     int count = static_cast<int>(arguments.size());
     benchmark::Initialize(&count, arguments.data());
     if (benchmark::ReportUnrecognizedArguments(count, arguments.data())) return 2;

@@ -29,8 +29,9 @@ ROWS = {
     "cuda": ["train/dense64/{p}/256", "train/dense64/{p}/4096", "train/dense64/{p}/65536",
              "score/dense64/{p}/65536", "encode_resident/dense64/{p}/1"]}
 ADAM = {"cpu": [], "cuda": ["adam/1100000", "adam/300000000"]}
+CALLS = {"cpu": ["call/dense/f32/1", "call/dense/u8/1"], "cuda": []}
 ONLY_TRAINING = {"jax"}
-PROGRAMS = {"train": "train_bench", "encode": "encode_bench", "encode_resident": "encode_bench",
+PROGRAMS = {"call": "call_bench", "train": "train_bench", "encode": "encode_bench", "encode_resident": "encode_bench",
             "score": "encode_bench", "adam": "op_bench", "product": "op_bench"}
 
 
@@ -77,7 +78,7 @@ def run_ours(args, pattern, seconds):
     if done.returncode:
         sys.exit(f"{program.name}: {(done.stderr.strip() or 'no message').splitlines()[-1]}")
     out = json.loads(done.stdout)
-    return {b["name"].replace("/real_time", ""): b for b in out["benchmarks"]}, out["context"]
+    return {b["name"].replace("/real_time", "").replace("/manual_time", ""): b for b in out["benchmarks"]}, out["context"]
 
 
 class Samples:
@@ -130,6 +131,10 @@ def one_round(args, peers, samples):
     for row in ADAM[args.device]:
         samples.add_ours(row, run_ours(args, f"^{row}/real_time", args.seconds)[0][row])
         ask_peers(args, peers, row, samples)
+    for row in CALLS[args.device]:
+        found = run_ours(args, f"^{row}/manual_time", args.seconds)[0][row]
+        samples.add(row, "call s", found["call_s"])
+        samples.add(row, "call over kernels", found["call_s"] / found["kernels_alone_s"])
 
 
 def losses_agree(args, samples):
@@ -188,6 +193,10 @@ def report(args, samples):
     for row in ADAM[args.device]:
         summaries.append(summary_of(row, samples, None))
         lines.append(text_of(summaries[-1]))
+    for row in CALLS[args.device]:
+        seconds, over = (statistics.median(samples.of(row)[who])
+                         for who in ("call s", "call over kernels"))
+        lines.append(f"{row:32} {seconds * 1e6:.1f} us  call/kernels {over:.2f}")
     lines += [f"{row} {who}: {error}" for (row, who), error in samples.errors.items()]
     return summaries, lines
 

@@ -102,8 +102,7 @@ bool may_run(const Kernel& kernel, const DeviceInfo& device, const TensorDesc& f
   return !(first.dtype() == DType::kBf16 && device.space == Space::kHost && !device.cpu.has_bf16);
 }
 
-void add_cases(Setting& setting) {
-  Backend& backend = *setting.backend;
+void add_cases(Backend& backend) {
   for (const selftest::OpCases* cases : selftest::all_op_cases()) {
     for (const selftest::Case& made : selftest::cases_of(*cases)) {
       if (!made.is_large) continue;
@@ -121,8 +120,7 @@ void add_cases(Setting& setting) {
 }
 
 // The layers of the dense net, each direction once.
-void add_products(Setting& setting) {
-  Backend& backend = *setting.backend;
+void add_products(Backend& backend) {
   const std::vector<int64_t>& widths = dense_net().widths;
   const DenseForwardAttrs bare{.has_bias = false};
   for (const DType dtype : {DType::kF32, DType::kBf16}) {
@@ -144,8 +142,7 @@ void add_products(Setting& setting) {
 }
 
 // Adam over flat blobs: a dense net's parameters, and on a GPU as many as fill its memory's rate.
-void add_adam(Setting& setting) {
-  Backend& backend = *setting.backend;
+void add_adam(Backend& backend) {
   for (const int64_t n : {int64_t{1'100'000}, int64_t{300'000'000}}) {
     if (n > 100'000'000 && backend.info().space == Space::kHost) continue;
     const TensorDesc scalar(DType::kF32, {1});
@@ -157,10 +154,10 @@ void add_adam(Setting& setting) {
   }
 }
 
-void add_all(Setting& setting) {
-  add_adam(setting);
-  add_products(setting);
-  add_cases(setting);
+void add_all(Backend& backend) {
+  add_adam(backend);
+  add_products(backend);
+  add_cases(backend);
 }
 
 }  // namespace

@@ -35,26 +35,26 @@ void train(benchmark::State& state, Backend& backend, const Net& net, int64_t ba
     state.counters["kernels_alone_s"] = bed.kernels_alone_seconds(21);
 }
 
-void add(Setting& setting, const Net& net, int64_t batch, Precision precision) {
+void add(Backend& backend, const Net& net, int64_t batch, Precision precision) {
   const std::string text = cat("train/", net.name, "/", name(precision), "/", batch);
-  Backend* backend = setting.backend.get();
-  benchmark::RegisterBenchmark(
-      text.c_str(),
-      [=, &net](benchmark::State& state) { train(state, *backend, net, batch, precision); })
+  benchmark::RegisterBenchmark(text.c_str(),
+                               [=, &backend, &net](benchmark::State& state) {
+                                 train(state, backend, net, batch, precision);
+                               })
       ->UseRealTime()
       ->Unit(benchmark::kMillisecond);
 }
 
-void add_all(Setting& setting) {
-  const DeviceInfo& device = setting.backend->info();
+void add_all(Backend& backend) {
+  const DeviceInfo& device = backend.info();
   const bool is_host = device.space == Space::kHost;
   std::vector<Precision> precisions = {Precision::kF32};
   if (!is_host) precisions.push_back(Precision::kTf32);
   if (!is_host || device.cpu.has_bf16) precisions.push_back(Precision::kBf16);
   for (const Precision precision : precisions) {
-    for (const int64_t batch : {256, 4096}) add(setting, dense_net(), batch, precision);
+    for (const int64_t batch : {256, 4096}) add(backend, dense_net(), batch, precision);
     for (const int64_t batch : {256, 4096, 65536}) {
-      if (!is_host) add(setting, wide_net(), batch, precision);
+      if (!is_host) add(backend, wide_net(), batch, precision);
     }
   }
 }

@@ -1,10 +1,10 @@
 #include "training_bed.h"
 
 #include <algorithm>
-#include <chrono>
 #include <numeric>
 
 #include "base/error.h"
+#include "kernel_times.h"
 #include "kernels/common/philox.h"
 #include "model/presets.h"
 #include "ops/ops.h"
@@ -12,8 +12,6 @@
 
 namespace diabolo::bench {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 BuildOptions build_options(int64_t batch, Precision precision, int64_t rows, const Config& config) {
   BuildOptions options;
@@ -36,12 +34,6 @@ double product_flops(const std::vector<int64_t>& widths) {
   for (size_t k = 1; k < widths.size(); ++k)
     sum += 2.0 * static_cast<double>(widths[k - 1]) * static_cast<double>(widths[k]);
   return 2 * sum;  // encoder and its mirror
-}
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
 }
 
 }  // namespace
@@ -159,25 +151,16 @@ void TrainingBed::run(int steps) {
 
 double TrainingBed::kernels_alone_seconds(int repeats) {
   rewind();
-  const std::span<const kernels::Launch> launches = executor_->launches();
-  std::vector<std::vector<double>> seconds(launches.size());
-  for (int pass = 0; pass < repeats + 3; ++pass) {
+  constexpr int kWarmUp = 3;
+  KernelTimes times;
+  for (int pass = 0; pass < kWarmUp + repeats; ++pass) {
     if (pass % 2 == 0) rewind();
+    if (pass == kWarmUp) times.forget();
     stream_->synchronize();
-    stream_->submit([&](void* native) {
-      for (size_t k = 0; k < launches.size(); ++k) {
-        const auto began = Clock::now();
-        launches[k](native);
-        if (pass >= 3)
-          seconds[k].push_back(std::chrono::duration<double>(Clock::now() - began).count());
-      }
-    });
-    stream_->synchronize();
+    times.time_once(*executor_, *stream_);
   }
-  double sum = 0;
-  for (const std::vector<double>& times : seconds) sum += median(times);
   rewind();
-  return sum;
+  return times.sum_of_medians();
 }
 
 float TrainingBed::last_loss() {

@@ -23,7 +23,7 @@ passed=0 failed=0 summary=()
 # Test programs that are worth a second compiler, and those where threads meet.
 clang_targets=(base_test complex_step_test config_test cpu_dense_test cpu_loops_test data_test
   graph_test train_test)
-tsan_targets=(file_test host_backend_test inference_test pipeline_test train_test)
+tsan_targets=(capi_threads_test file_test host_backend_test inference_test pipeline_test train_test)
 
 command -v nvcc >/dev/null || PATH=$PATH:/usr/local/cuda/bin
 if command -v ccache >/dev/null; then
