@@ -85,6 +85,12 @@ void flush_folder(FileSystem& fs, const std::string& path) {
     fail_write(folder, "flush the folder to disk", errno);
 }
 
+void require_replaceable(FileSystem& fs, const std::string& path) {
+  struct stat info {};
+  if (fs.stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode))
+    throw Error(ErrorCode::kUsage, cat(path, ": is not a regular file; choose another output"));
+}
+
 std::string resolve_link(const std::string& path) {
   std::error_code error;
   if (!std::filesystem::is_symlink(path, error)) return path;

@@ -47,6 +47,10 @@ std::string parent_folder(const std::string& path);
 // Flushes the folder that holds path, so that a rename in it survives a power failure.
 void flush_folder(FileSystem& fs, const std::string& path);
 
+// Throws Error{kUsage} if there is something under that name that a whole file cannot replace: a
+// folder, a device.
+void require_replaceable(FileSystem& fs, const std::string& path);
+
 // path, or where it leads if it is a symbolic link to something.
 std::string resolve_link(const std::string& path);
 

@@ -28,9 +28,7 @@ void check_rewrite(uint64_t offset, size_t bytes, uint64_t size_bytes) {
 }  // namespace
 
 AtomicWriter::AtomicWriter(std::string target, FileSystem& fs) : target_(resolve_link(target)) {
-  struct stat info {};
-  if (fs.stat(target_.c_str(), &info) == 0 && !S_ISREG(info.st_mode))
-    throw Error(ErrorCode::kUsage, cat(target_, ": is not a regular file; choose another output"));
+  require_replaceable(fs, target_);
   temporary_ = temporary_name(target_);
   descriptor_ = open_locked(fs, temporary_);
   if (uninterrupted([&] { return fs.ftruncate(descriptor_.get(), 0); }) != 0) {

@@ -79,6 +79,7 @@ PartialWriter::PartialWriter(std::string target, PartialOptions options, FileSys
       journal_(target_ + ".partial.journal"),
       options_(std::move(options)) {
   DIABOLO_CHECK(options_.identity.find('\n') == std::string::npos, options_.identity);
+  require_replaceable(fs, target_);
   const bool is_there =
       options_.resume && path_exists(partial_, {.fs = &fs}) && path_exists(journal_, {.fs = &fs});
   descriptor_ = open_locked(fs, partial_);

@@ -212,6 +212,12 @@ TEST_F(PartialWriterTest, ContinuesFromTheCheckpoint) {
   EXPECT_THAT(folder_.names(), ElementsAre("out"));
 }
 
+TEST_F(PartialWriterTest, AFolderIsRefusedBeforeAnythingIsWritten) {
+  std::filesystem::create_directory(target());
+  EXPECT_EQ(error_of([&] { PartialWriter(target(), options(false)); }).code(), ErrorCode::kUsage);
+  EXPECT_FALSE(std::filesystem::exists(target() + ".partial"));
+}
+
 TEST_F(PartialWriterTest, StartsWhereThereIsNothingToContinue) {
   work(true, kRows);
   EXPECT_EQ(content_of(target()), expected());
