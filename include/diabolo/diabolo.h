@@ -397,7 +397,7 @@ typedef struct diabolo_file_result {
 /* Reads input, writes output, in bounded memory whatever their size. Work in progress is in
  * OUTPUT.partial; output appears when it is whole. result may be null. Paths only, not "-":
  * standard streams belong to the program. DATA: input missing, damaged, bad value. USAGE: its rows
- * do not fit the model. RESOURCE: memory, disk. CLOSED_PIPE: output is a pipe without a reader.
+ * do not fit the model, or output is input. RESOURCE: memory, disk. CLOSED_PIPE: output is a pipe without a reader.
  * INTERRUPTED: the callback asked to stop; `resume` continues. */
 DIABOLO_API diabolo_status diabolo_run_file(const diabolo_model* model, diabolo_verb verb,
                                             const char* input, const char* output,

@@ -136,11 +136,19 @@ bool path_exists(const std::string& path, const ReadOptions& options) {
   throw Error(options.code, cat(path, ": cannot examine: ", error_text(errno)));
 }
 
+bool is_same_file(const std::string& path, const std::string& other, FileSystem& fs) {
+  struct stat a {
+  }, b{};
+  return uninterrupted([&] { return fs.stat(path.c_str(), &a); }) == 0 &&
+         uninterrupted([&] { return fs.stat(other.c_str(), &b); }) == 0 && a.st_dev == b.st_dev &&
+         a.st_ino == b.st_ino;
+}
+
 uint64_t free_disk_bytes(const std::string& path, FileSystem& fs) {
   const std::string folder = parent_folder(resolve_link(path));
   uint64_t bytes = 0;
   if (uninterrupted([&] { return fs.free_bytes(folder.c_str(), &bytes); }) != 0)
-    fail_write(folder, "ask for the free disk space", errno);
+    fail_write(folder, "use the folder of the output", errno);
   return bytes;
 }
 

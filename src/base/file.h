@@ -86,6 +86,10 @@ std::string read_file(const std::string& path, uint64_t max_bytes, const ReadOpt
 // Whether anything is at path. Throws Error{code} only where that cannot be told.
 bool path_exists(const std::string& path, const ReadOptions& options = {});
 
+// Whether both paths lead to one file; false where one cannot be looked at.
+bool is_same_file(const std::string& path, const std::string& other,
+                  FileSystem& fs = real_file_system());
+
 // Bytes still free on the file system that would hold path (which need not exist).
 // Throws Error{kResource} where that cannot be told.
 uint64_t free_disk_bytes(const std::string& path, FileSystem& fs = real_file_system());

@@ -107,6 +107,9 @@ int run_file_command(const PipelineArguments& arguments) {
   if (arguments.out.json && arguments.output == "-")
     throw Error(ErrorCode::kUsage, "--json: standard output is taken by -o - (write to a file)");
   const ModelFile model = open_model(arguments.model, arguments.model_options, terminal);
+  if (is_same_file(model_path(arguments.model), arguments.output))
+    throw Error(ErrorCode::kUsage, cat(arguments.output, ": is the model itself, which would be ",
+                                       "replaced; choose another output"));
   const auto input = open_rows(arguments.input, arguments.data, input_row(arguments, model));
   const TrainConfig config = inference_config(arguments.device);
   PipelineOptions options = pipeline_options(arguments, model, config);

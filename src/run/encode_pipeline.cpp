@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "backend/host/host_threads.h"
+#include "base/file.h"
 #include "base/hash.h"
 #include "run/fitting_inference.h"
 #include "run/handover_queue.h"
@@ -55,6 +56,16 @@ void check_input(const ModelFile& model, const Dataset& input, FileVerb verb) {
               cat(input.name(), ": expected rows of ", expected, " numbers",
                   verb == FileVerb::kDecode ? " (codes)" : cat(" (", model.row.text(), ")"),
                   ", found ", input.text()));
+}
+
+// What is written replaces the output, and before that OUTPUT.partial: neither may be what is read.
+void check_output(const Dataset& input, const PipelineOptions& options) {
+  FileSystem& fs = options.fs ? *options.fs : real_file_system();
+  for (const char* suffix : {"", ".partial"})
+    if (is_same_file(input.name(), options.output + suffix, fs))
+      throw Error(ErrorCode::kUsage,
+                  cat(options.output, suffix,
+                      ": is the input itself, which would be replaced; choose another output"));
 }
 
 // Everything that decides the bytes of the output, as one hash.
@@ -340,6 +351,7 @@ PipelineResult Pipeline::run() {
 PipelineResult run_pipeline(Backend& backend, const ModelFile& model, const Dataset& input,
                             const PipelineOptions& options) {
   check_input(model, input, options.verb);
+  check_output(input, options);
   if (options.resume && input.is_stream())
     throw Error(ErrorCode::kUsage, input.name() +
                                        ": a stream cannot be read again from the "
@@ -350,6 +362,7 @@ PipelineResult run_pipeline(Backend& backend, const ModelFile& model, const Data
 PipelineEstimate estimate_pipeline(const ModelFile& model, const Dataset& input,
                                    const PipelineOptions& options) {
   check_input(model, input, options.verb);
+  check_output(input, options);
   PipelineEstimate out;
   out.rows = input.rows();
   out.row = output_row(model, options);

@@ -49,7 +49,7 @@ struct PipelineResult {
 };
 
 // Throws Error: kData for bad input, kResource for memory and disk, kUsage for shapes that do not
-// fit the model.
+// fit the model and an output that is the input.
 PipelineResult run_pipeline(Backend& backend, const ModelFile& model, const Dataset& input,
                             const PipelineOptions& options);
 

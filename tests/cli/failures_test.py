@@ -91,6 +91,22 @@ def test_bad_models_are_4(folder):
     assert not (folder / "c.npy").exists()
 
 
+def test_an_output_replaces_neither_input_nor_model(folder):
+    data, model = prepared(folder)
+    weights = model / "model.safetensors"
+    (folder / "link.npy").symlink_to(data)
+    (folder / "y.npy.partial").write_bytes(data.read_bytes())
+    before = {path: path.read_bytes() for path in (data, weights, folder / "y.npy.partial")}
+    for source, output in ((data, data), (data, folder / "link.npy"), (data, weights),
+                           (folder / "y.npy.partial", folder / "y.npy")):
+        for more in ([], ["--dry-run"]):
+            assert "another output" in error_of("encode", model, source, "-o", output, *more,
+                                                code=2)
+    assert {path: path.read_bytes() for path in before} == before
+    assert "nowhere: cannot use the folder" in error_of(
+        "encode", model, data, "-o", folder / "nowhere" / "c.npy", code=5)
+
+
 def limit_files():
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
