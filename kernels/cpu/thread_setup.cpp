@@ -2,7 +2,9 @@
 
 #include <sched.h>
 
+#include <algorithm>
 #include <atomic>
+#include <limits>
 #include <vector>
 
 #ifdef _OPENMP
@@ -48,6 +50,26 @@ void set_team_size(int threads) {
 int index_in_team() {
   return omp_get_thread_num();
 }
+int threads_in_team() {
+  return omp_get_num_threads();
+}
+int team_limit() {
+  return omp_get_thread_limit();
+}
+
+// Rules for the size of teams that begin in this thread.
+struct TeamRules {
+  int is_dynamic = omp_get_dynamic();
+  int levels = omp_get_max_active_levels();
+
+  void set() const {
+    omp_set_dynamic(is_dynamic);
+    omp_set_max_active_levels(levels);
+  }
+};
+TeamRules exact_teams(const TeamRules& found) {
+  return {0, std::max(found.levels, 1)};
+}
 #else
 int team_size() {
   return 1;
@@ -55,6 +77,19 @@ int team_size() {
 void set_team_size(int) {}
 int index_in_team() {
   return 0;
+}
+int threads_in_team() {
+  return 1;
+}
+int team_limit() {
+  return std::numeric_limits<int>::max();
+}
+
+struct TeamRules {
+  void set() const {}
+};
+TeamRules exact_teams(const TeamRules& found) {
+  return found;
 }
 #endif
 
@@ -82,9 +117,15 @@ size_t take_cores(size_t count) {
 
 }  // namespace
 
+int largest_team() {
+  return team_limit();
+}
+
 struct WorkerSetup::State {
+  TeamRules rules_before;
   int team_before = 1;
   int threads = 1;
+  int team = 1;
   bool is_pinned = false;
   cpu_set_t mask_before{};
   std::vector<unsigned> modes_before;
@@ -99,6 +140,7 @@ WorkerSetup::WorkerSetup(int threads, Pinning pinning) : state_(std::make_unique
   static_cast<void>(threads);
 #endif
   set_team_size(state.threads);
+  exact_teams(state.rules_before).set();
   // The calling thread's mode is set outside of the region: LLVM's runtime puts it back at the end
   // of a region, and copies it to the others at the start of one.
   state.modes_before.assign(static_cast<size_t>(state.threads), float_mode());
@@ -112,6 +154,7 @@ WorkerSetup::WorkerSetup(int threads, Pinning pinning) : state_(std::make_unique
 #endif
   {
     const auto index = static_cast<size_t>(index_in_team());
+    if (index == 0) state.team = threads_in_team();
     if (state.is_pinned) pin_to(cores[(first + index) % cores.size()]);
     if (index > 0) {
       state.modes_before[index] = float_mode();
@@ -131,6 +174,11 @@ WorkerSetup::~WorkerSetup() {
   }
   set_float_mode(state.modes_before[0]);
   set_team_size(state.team_before);
+  state.rules_before.set();
+}
+
+bool WorkerSetup::is_whole() const {
+  return state_->team == state_->threads;
 }
 
 CallerSetup::CallerSetup() : mode_before_(float_mode()), threads_before_(team_size()) {

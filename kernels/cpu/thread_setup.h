@@ -8,15 +8,23 @@ namespace diabolo::kernels::cpu {
 
 enum class Pinning { kOff, kOn };
 
+// Threads that a team may have at most: OMP_THREAD_LIMIT, INT_MAX where nothing limits it.
+int largest_team();
+
 // For a worker thread of our own: `threads` OpenMP threads, with pinning on each on a core of its
 // own out of the process's affinity mask (not pinned if the mask has fewer; the next worker takes
-// the next cores), denormals flushed to zero in results and read as zero in all of them.
+// the next cores), denormals flushed to zero in results and read as zero in all of them. What the
+// environment says about the size of teams (OMP_DYNAMIC, OMP_MAX_ACTIVE_LEVELS) does not count:
+// kernels are prepared for a number of threads, and with fewer a part of their work is left undone.
 class WorkerSetup {
  public:
   explicit WorkerSetup(int threads, Pinning pinning = Pinning::kOn);
   ~WorkerSetup();
   WorkerSetup(const WorkerSetup&) = delete;
   WorkerSetup& operator=(const WorkerSetup&) = delete;
+
+  // Whether the team has all its threads.
+  bool is_whole() const;
 
  private:
   struct State;

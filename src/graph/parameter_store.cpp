@@ -56,7 +56,7 @@ TensorDesc ParameterStore::blob_desc(DType dtype) const {
 void ParameterStore::add_state(const std::string& name, const TensorDesc& desc) {
   DIABOLO_CHECK(!state_.contains(name), name);
   Entry entry{desc, Buffer(backend_, desc.bytes())};
-  const auto stream = backend_.create_stream();
+  const auto stream = backend_.create_stream(StreamKind::kCallerThread);
   stream->fill(entry.buffer.data(), 0, desc.bytes());
   stream->synchronize();
   state_.emplace(name, std::move(entry));

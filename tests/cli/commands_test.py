@@ -1,10 +1,11 @@
 """Every command on small data, and what it writes."""
 import json
+import os
 import subprocess
 
 import numpy
 
-from command import DIABOLO, error_of, json_of, main, rows, run, train
+from command import DIABOLO, SMALL, error_of, json_of, main, rows, run, train
 
 
 def prepared(folder):
@@ -51,6 +52,25 @@ def test_rows_do_not_depend_on_batch_or_threads(folder):
         run("encode", model, data, "-o", folder / f"{i}.npy", *options)
         outputs.append((folder / f"{i}.npy").read_bytes())
     assert len(set(outputs)) == 1
+
+
+def test_trainings_do_not_depend_on_the_environment_of_openmp(folder):
+    numpy.save(folder / "x.npy", rows(300))
+    arguments = [argument for argument in SMALL if argument not in ("--threads", "1")]
+    weights = set()
+    for name in ("OTHER", "OMP_DYNAMIC=true", "OMP_MAX_ACTIVE_LEVELS=0", "OMP_NUM_THREADS=1"):
+        environment = dict(os.environ, **dict([(name + "=").split("=")[:2]]))
+        run("train", folder / "x.npy", "-o", folder / "run", *arguments, "--epochs", "2",
+            "--overwrite", env=environment)
+        weights.add((folder / "run" / "model.safetensors").read_bytes())
+    assert len(weights) == 1
+    limited = dict(os.environ, OMP_THREAD_LIMIT="1")
+    losses = []
+    for more, environment in ((["--threads", "1"], None), ([], limited)):
+        run("train", folder / "x.npy", "-o", folder / "run", *arguments, *more, "--epochs", "2",
+            "--overwrite", env=environment)
+        losses.append(json.loads((folder / "run" / "metrics.jsonl").read_text().splitlines()[1]))
+    assert losses[0]["loss"] == losses[1]["loss"]
 
 
 def test_score_writes_numbers_and_explanations(folder):

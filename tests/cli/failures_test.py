@@ -2,6 +2,7 @@
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 
@@ -152,6 +153,37 @@ def test_a_closed_pipe_is_141_quietly(folder):
         os.close(writer)
         assert result.returncode == 141, result
         assert b"diabolo:" not in result.stderr
+
+
+def allow_few_processes(count):
+    """Users with many rights have no limit: the command runs as nobody."""
+    def limit():
+        resource.setrlimit(resource.RLIMIT_NPROC, (count, count))
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+    return limit
+
+
+def test_too_few_threads_are_5(folder):
+    if os.geteuid() != 0 or os.cpu_count() < 2:
+        print("skipped: needs root, to be somebody else, and two CPUs")
+        return
+    data, model = prepared(folder)
+    command_file = shutil.copy(DIABOLO, folder / "diabolo")  # where everybody may go
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o777)
+    environment = dict(os.environ, ASAN_OPTIONS="detect_leaks=0")  # that would take a thread too
+    codes = set()
+    for count in range(1, 8):
+        for command in (["train", data, "-o", folder / "r", "--overwrite", "--epochs", "1"],
+                        ["evaluate", model, data], ["encode", model, data, "-o", folder / "c.npy"]):
+            result = subprocess.run([command_file, *map(str, command)], capture_output=True,
+                                    env=environment, preexec_fn=allow_few_processes(count))
+            codes.add(result.returncode)
+            assert result.returncode in (0, 5), (count, command, result)
+            assert result.returncode == 0 or b"ulimit -u" in result.stderr, result
+    assert codes == {0, 5}
 
 
 def test_closed_streams_get_into_no_file(folder):

@@ -1,4 +1,5 @@
 // The host as a Backend: memory that is really there, streams on threads of their own, recordings.
+#include <algorithm>
 #include <cstdlib>
 #include <new>
 
@@ -8,6 +9,7 @@
 #include "backend/host/host_threads.h"
 #include "base/checked.h"
 #include "base/error.h"
+#include "kernels/cpu/thread_setup.h"
 
 namespace diabolo {
 
@@ -104,11 +106,12 @@ class HostBackend : public Backend {
 
 std::unique_ptr<Backend> create_host_backend(int threads) {
   std::vector<int> cpus = allowed_cpus();
-  const int most = static_cast<int>(cpus.size());
+  const int most = std::min(static_cast<int>(cpus.size()), kernels::cpu::largest_team());
   if (threads < 0 || threads > most) {
-    throw Error(ErrorCode::kUsage,
-                cat("threads: expected 1 to ", most,
-                    " (the CPUs that this process may run on) or 0 for all, found ", threads));
+    throw Error(ErrorCode::kUsage, cat("threads: expected 1 to ", most,
+                                       " (the CPUs that this process may run on, within "
+                                       "OMP_THREAD_LIMIT) or 0 for all, found ",
+                                       threads));
   }
   return std::make_unique<HostBackend>(std::move(cpus), threads == 0 ? most : threads);
 }

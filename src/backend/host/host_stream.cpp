@@ -111,6 +111,7 @@ class WorkerStream : public QueueStream {
                pinning == kernels::cpu::Pinning::kOn ? threads : static_cast<int>(cpus.size())),
         threads_(threads),
         pinning_(pinning) {
+    if (threads > 1) require_threads(threads);
     const SignalsBlocked blocked;
     try {
       thread_ = std::thread([this] { work(); });
@@ -154,11 +155,20 @@ class WorkerStream : public QueueStream {
     return true;
   }
 
+  // Work that was prepared for more threads than there are would be done in part.
+  std::exception_ptr failure_of_team() const {
+    return std::make_exception_ptr(
+        Error(ErrorCode::kResource, cat("OpenMP has no team of ", threads_,
+                                        " threads; look at the environment (OMP_*, KMP_*)")));
+  }
+
   void work() {
     confine_this_thread(share_.cpus());
     const kernels::cpu::WorkerSetup setup(threads_, pinning_);
+    const std::exception_ptr short_team = setup.is_whole() ? nullptr : failure_of_team();
     Task task;
     for (uint64_t number = 1; take(task, number); ++number) {
+      if (short_team) ledger_->keep_failure(short_team);
       perform(task, number, *ledger_);
       task = Task();  // what the closure holds is gone by the time that anybody hears it is done
       ledger_->finish(number);

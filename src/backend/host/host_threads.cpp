@@ -8,7 +8,13 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <future>
 #include <mutex>
+#include <string>
+#include <system_error>
+#include <thread>
+
+#include "base/error.h"
 
 namespace diabolo {
 
@@ -30,6 +36,13 @@ void add_cpus_of(pid_t thread, cpu_set_t& all) {
   cpu_set_t set;
   CPU_ZERO(&set);
   if (sched_getaffinity(thread, sizeof set, &set) == 0) CPU_OR(&all, &all, &set);
+}
+
+// A thread that was joined counts against the limit until the kernel has forgotten its number.
+void wait_until_gone(pid_t thread) {
+  constexpr int kMostTries = 10000;
+  for (int i = 0; i < kMostTries && thread > 0 && tgkill(getpid(), thread, 0) == 0; ++i)
+    sched_yield();
 }
 
 }  // namespace
@@ -70,6 +83,31 @@ void confine_this_thread(const std::vector<int>& cpus) {
   for (int cpu : cpus) CPU_SET(cpu, &set);
   // If they went away since (hotplug, a smaller cpuset), the thread stays where it may run.
   (void)sched_setaffinity(0, sizeof set, &set);
+}
+
+void require_threads(int count) {
+  std::promise<void> all_started;
+  const std::shared_future<void> wait = all_started.get_future().share();
+  std::vector<std::thread> threads;
+  std::vector<pid_t> ids(static_cast<size_t>(count), 0);
+  std::string failure;
+  try {
+    const SignalsBlocked blocked;
+    for (pid_t& id : ids)
+      threads.emplace_back([wait, &id] {
+        id = gettid();
+        wait.wait();
+      });
+  } catch (const std::system_error& error) {
+    failure = error.what();
+  }
+  all_started.set_value();
+  for (std::thread& thread : threads) thread.join();
+  for (const pid_t id : ids) wait_until_gone(id);
+  if (!failure.empty())
+    throw Error(ErrorCode::kResource,
+                cat("cannot start ", count, " worker threads: ", failure,
+                    "; raise the limits on threads and memory (ulimit -u, -v) or use fewer"));
 }
 
 SignalsBlocked::SignalsBlocked() : saved_(sizeof(sigset_t)) {

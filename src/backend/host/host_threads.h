@@ -27,6 +27,10 @@ class CpuShare {
 // Restricts the calling thread, which must be our own, to these CPUs.
 void confine_this_thread(const std::vector<int>& cpus);
 
+// Throws Error{kResource} unless so many threads can be started: OpenMP ends the process where it
+// cannot start its own.
+void require_threads(int count);
+
 // While it lives, threads started by the calling one take no signals: those belong to the program
 // that we are a guest of.
 class SignalsBlocked {
