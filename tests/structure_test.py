@@ -2,8 +2,8 @@
 """Reads the tree and fails where its rules are broken.
 
 Rules: dependencies point one way through the layers; kernels/ includes nothing from src/ or include/;
-CUDA headers stay under kernels/cuda and src/backend/cuda; every op has cases, every listed data
-format has tests; every source file says what it is in its first lines; no test is switched off;
+CUDA headers stay under kernels/cuda and src/backend/cuda; every op has cases, every gradient a
+complex-step test, every listed data format tests and a fuzz target; every source file says what it is in its first lines; no test is switched off;
 files stay short. `structure_test.py --selftest` checks that each rule can fail.
 """
 
@@ -17,6 +17,8 @@ LAYERS = {"base": 0, "backend": 1, "ops": 2, "graph": 3, "data": 4, "model": 5, 
           "cli": 7, "capi": 7}
 # Layers that may not include each other though their order would allow it.
 SEPARATE = {("data", "graph"), ("data", "ops"), ("cli", "capi"), ("capi", "cli")}
+# Formats that have nothing to parse.
+UNPARSED_FORMATS = {"raw"}
 SOURCES = ("*.h", "*.hpp", "*.cpp", "*.cu", "*.cuh", "*.c")
 MOST_LINES = 450  # 400 is where to stop and think, this is where to stop
 
@@ -98,15 +100,28 @@ def ops_have_cases(root):
             yield f"src/run/selftest/cases/list.cpp: {op} has no cases"
 
 
+def gradients_have_complex_steps(root):
+    proven = INCLUDE.findall(read(root / "tests/ops/complex_step_test.cpp"))
+    for path in sources(root, "src/ops"):
+        includes = INCLUDE.findall(read(path))
+        if path.suffix != ".cpp" or "ops/grad_builder.h" not in includes:
+            continue
+        for kernel in includes:
+            if re.fullmatch(r"kernels/\w+\.h", kernel) and kernel not in proven:
+                yield f"{path}: has a gradient, but complex_step_test.cpp does not include {kernel}"
+
+
 def formats_have_tests(root):
     listed = root / "src/data/formats.cpp"
-    if not listed.exists():
-        return
+    names = re.findall(r"&k(\w+)Format\b", read(listed))
+    if not names:
+        yield f"{listed}: no format found; has the way they are listed changed?"
     tests = "".join(read(path) for path in sources(root, "tests/data"))
-    for path in sorted((root / "src/data").glob("format_*.cpp")):
-        name = path.stem.removeprefix("format_")
+    for name in map(str.lower, names):
         if not re.search(rf"\b\w*{name}\w*\b", tests, re.I):
-            yield f"{path}: no test in tests/data names the format '{name}'"
+            yield f"{listed}: no test in tests/data names the format '{name}'"
+        if name not in UNPARSED_FORMATS and not (root / f"tests/fuzz/{name}_fuzz.cpp").exists():
+            yield f"{listed}: format '{name}' has no fuzz target"
 
 
 def leading_comments(root):
@@ -136,16 +151,18 @@ def files_are_short(root):
 
 
 RULES = (upward_includes, kernels_stand_alone, includes_are_relative_to_src, cuda_headers, public_headers,
-         ops_have_cases, formats_have_tests, leading_comments, no_disabled_tests, files_are_short)
+         ops_have_cases, gradients_have_complex_steps, formats_have_tests, leading_comments, no_disabled_tests, files_are_short)
 
 # For each rule a file that breaks it, beside the smallest tree that breaks none.
 GOOD_TREE = {
     "src/ops/ops.h": "// ops\nextern const OpDef kAdd;\n",
     "src/ops/registry.cpp": "// list\n&kAdd,\n",
     "src/run/selftest/cases/list.cpp": "// cases\n&kAddCases,\n",
-    "src/data/formats.cpp": "// formats\n",
-    "src/data/format_npy.cpp": "// npy\n",
+    "src/ops/add.cpp": '// add\n#include "kernels/add.h"\n#include "ops/grad_builder.h"\n',
+    "tests/ops/complex_step_test.cpp": '// steps\n#include "kernels/add.h"\n',
+    "src/data/formats.cpp": "// formats\n&kNpyFormat,\n",
     "tests/data/formats_test.cpp": "// npy\n",
+    "tests/fuzz/npy_fuzz.cpp": "// npy\n",
 }
 BROKEN = {
     upward_includes: ("src/base/a.h", '// a\n#include "graph/graph.h"\n'),
@@ -154,7 +171,8 @@ BROKEN = {
     cuda_headers: ("src/ops/a.h", "// a\n#include <cuda_runtime.h>\n"),
     public_headers: ("include/diabolo/a.h", '// a\n#include "base/error.h"\n'),
     ops_have_cases: ("src/ops/ops.h", "// ops\nextern const OpDef kAdd;\nextern const OpDef kNew;\n"),
-    formats_have_tests: ("src/data/format_zarr.cpp", "// zarr\n"),
+    gradients_have_complex_steps: ("src/ops/a.cpp", '// a\n#include "kernels/a.h"\n#include "ops/grad_builder.h"\n'),
+    formats_have_tests: ("src/data/formats.cpp", "// formats\n&kNpyFormat,\n&kZarrFormat,\n"),
     leading_comments: ("src/base/a.h", "#pragma once\n"),
     no_disabled_tests: ("tests/base/a_test.cpp", "// a\nTEST(A, DISABLED_b) {}\n"),
     files_are_short: ("src/base/a.h", "// a\n" * (MOST_LINES + 1)),
