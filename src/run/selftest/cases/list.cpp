@@ -5,7 +5,7 @@
 namespace diabolo::selftest {
 namespace {
 
-constexpr std::array<const OpCases*, 18> kAll = {
+constexpr std::array kAll = {
     &kActivationGradCases,  &kAddCases,           &kAdvanceCases,   &kCorruptCases,
     &kDenseDataGradCases,   &kDenseForwardCases,  &kDenseLossCases, &kDenseScoreCases,
     &kDenseWeightGradCases, &kDropoutCases,       &kGatherCases,    &kGlobalNormCases,
