@@ -19,7 +19,7 @@ import subprocess
 SMS, LAUNCH_S, BANDWIDTH = 132, 1.1e-6, 3.0e12
 PEAK = {"bf16": 798e12, "f32": 67e12}
 REACHABLE = {"bf16": 0.63 * 798e12, "f32": 0.75 * 67e12}
-LAUNCHES = {"dense_loss": 2, "dense_score": 2, "dense_weight_grad": 2, "global_norm": 2, "loss": 2}
+LAUNCHES = {"dense_loss": 2, "dense_score": 2, "global_norm": 2, "loss": 2}
 
 
 def plan(args, mode, batch, precision):
@@ -32,24 +32,34 @@ def extents(value):
     return [int(x) for x in value["shape"].split("[")[1].rstrip("]").split(",")]
 
 
+def launches_of(step):
+    if step["op"] == "dense_weight_grad":  # scratch: parts of the batch, which a second one adds up
+        return 2 if step["scratch_bytes"] else 1
+    return LAUNCHES.get(step["op"], 1)
+
+
 def filled(step):
-    """Share of the multiprocessors' time that the output's tiles fill."""
+    """Share of the multiprocessors' time that the output's tiles fill (kernels/cuda/choose.cpp)."""
     if not step["op"].startswith("dense"):
         return 1.0
+    splits, deepest = 1, 1
     if step["op"] in ("dense_loss", "dense_score"):
         m, n = extents(step["in"][0])[0], extents(step["in"][1])[1]
     else:
         m, n = extents(step["out"][0])
+    if step["op"] == "dense_weight_grad":
+        deepest = max(1, min(64, extents(step["in"][0])[0] // 1024))
+        splits = max(1, step["scratch_bytes"] // (4 * m * n))
     for tile in (128, 64, 32):
         tiles = math.ceil(m / tile) * math.ceil(n / tile)
-        if tiles >= SMS or tile == 32:
-            return tiles / (math.ceil(tiles / SMS) * SMS)
+        if 4 * tiles * deepest >= 3 * SMS or tile == 32:
+            return tiles * splits / (math.ceil(tiles * splits / SMS) * SMS)
     return 1.0
 
 
 def row(made, precision):
     steps = made["steps"]
-    launches = sum(LAUNCHES.get(s["op"], 1) for s in steps)
+    launches = sum(launches_of(s) for s in steps)
     flops, moved = (sum(s[k] for s in steps) for k in ("flops", "bytes"))
     floor = max(flops / PEAK[precision], moved / BANDWIDTH) + LAUNCH_S * launches
     predicted = sum(max(s["flops"] / (REACHABLE[precision] * filled(s)), s["bytes"] / BANDWIDTH)

@@ -8,12 +8,45 @@ namespace {
 
 constexpr int64_t kMaxBlocks = 0x7FFFFFFF;  // of a grid, in x
 constexpr int64_t kSplitRows = 64;
-// Below this depth a part of a weight gradient costs more to write and add than to compute: one
-// part moves 4 bytes per element out and in again, its products 2 * 128 flops.
-constexpr int64_t kMinRowsPerSplit = 128;
+constexpr int64_t kMinRowsPerSplit = 256;
 constexpr int64_t kMaxSplits = 64;
+// Where the batch is to be cut for a larger tile's sake, a part has to be this deep to pay for itself.
+constexpr int64_t kRowsWorthAPart = 1024;
 constexpr int64_t kFlatSumElems = 16384;  // 64 a thread
 constexpr int64_t kMaxFlatBlocks = 4096;
+
+// What one tile of a weight gradient costs a multiprocessor, in cycles of an H100; arithmetic, not
+// measured. A row of the batch: on the tensor cores what shared memory moves at 128 bytes a cycle
+// (staging in, fragments out: 2 KiB for a row of the large tile), else m n fused multiply-adds
+// at 128 a cycle, and a tenth and a third more in the smaller tiles for their barriers. A part: 8 bytes
+// an output, to the second-level cache and back, at 24 a cycle.
+struct TileCycles {
+  double row_on_tensor_cores, row, part;
+};
+constexpr TileCycles kTileCycles[] = {{16, 128, 5400}, {6, 35, 1365}, {3, 11, 341}};
+constexpr double kLaunchCycles = 1900;  // 1.1 us
+
+double cycles_of(int64_t tiles, int64_t rows, int64_t splits, const TileCycles& tile,
+                 bool on_tensor_cores, const Device& device) {
+  const double of_row = on_tensor_cores ? tile.row_on_tensor_cores : tile.row;
+  const double of_rows = static_cast<double>(rows) * of_row;
+  const auto waves = static_cast<double>(ceil_div(tiles * splits, device.multiprocessors));
+  return splits == 1 ? waves * of_rows : waves * (of_rows + tile.part) + kLaunchCycles;
+}
+
+bool fills(int64_t tiles, const Device& device) {
+  return 4 * tiles >= 3 * int64_t{device.multiprocessors};
+}
+
+// As choose_tile, with the batch cut into parts that are worth it.
+TileSize choose_weight_grad_tile(const DenseShape& s, TileSet set, const Device& device) {
+  const int64_t parts = std::clamp(s.B / kRowsWorthAPart, int64_t{1}, kMaxSplits);
+  for (const TileSize size : {TileSize::kLarge, TileSize::kMedium}) {
+    const bool exists = size == TileSize::kLarge || set == TileSet::kAll;
+    if (exists && fills(parts * tile_count(s.I, s.O, size), device)) return size;
+  }
+  return TileSize::kSmall;
+}
 
 const char* refuse_device(const Device& device) {
   return device.arch < 80 ? "the device is older than sm_80" : nullptr;
@@ -43,7 +76,7 @@ const char* refuse_matrix(int64_t B, int64_t D, const Device& device) {
 TileSize choose_tile(int64_t m, int64_t n, TileSet set, const Device& device) {
   for (const TileSize size : {TileSize::kLarge, TileSize::kMedium}) {
     const bool exists = size == TileSize::kLarge || set == TileSet::kAll;
-    if (exists && tile_count(m, n, size) >= device.multiprocessors) return size;
+    if (exists && fills(tile_count(m, n, size), device)) return size;
   }
   return TileSize::kSmall;
 }
@@ -52,16 +85,23 @@ TileSize choose_score_tile(int64_t n) {
   return n > 32 ? TileSize::kLarge : TileSize::kSmall;
 }
 
-WeightGradSplit choose_weight_grad(const DenseShape& s, TileSet set, const Device& device) {
-  WeightGradSplit split{};
-  split.tile = choose_tile(s.I, s.O, set, device);
-  const int64_t tiles = tile_count(s.I, s.O, split.tile);
-  const int64_t wanted = ceil_div(device.multiprocessors, tiles);
-  const int64_t possible = ceil_div(s.B, kMinRowsPerSplit);
-  const int64_t splits = std::clamp(std::min(wanted, possible), int64_t{1}, kMaxSplits);
-  split.rows_per_split = ceil_div(ceil_div(s.B, splits), kSplitRows) * kSplitRows;
-  split.splits = ceil_div(s.B, split.rows_per_split);
-  return split;
+WeightGradSplit choose_weight_grad(const DenseShape& s, TileSet set, bool on_tensor_cores,
+                                   const Device& device) {
+  const TileSize tile = choose_weight_grad_tile(s, set, device);
+  const int64_t tiles = tile_count(s.I, s.O, tile);
+  const int64_t most = std::clamp(s.B / kMinRowsPerSplit, int64_t{1}, kMaxSplits);
+  WeightGradSplit best{};
+  double best_cycles = 0;
+  for (int64_t wanted = 1; wanted <= most; ++wanted) {
+    const int64_t rows = ceil_div(ceil_div(s.B, wanted), kSplitRows) * kSplitRows;
+    const int64_t splits = ceil_div(s.B, rows);
+    const double cycles = cycles_of(tiles, rows, splits, kTileCycles[static_cast<int>(tile)],
+                                    on_tensor_cores, device);
+    if (wanted > 1 && cycles >= best_cycles) continue;
+    best = {tile, splits, rows};
+    best_cycles = cycles;
+  }
+  return best;
 }
 
 FlatSum choose_flat_sum(int64_t n) {
@@ -92,7 +132,7 @@ uint64_t weight_part_bytes(const DenseShape& s, const WeightGradSplit& split) {
 
 template <class T>
 static uint64_t weight_grad_scratch(const DenseWeightGrad<T>& p, const Device& device) {
-  const WeightGradSplit split = choose_weight_grad(p.shape, tile_set<T>(device), device);
+  const WeightGradSplit split = choose_weight_grad<T>(p.shape, device);
   if (split.splits == 1) return 0;
   const uint64_t bias = p.d_bias ? 4 * static_cast<uint64_t>(split.splits * p.shape.O) : 0;
   return weight_part_bytes(p.shape, split) + aligned_bytes(bias);

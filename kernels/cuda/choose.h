@@ -25,8 +25,9 @@ inline int64_t tile_count(int64_t m, int64_t n, TileSize size) {
   return ceil_div(m, extent(size)) * ceil_div(n, extent(size));
 }
 
-// The largest tile that still gives every multiprocessor one. All tiles add up an element in the
-// same order, so the choice may look at the batch without changing a bit of the result.
+// The largest tile that gives three quarters of the multiprocessors one: four tiles of half the extent
+// take as long in place of one that is three quarters of a wave. All tiles add up an element in the same
+// order, so the choice may look at the batch without changing a bit of the result.
 TileSize choose_tile(int64_t m, int64_t n, TileSet set, const Device& device);
 
 // The tiles that exist for a product of T.
@@ -38,14 +39,26 @@ TileSet tile_set(const Device& device) {
 // Scores add up a row tile by tile, so their tile may not depend on the batch.
 TileSize choose_score_tile(int64_t n);
 
+// True if the products of T run on the tensor cores.
+template <class T>
+bool is_on_tensor_cores(const Device& device) {
+  return sizeof(T) == 2 || device.allows_tf32;
+}
+
 // A weight gradient is summed over the batch in `splits` parts of `rows_per_split` rows (a multiple
-// of 64, the deepest staged tile), then the parts in order.
+// of 64, the deepest staged tile), then the parts in order: as many as take the fewest cycles.
 struct WeightGradSplit {
   TileSize tile;
   int64_t splits;
   int64_t rows_per_split;
 };
-WeightGradSplit choose_weight_grad(const DenseShape& shape, TileSet set, const Device& device);
+WeightGradSplit choose_weight_grad(const DenseShape& shape, TileSet set, bool on_tensor_cores,
+                                   const Device& device);
+
+template <class T>
+WeightGradSplit choose_weight_grad(const DenseShape& shape, const Device& device) {
+  return choose_weight_grad(shape, tile_set<T>(device), is_on_tensor_cores<T>(device), device);
+}
 
 // Bytes of the weight's parts in scratch; those of the bias follow.
 uint64_t weight_part_bytes(const DenseShape& shape, const WeightGradSplit& split);

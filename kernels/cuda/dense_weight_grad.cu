@@ -138,7 +138,7 @@ ProductCall<WeightGradEpilogue::Params> weight_product(const DenseWeightGrad<T>&
 template <class T>
 Launch prepare_weight_grad(const DenseWeightGrad<T>& p, const Device& device, void* scratch) {
   const DenseShape& s = p.shape;
-  const WeightGradSplit split = choose_weight_grad(s, tile_set<T>(device), device);
+  const WeightGradSplit split = choose_weight_grad<T>(s, device);
   const int64_t bias_elems = p.d_bias ? s.O : 0;
   auto product = weight_product(p, split);
   if (split.splits == 1) {

@@ -342,14 +342,15 @@ TYPED_TEST(DenseKernelsTest, DataGrad) {
 TYPED_TEST(DenseKernelsTest, WeightGrad) {
   using T = TypeParam;
   std::vector<Case> all = cases();
-  for (const int64_t B : {257, 500}) {  // deep enough to be split
+  for (const int64_t B : {1301, 2000}) {  // deep enough to be split
     Case c;
-    c.shape = {B, 33, 20, B == 500};
+    c.shape = {B, 33, 7, B == 2000};
     c.multiprocessors = 1000;
-    c.is_accumulating = B == 500;
+    c.is_accumulating = B == 2000;
     all.push_back(c);
     c.allows_tf32 = true;
     all.push_back(c);
+    EXPECT_GT(cuda::choose_weight_grad<T>(c.shape, device_of(c)).splits, 1);
   }
   for (const Case& c : all) {
     SCOPED_TRACE(text(c));

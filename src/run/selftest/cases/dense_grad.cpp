@@ -103,7 +103,7 @@ void list_weight(CaseList& list) {
       }
     }
     // Long batches, which kernels split.
-    for (const LayerSize& size : {LayerSize{1021, 5, 3}, LayerSize{256, 17, 33}})
+    for (const LayerSize& size : {LayerSize{2039, 5, 3}, LayerSize{256, 17, 33}})
       add_weight(list, {}, dtype, size, Fill::kUniform);
     add_weight(list, {}, dtype, {255, 31, 8}, Fill::kIntegers);
     if (dtype == DType::kF64) continue;
