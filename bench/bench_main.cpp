@@ -66,13 +66,15 @@ int run_benchmarks(int argc, char** argv, const std::function<void(Backend&)>& a
     std::vector<char*> arguments(argv, argv + argc);
     const Options options = take_options(arguments);
     const std::unique_ptr<Backend> backend = open_device(options);
+    struct Clear {  // of what rows keep on the backend
+      ~Clear() { benchmark::ClearRegisteredBenchmarks(); }
+    } clear;
     add_facts(backend->info());
     add_benchmarks(*backend);
     int count = static_cast<int>(arguments.size());
     benchmark::Initialize(&count, arguments.data());
     if (benchmark::ReportUnrecognizedArguments(count, arguments.data())) return 2;
     benchmark::RunSpecifiedBenchmarks();
-    benchmark::ClearRegisteredBenchmarks();
     return 0;
   } catch (const Error& error) {
     std::fprintf(stderr, "%s: %s\n", argv[0], error.what());

@@ -3,8 +3,9 @@
 
   bench/compare.py [--device cpu|cuda] [--bin build/release] [--rounds 3] [--peer /usr/bin/python3 ...]
 
-Each round runs our benchmarks and asks every peer for the same rows; peers are processes that stay
-(baselines/dense_torch.py), so what they compile they compile once. On a CPU all are pinned to the
+Each round runs our benchmarks and asks every peer for the same rows. Peers are processes that stay
+(baselines/dense_torch.py), one for each implementation, so what they compile they compile once, before
+the first round; one that is not ready in time (--prepare) is left out and named. On a CPU all are pinned to the
 same cores and denormals are flushed on both sides. Reported are medians over rounds with their
 spread, and of each round's ratios and shares of its limit: the median rate of the net's own products
 at 4096 rows. Writes bench/results/DEVICE-DATE.json. Exit 1 if the sides do not compute the same loss;
@@ -14,6 +15,8 @@ import argparse
 import datetime
 import json
 import os
+import select
+import signal
 import statistics
 import subprocess
 import sys
@@ -31,14 +34,16 @@ ROWS = {
 ADAM = {"cpu": [], "cuda": ["adam/1100000", "adam/300000000"]}
 CALLS = {"cpu": ["call/dense/f32/1", "call/dense/u8/1"], "cuda": []}
 ONLY_TRAINING = {"jax"}
+LATE = "not ready in time"
 PROGRAMS = {"call": "call_bench", "train": "train_bench", "encode": "encode_bench", "encode_resident": "encode_bench",
             "score": "encode_bench", "adam": "op_bench", "product": "op_bench"}
 
 
 class Peer:
-    """A process that answers rows for as long as it is asked."""
+    """A process that answers rows of one implementation for as long as it is asked."""
 
-    def __init__(self, args, python):
+    def __init__(self, args, python, implementation):
+        self.implementation, self.ended = implementation, None
         command = [python, str(HERE / "baselines" / "dense_torch.py"), "--device", args.device,
                    "--threads", str(args.threads), "--seconds", str(args.seconds)]
         env = dict(os.environ, OMP_NUM_THREADS=str(args.threads), OMP_PROC_BIND="true",
@@ -49,16 +54,34 @@ class Peer:
         first = self.process.stdout.readline()
         if not first:
             sys.exit(f"{python}: cannot run baselines/dense_torch.py; does it have torch?")
-        self.version = "torch " + json.loads(first)["torch"]
+        version = "torch " + json.loads(first)["torch"]
+        self.name = implementation if implementation == "jax" else f"{version} {implementation}"
 
-    def ask(self, row, implementation):
-        self.process.stdin.write(f"{row} {implementation}\n")
+    def ask(self, row, what="", deadline=None):
+        """The answer, which after `deadline` is an error: what is under way is then interrupted, and
+        the process ended if it does not listen."""
+        left = None if deadline is None else deadline - time.monotonic()
+        if self.ended or (left is not None and left <= 0):
+            return {"error": self.ended or LATE}
+        self.process.stdin.write(f"{row} {self.implementation} {what}\n")
         self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        return json.loads(line) if line else {"error": "the peer ended"}
+        if not self.has_answered(left):
+            self.process.send_signal(signal.SIGINT)
+            if not self.has_answered(10):
+                self.process.kill()
+                self.ended = LATE
+        line = "" if self.ended else self.process.stdout.readline()
+        if not line:
+            self.ended = self.ended or "the peer ended"
+        return json.loads(line) if line else {"error": self.ended}
 
-    def name(self, implementation):
-        return implementation if implementation == "jax" else f"{self.version} {implementation}"
+    def has_answered(self, seconds):
+        return bool(select.select([self.process.stdout], [], [], seconds)[0])
+
+    def has(self, row):
+        if row.startswith("adam/"):
+            return self.implementation == "eager"
+        return row.startswith("train/") or self.implementation not in ONLY_TRAINING
 
 
 def pinned(command, args):
@@ -101,20 +124,33 @@ class Samples:
             self.add(row, "loss", found["first_loss"])
 
 
-def ask_peers(args, peers, row, samples):
-    for n, peer in enumerate(peers):
-        for implementation in args.implementations:
-            if implementation in ONLY_TRAINING and (n > 0 or not row.startswith("train/")):
-                continue
-            if row.startswith("adam/") and implementation != "eager":
-                continue
-            found, who = peer.ask(row, implementation), peer.name(implementation)
+def start_peers(args):
+    return [Peer(args, python, implementation) for implementation in args.implementations
+            for n, python in enumerate(args.peer) if n == 0 or implementation not in ONLY_TRAINING]
+
+
+def prepare_peers(args, peers, samples, deadline):
+    """Each builds and compiles its rows; those that take longest come last in --implementations."""
+    rows = [row for p in args.precisions for row in rows_of(args, p)] + ADAM[args.device]
+    for peer in peers:
+        for row in filter(peer.has, rows):
+            found = peer.ask(row, "prepare", deadline)
+            print(f"{peer.name} {row}: {found.get('error', 'ready')}", file=sys.stderr)
             if "error" in found:
-                samples.errors[(row, who)] = found["error"]
-                continue
-            samples.add(row, who, found["value"])
-            if "first_loss" in found:
-                samples.add(row, "loss " + who, found["first_loss"])
+                samples.errors[(row, peer.name)] = found["error"]
+
+
+def ask_peers(peers, row, samples):
+    for peer in peers:
+        if not peer.has(row) or (row, peer.name) in samples.errors:
+            continue
+        found = peer.ask(row)
+        if "error" in found:
+            samples.errors[(row, peer.name)] = found["error"]
+            continue
+        samples.add(row, peer.name, found["value"])
+        if "first_loss" in found:
+            samples.add(row, "loss " + peer.name, found["first_loss"])
 
 
 def rows_of(args, precision):
@@ -127,10 +163,10 @@ def one_round(args, peers, samples):
         samples.add(precision, "limit", statistics.median(b["flops"] for b in products.values()))
         for row in rows_of(args, precision):
             samples.add_ours(row, run_ours(args, f"^{row}/real_time", args.seconds)[0][row])
-            ask_peers(args, peers, row, samples)
+            ask_peers(peers, row, samples)
     for row in ADAM[args.device]:
         samples.add_ours(row, run_ours(args, f"^{row}/real_time", args.seconds)[0][row])
-        ask_peers(args, peers, row, samples)
+        ask_peers(peers, row, samples)
     for row in CALLS[args.device]:
         found = run_ours(args, f"^{row}/manual_time", args.seconds)[0][row]
         samples.add(row, "call s", found["call_s"])
@@ -221,6 +257,8 @@ def arguments():
     p.add_argument("--bin", type=Path, default=HERE.parent / "build" / "release",
                    help="where our benchmarks are")
     p.add_argument("--rounds", type=int, default=3)
+    p.add_argument("--prepare", type=float, default=float("inf"),
+                   help="seconds that the peers have to get ready")
     p.add_argument("--budget", type=float, default=float("inf"),
                    help="seconds after which no further round is begun")
     p.add_argument("--threads", type=int, default=2)
@@ -236,7 +274,8 @@ def arguments():
 
 def main():
     args, samples, began, rounds = arguments(), Samples(), time.monotonic(), 0
-    peers = [Peer(args, python) for python in args.peer]
+    peers = start_peers(args)
+    prepare_peers(args, peers, samples, began + args.prepare if args.prepare < 1e9 else None)
     while rounds < args.rounds and (rounds == 0 or time.monotonic() - began < args.budget):
         rounds += 1
         print(f"round {rounds} of {args.rounds}", file=sys.stderr)

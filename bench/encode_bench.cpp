@@ -37,18 +37,25 @@ void encode(benchmark::State& state, Backend& backend, const Net& net, int64_t b
   state.counters["flops"] = benchmark::Counter(samples * net.flops_per_row() / 2, rate);
 }
 
-// The plan of one mode over rows that lie on the device: no copies in or out.
-void run_resident(benchmark::State& state, Backend& backend, const Net& net, Mode mode,
-                  int64_t rows, Precision precision) {
+constexpr int kTimes = 16;  // of a plan over resident rows, in one launch
+
+// The plan of one mode over rows that lie on the device, warm.
+std::unique_ptr<InferenceBed> resident_bed(Backend& backend, const Net& net, Mode mode,
+                                           int64_t rows, Precision precision) {
   BuildOptions options;
   options.mode = mode;
   options.rows = rows;
   options.precision = precision;
   options.source = Source::kRawU8;
-  InferenceBed bed(backend, backend.info(), StreamKind::kOwnThread, untrained_model(net), options,
-                   random_bytes(rows * net.widths[0]));
-  constexpr int kTimes = 16;
-  bed.run(2 * kTimes);
+  auto bed = std::make_unique<InferenceBed>(backend, backend.info(), StreamKind::kOwnThread,
+                                            untrained_model(net), options,
+                                            random_bytes(rows * net.widths[0]));
+  bed->run(2 * kTimes);
+  return bed;
+}
+
+// No copies in or out.
+void run_resident(benchmark::State& state, InferenceBed& bed, int64_t rows) {
   for ([[maybe_unused]] auto _ : state) bed.run(kTimes);
   const auto rate = benchmark::Counter::kIsIterationInvariantRate;
   const auto samples = static_cast<double>(rows * kTimes);
@@ -56,13 +63,17 @@ void run_resident(benchmark::State& state, Backend& backend, const Net& net, Mod
   state.counters["run_s"] = benchmark::Counter(kTimes, rate | benchmark::Counter::kInvert);
 }
 
-void add_resident(Backend& backend, Precision precision) {
+void add_resident(Backend& backend, const std::shared_ptr<Kept<InferenceBed>>& kept,
+                  Precision precision) {
   const auto add = [&](const char* what, Mode mode, int64_t rows) {
     const std::string text = cat(what, "/dense64/", name(precision), "/", rows);
-    benchmark::RegisterBenchmark(text.c_str(),
-                                 [=, &backend](benchmark::State& state) {
-                                   run_resident(state, backend, wide_net(), mode, rows, precision);
-                                 })
+    benchmark::RegisterBenchmark(
+        text.c_str(),
+        [=, &backend](benchmark::State& state) {
+          InferenceBed& bed = kept->of(
+              text, [&] { return resident_bed(backend, wide_net(), mode, rows, precision); });
+          run_resident(state, bed, rows);
+        })
         ->UseRealTime()
         ->Unit(benchmark::kMicrosecond);
   };
@@ -73,10 +84,11 @@ void add_resident(Backend& backend, Precision precision) {
 
 void add_all(Backend& backend) {
   const DeviceInfo& device = backend.info();
+  const auto kept = std::make_shared<Kept<InferenceBed>>();
   for (const Precision precision : {Precision::kF32, Precision::kBf16}) {
     if (precision == Precision::kBf16 && device.space == Space::kHost && !device.cpu.has_bf16)
       continue;
-    add_resident(backend, precision);
+    add_resident(backend, kept, precision);
     for (const int64_t batch : {1, 256, 4096}) {
       const std::string text = cat("encode/dense/", name(precision), "/", batch);
       benchmark::RegisterBenchmark(text.c_str(),

@@ -6,6 +6,7 @@
 //                 4096 rows: the local limit that training and encoding are held against
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/error.h"
@@ -58,21 +59,26 @@ class CallBed {
  private:
   void add(const TensorDesc& desc, std::vector<TensorView>& views) {
     buffers_.emplace_back(backend_, desc.bytes());
-    std::vector<std::byte> bytes(desc.bytes());
-    if (desc.dtype() == DType::kF32) {
-      std::vector<float> values(static_cast<size_t>(desc.elems()));
-      for (size_t k = 0; k < values.size(); ++k)
-        values[k] = kernels::uniform_at({buffers_.size(), 0, 0}, 0, k);
-      std::memcpy(bytes.data(), values.data(), bytes.size());
-    } else if (desc.dtype() == DType::kBf16) {
-      for (size_t k = 0; k < static_cast<size_t>(desc.elems()); ++k) {
-        const auto value = kernels::to_bf16(kernels::uniform_at({buffers_.size(), 0, 0}, 0, k));
-        std::memcpy(&bytes[2 * k], &value, 2);
-      }
-    }
-    stream_->copy_in(buffers_.back().data(), bytes.data(), bytes.size());
+    auto* const to = buffers_.back().as<std::byte>();
+    const std::vector<std::byte> bytes = random_bytes(desc);
+    for (uint64_t at = 0; at < desc.bytes(); at += bytes.size())
+      stream_->copy_in(to + at, bytes.data(), std::min<uint64_t>(bytes.size(), desc.bytes() - at));
     stream_->synchronize();
-    views.push_back({desc, buffers_.back().data()});
+    views.push_back({desc, to});
+  }
+
+  // What a tensor is filled with: its first elements, which a large one repeats.
+  std::vector<std::byte> random_bytes(const TensorDesc& desc) const {
+    constexpr int64_t kMost = 1 << 20;
+    const auto elems = static_cast<size_t>(std::min(desc.elems(), kMost));
+    std::vector<std::byte> bytes(elems * size_bytes(desc.dtype()));
+    for (size_t k = 0; k < elems; ++k) {
+      const float value = kernels::uniform_at({buffers_.size(), 0, 0}, 0, k);
+      const kernels::Bf16 low = kernels::to_bf16(value);
+      if (desc.dtype() == DType::kF32) std::memcpy(&bytes[4 * k], &value, 4);
+      if (desc.dtype() == DType::kBf16) std::memcpy(&bytes[2 * k], &low, 2);
+    }
+    return bytes;
   }
 
   Backend& backend_;
@@ -84,11 +90,15 @@ class CallBed {
   Cost cost_;
 };
 
-void add_row(Backend& backend, const std::string& text, const OpDef& op, const Attrs& attrs,
-             const std::vector<TensorDesc>& in, const Kernel& kernel) {
+using KeptBed = std::shared_ptr<Kept<CallBed>>;
+
+void add_row(Backend& backend, const KeptBed& kept, const std::string& text, const OpDef& op,
+             const Attrs& attrs, const std::vector<TensorDesc>& in, const Kernel& kernel) {
   benchmark::RegisterBenchmark(text.c_str(),
                                [=, &backend, &op, &kernel](benchmark::State& state) {
-                                 CallBed bed(backend, op, attrs, in);
+                                 CallBed& bed = kept->of(text, [&] {
+                                   return std::make_unique<CallBed>(backend, op, attrs, in);
+                                 });
                                  const std::string why_not = bed.refusal(kernel);
                                  if (!why_not.empty()) return state.SkipWithError(why_not.c_str());
                                  bed.time(state, kernel);
@@ -102,7 +112,7 @@ bool may_run(const Kernel& kernel, const DeviceInfo& device, const TensorDesc& f
   return !(first.dtype() == DType::kBf16 && device.space == Space::kHost && !device.cpu.has_bf16);
 }
 
-void add_cases(Backend& backend) {
+void add_cases(Backend& backend, const KeptBed& kept) {
   for (const selftest::OpCases* cases : selftest::all_op_cases()) {
     for (const selftest::Case& made : selftest::cases_of(*cases)) {
       if (!made.is_large) continue;
@@ -112,7 +122,7 @@ void add_cases(Backend& backend) {
         if (!may_run(kernel, backend.info(), in[0])) continue;
         CallBed probe(backend, *cases->op, made.attrs, in);
         if (!probe.refusal(kernel).empty()) continue;
-        add_row(backend, cat("op/", made.name, "/", kernel.name), *cases->op, made.attrs, in,
+        add_row(backend, kept, cat("op/", made.name, "/", kernel.name), *cases->op, made.attrs, in,
                 kernel);
       }
     }
@@ -120,7 +130,7 @@ void add_cases(Backend& backend) {
 }
 
 // The layers of the dense net, each direction once.
-void add_products(Backend& backend) {
+void add_products(Backend& backend, const KeptBed& kept) {
   const std::vector<int64_t>& widths = dense_net().widths;
   const DenseForwardAttrs bare{.has_bias = false};
   for (const DType dtype : {DType::kF32, DType::kBf16}) {
@@ -133,8 +143,8 @@ void add_products(Backend& backend) {
           if (!may_run(kernel, backend.info(), in[0])) continue;
           const bool is_for_type = std::string(kernel.name).ends_with(name(dtype));
           if (!is_for_type) continue;
-          add_row(backend, cat("product/", I, "x", O, "/", name(dtype)), kDenseForward, bare, in,
-                  kernel);
+          add_row(backend, kept, cat("product/", I, "x", O, "/", name(dtype)), kDenseForward, bare,
+                  in, kernel);
         }
       }
     }
@@ -142,22 +152,23 @@ void add_products(Backend& backend) {
 }
 
 // Adam over flat blobs: a dense net's parameters, and on a GPU as many as fill its memory's rate.
-void add_adam(Backend& backend) {
+void add_adam(Backend& backend, const KeptBed& kept) {
   for (const int64_t n : {int64_t{1'100'000}, int64_t{300'000'000}}) {
     if (n > 100'000'000 && backend.info().space == Space::kHost) continue;
     const TensorDesc scalar(DType::kF32, {1});
     const std::vector<TensorDesc> in = {{DType::kF32, {n}}, step_state_desc(), scalar};
     for (const Kernel& kernel : kOptimizer.kernels) {
       if (may_run(kernel, backend.info(), in[0]))
-        add_row(backend, cat("adam/", n), kOptimizer, OptimizerAttrs{}, in, kernel);
+        add_row(backend, kept, cat("adam/", n), kOptimizer, OptimizerAttrs{}, in, kernel);
     }
   }
 }
 
 void add_all(Backend& backend) {
-  add_adam(backend);
-  add_products(backend);
-  add_cases(backend);
+  const auto kept = std::make_shared<Kept<CallBed>>();
+  add_adam(backend, kept);
+  add_products(backend, kept);
+  add_cases(backend, kept);
 }
 
 }  // namespace

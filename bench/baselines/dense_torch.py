@@ -4,7 +4,8 @@
 
 Requests come on standard input, "ROW IMPLEMENTATION" a line; each is answered by one JSON object on
 standard output: {"row", "implementation", "value", "unit"}, for training with "first_loss", or with
-"error". What a request needs is built once and kept, so a request that is made again only times.
+"error". What a request needs is built once and kept, so a request that is made again only times; with
+"prepare" as a third word it is built, compiled and called once: {"row", "implementation", "ready"}.
 
   eager   PyTorch as it comes
   graph   torch.compile(max-autotune) with the whole step - forward, backward, fused capturable
@@ -258,15 +259,21 @@ def prepare(row, implementation, device):
     return makers[what](device, net, precision == "bf16", int(batch), implementation)
 
 
-def answer(row, implementation, device, seconds, kept):
+def answer(row, implementation, only_prepare, device, seconds, kept):
     out = {"row": row, "implementation": implementation}
     try:
         key = (row, implementation)
         if key not in kept:
             kept[key] = prepare(row, implementation, device)
         work = kept[key]
+        if only_prepare:
+            work.call()
+            work.wait()
+            return {**out, "ready": True}
         return {**out, "value": work.samples / median_seconds(work, seconds), "unit": work.unit,
                 **work.facts}
+    except KeyboardInterrupt:
+        return {**out, "error": "not ready in time"}
     except Exception as error:  # a peer that cannot do a row must not end the others
         return {**out, "error": f"{type(error).__name__}: {error}".splitlines()[0]}
 
@@ -284,7 +291,9 @@ def main():
     device, kept = torch.device(args.device), {}
     print(json.dumps({"torch": torch.__version__}), flush=True)
     for line in sys.stdin:
-        print(json.dumps(answer(*line.split(), device, args.seconds, kept)), flush=True)
+        row, implementation, *what = line.split()
+        print(json.dumps(answer(row, implementation, what == ["prepare"], device, args.seconds,
+                                kept)), flush=True)
 
 
 if __name__ == "__main__":
