@@ -147,7 +147,7 @@ compare() {
     return
   fi
   timeout 340 python3 "$top/bench/compare.py" --device cuda --bin "$bin" --precisions "$precision" \
-    --implementations eager graph jax --peer python3 --seconds 0.7 --budget 200 \
+    --implementations eager jax graph --peer python3 --seconds 0.7 --prepare 180 --budget 260 \
     --out "$out/$part-$(date -u +%F).json" --tsv "$work/compare.tsv" > "$work/log" 2>&1
   if [ -s "$work/compare.tsv" ]; then
     sed "s/^/$part\t/" "$work/compare.tsv" >> "$rows"
