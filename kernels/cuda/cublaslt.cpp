@@ -135,8 +135,10 @@ class PreparedProduct {
     set(kDescTransB, kOpN);
     set(kDescEpilogue, p.bias ? kEpilogueBias : kEpilogueDefault);
     if (p.bias) set(kDescBiasPointer, p.bias);
-    algorithm_ = pick();
+    has_algorithm_ = pick();
   }
+
+  bool has_algorithm() const { return has_algorithm_; }
 
   void launch(void* stream) const {
     constexpr float kOne = 1, kZero = 0;
@@ -160,7 +162,8 @@ class PreparedProduct {
           "cublasLtMatmulDescSetAttribute");
   }
 
-  Algorithm pick() const {
+  // False if the library has none.
+  bool pick() {
     const OwnedPreference preference("cublasLtMatmulPreferenceCreate",
                                      functions().preference_create);
     const auto prefer = [&](PreferenceAttribute attribute, auto value) {
@@ -182,15 +185,10 @@ class PreparedProduct {
     const Status status =
         functions().heuristic(handle_->get(), desc_.get(), w_.get(), a_.get(), d_.get(), d_.get(),
                               preference.get(), 1, &result, &count);
-    if (status != kSuccess || count < 1 || result.state != kSuccess) fail_without_algorithm(status);
-    return result.algorithm;
-  }
-
-  [[noreturn]] void fail_without_algorithm(Status status) const {
-    fail("no algorithm for a product " + std::to_string(p_.m) + "x" + std::to_string(p_.k) + "x" +
-             std::to_string(p_.n) + (p_.is_bf16 ? " of bf16 (" : " of f32 (") +
-             functions().status_name(status) + ")",
-         cudaErrorUnknown);
+    if (status == kNotSupported || (status == kSuccess && count < 1)) return false;
+    check(status, "cublasLtMatmulAlgoGetHeuristic");
+    algorithm_ = result.algorithm;
+    return result.state == kSuccess;
   }
 
   Product p_;
@@ -200,6 +198,7 @@ class PreparedProduct {
   void* workspace_;
   size_t workspace_bytes_;
   Algorithm algorithm_{};
+  bool has_algorithm_ = false;
 };
 
 }  // namespace
@@ -207,6 +206,7 @@ class PreparedProduct {
 Launch prepare_product(const Product& product, const Device& device, int index, void* workspace) {
   const CurrentDevice current(index);
   const auto prepared = std::make_shared<PreparedProduct>(product, device, index, workspace);
+  if (!prepared->has_algorithm()) return {};
   return [prepared](void* stream) { prepared->launch(stream); };
 }
 

@@ -5,8 +5,8 @@
 //   refusal(P, device)                    empty, or why not; the last reason is a missing library
 //   scratch_bytes(P, device)              the library's workspace, and the f32 product where a pass of
 //                                         ours finishes a bf16 one
-//   prepare(P, device, index, scratch)    the call; `index` is the CUDA device's. Throws LaunchError
-//                                         where the library has no algorithm
+//   prepare(P, device, index, scratch)    the call; `index` is the CUDA device's. Where the library has
+//                                         no algorithm for these addresses, our tiles do it
 //
 // The weight gradient is not among them: its column sums (d_bias) ride in our tiles.
 #pragma once
@@ -69,6 +69,7 @@ struct Product {
   const float* bias = nullptr;
   void* d = nullptr;
 };
+// The call, or an empty one where the library has no algorithm. Throws LaunchError for all else.
 Launch prepare_product(const Product& product, const Device& device, int index, void* workspace);
 
 }  // namespace diabolo::kernels::cuda::cublaslt

@@ -83,6 +83,7 @@ inline float* unfinished(Bf16*, const Device& device, void* scratch) {
 template <class P>
 Launch then_finish(const Launch& product, void (*kernel)(P), int64_t quads, const P& finish,
                    const Device& device) {
+  if (!product) return {};
   const int64_t blocks = choose_flat_blocks(quads, device);
   return [=](void* stream) {
     product(stream);
@@ -152,19 +153,26 @@ Launch prepare_data_grad(const DenseDataGrad<T>& p, const Device& device, int in
                      ceil_div(finish.n, 4), finish, device);
 }
 
+// Where the library has no algorithm - it is asked once the addresses are known, and some may be aligned
+// too little for it - our tiles, which need no scratch here.
+template <class P>
+Launch or_tiles(Launch by_library, const P& p, const Device& device) {
+  return by_library ? by_library : cuda::prepare(p, device, nullptr);
+}
+
 }  // namespace
 
 Launch prepare(const DenseForward<float>& p, const Device& device, int index, void* scratch) {
-  return prepare_forward(p, device, index, scratch);
+  return or_tiles(prepare_forward(p, device, index, scratch), p, device);
 }
 Launch prepare(const DenseForward<Bf16>& p, const Device& device, int index, void* scratch) {
-  return prepare_forward(p, device, index, scratch);
+  return or_tiles(prepare_forward(p, device, index, scratch), p, device);
 }
 Launch prepare(const DenseDataGrad<float>& p, const Device& device, int index, void* scratch) {
-  return prepare_data_grad(p, device, index, scratch);
+  return or_tiles(prepare_data_grad(p, device, index, scratch), p, device);
 }
 Launch prepare(const DenseDataGrad<Bf16>& p, const Device& device, int index, void* scratch) {
-  return prepare_data_grad(p, device, index, scratch);
+  return or_tiles(prepare_data_grad(p, device, index, scratch), p, device);
 }
 
 }  // namespace diabolo::kernels::cuda::cublaslt

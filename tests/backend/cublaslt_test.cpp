@@ -6,6 +6,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
 #include "backend/backend.h"
 #include "fake_cuda/fake_cuda.h"
 #include "graph/plan.h"
@@ -118,6 +120,18 @@ TEST_F(Cublaslt, TrainsAsTheTilesDo) {
     EXPECT_NEAR(library.metrics[epoch].loss, tiles.metrics[epoch].loss, 1e-5);
 }
 
+// A real library may have no algorithm once it knows how the operands are aligned.
+TEST_F(Cublaslt, WhereItHasNoAlgorithmTheTilesDoIt) {
+  for (const Precision precision : {Precision::kF32, Precision::kBf16}) {
+    Config config = fast_config(precision);
+    setenv("FAKE_CUBLASLT_HAS_NOTHING", "1", 1);
+    const auto found = bits_of(run(config, TrainOptions(), 1).model);
+    unsetenv("FAKE_CUBLASLT_HAS_NOTHING");
+    config.train.fast_policy = false;
+    EXPECT_EQ(found, bits_of(run(config, TrainOptions(), 1).model));
+  }
+}
+
 TEST_F(Cublaslt, ALaunchThatFailsIsAnErrorOfTheDevice) {
   for (const int64_t k : {1, 2, 5, 20}) {
     SCOPED_TRACE(k);
@@ -134,7 +148,7 @@ TEST_F(Cublaslt, ALaunchThatFailsIsAnErrorOfTheDevice) {
   }
 }
 
-// What the library refuses comes back as LaunchError with its name and what to do about it. The
+// What the library fails at comes back as LaunchError with its name and what to do about it. The
 // addresses are never followed: the calls fail before.
 class RefusedProduct : public Cublaslt {
  protected:
@@ -150,14 +164,18 @@ class RefusedProduct : public Cublaslt {
   cublaslt::Product good_{.m = 4, .n = 4, .k = 4, .a = place_, .w = place_ + 16, .d = place_ + 32};
 };
 
-TEST_F(RefusedProduct, SaysWhichProductAndWhatToDo) {
+TEST_F(RefusedProduct, ThatHasNoAlgorithmIsAnEmptyCall) {
   cublaslt::Product bad = good_;
   bad.is_bf16 = bad.d_is_bf16 = true;
   bad.bias = place_ + 48;  // f32 bias, bf16 result: there is no such kernel
-  const std::string message = message_of(bad, place_);
+  EXPECT_FALSE(cublaslt::prepare_product(bad, {}, 0, place_));
+  EXPECT_TRUE(cublaslt::prepare_product(good_, {}, 0, place_));
+}
+
+TEST_F(RefusedProduct, SaysWhichCallFailedAndWhatToDo) {
+  const std::string message = message_of(good_, nullptr);
   EXPECT_THAT(message, HasSubstr("libcublasLt.so.13"));
-  EXPECT_THAT(message, HasSubstr("4x4x4 of bf16"));
-  EXPECT_THAT(message, HasSubstr("CUBLAS_STATUS_NOT_SUPPORTED"));
+  EXPECT_THAT(message, HasSubstr("cublasLtMatmul: CUBLAS_STATUS_INVALID_VALUE"));
   EXPECT_THAT(message, HasSubstr("--policy strict"));
 }
 

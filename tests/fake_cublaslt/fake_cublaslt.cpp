@@ -5,8 +5,10 @@
 // It refuses what the real one refuses (shapes and leading dimensions that do not fit, types and
 // epilogues that it has no kernel for, a workspace that is too small, buffers that are aligned less
 // than the algorithm was chosen for, an algorithm of another problem), scribbles over all of the
-// workspace that it asked for, and waits in its stream like any kernel.
+// workspace that it asked for, and waits in its stream like any kernel. With the environment variable
+// FAKE_CUBLASLT_HAS_NOTHING it has no algorithm for anything.
 #include <bit>
+#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <memory>
@@ -213,6 +215,7 @@ FAKE_EXPORT Status cublasLtMatmulAlgoGetHeuristic(Handle handle, MatmulDesc desc
                                                   HeuristicResult* results, int* count) {
   *count = 0;
   if (!handle || !preference || wanted < 1) return kInvalidValue;
+  if (std::getenv("FAKE_CUBLASLT_HAS_NOTHING")) return kNotSupported;
   Problem problem;
   const Status status = problem_of(desc, a, b, c, d, problem);
   if (status != kSuccess) return status;
