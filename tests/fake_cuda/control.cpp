@@ -45,6 +45,10 @@ bool failure_is_pending() {
   });
 }
 
+void allow_default_streams() {
+  locked([](Runtime& runtime) { runtime.allows_default_streams = true; });
+}
+
 void set_runs_operations(bool runs) {
   locked([&](Runtime& runtime) { runtime.runs_operations = runs; });
 }
@@ -69,7 +73,9 @@ std::vector<std::string> leaks() {
   return locked([](Runtime& runtime) {
     std::vector<std::string> lines;
     for (const auto& [address, allocation] : runtime.allocations) {
-      const char* kind = allocation.kind == MemoryKind::kDevice ? "device" : "pinned";
+      const char* kind = allocation.kind == MemoryKind::kDevice    ? "device"
+                         : allocation.kind == MemoryKind::kManaged ? "managed"
+                                                                   : "pinned";
       lines.push_back(std::to_string(allocation.bytes) + " bytes of " + kind + " memory");
     }
     const auto add = [&](size_t count, const char* what) {

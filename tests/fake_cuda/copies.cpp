@@ -10,8 +10,11 @@ using namespace fake_cuda;
 
 namespace {
 
+bool is_managed(const Place& place) {  // of the device as of the host
+  return place.allocation != nullptr && place.allocation->kind == MemoryKind::kManaged;
+}
 bool is_device(const Place& place) {
-  return place.allocation != nullptr && place.allocation->kind == MemoryKind::kDevice;
+  return place.allocation != nullptr && place.allocation->kind != MemoryKind::kPinned;
 }
 
 // Whether the addresses are what `kind` says, and the ranges end where the memory does.
@@ -20,7 +23,8 @@ bool is_copy_legal(Runtime& runtime, const Place& to, const Place& from, cudaMem
   const bool from_device = kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice;
   if (!to.is_inside || !from.is_inside) {
     runtime.violate("a copy reaches beyond the memory that it begins in");
-  } else if (to_device != is_device(to) || from_device != is_device(from)) {
+  } else if ((to_device != is_device(to) && !is_managed(to)) ||
+             (from_device != is_device(from) && !is_managed(from))) {
     runtime.violate("a copy whose kind does not fit its addresses, or of freed memory");
   } else {
     return true;

@@ -63,6 +63,7 @@ cudaError_t allocate(Runtime& runtime, MemoryKind kind, void** data, size_t byte
   std::memset(*data, kGarbage, rounded);
   runtime.allocations[reinterpret_cast<uintptr_t>(*data)] = {kind, bytes, current_device()};
   ++runtime.counters.live_allocations;
+  if (kind == MemoryKind::kManaged) return cudaSuccess;
   if (kind == MemoryKind::kPinned) {
     ++runtime.counters.pinned_allocations;
     return cudaSuccess;
@@ -79,12 +80,15 @@ cudaError_t allocate(Runtime& runtime, MemoryKind kind, void** data, size_t byte
 cudaError_t release(Runtime& runtime, MemoryKind kind, void* data) {
   if (data == nullptr) return cudaSuccess;
   const auto found = runtime.allocations.find(reinterpret_cast<uintptr_t>(data));
-  if (found == runtime.allocations.end() || found->second.kind != kind) {
+  const auto is_freed_by = [](MemoryKind made) {
+    return made == MemoryKind::kManaged ? MemoryKind::kDevice : made;
+  };
+  if (found == runtime.allocations.end() || is_freed_by(found->second.kind) != kind) {
     runtime.violate("memory is freed that was not allocated, or not like that, or freed already");
     return cudaErrorInvalidValue;
   }
   runtime.run_all();  // freeing waits for the device
-  if (kind == MemoryKind::kDevice) {
+  if (found->second.kind == MemoryKind::kDevice) {
     const uint64_t rounded = (found->second.bytes + kAlignment - 1) / kAlignment * kAlignment;
     runtime.used_bytes[found->second.device] -= rounded;
     runtime.counters.live_device_bytes -= rounded;
@@ -135,6 +139,12 @@ cudaError_t cudaMalloc(void** data, std::size_t bytes) {
   });
 }
 
+cudaError_t cudaMallocManaged(void** data, std::size_t bytes, unsigned) {
+  return call("cudaMallocManaged", kUnsafeInCapture | kNotInStep, [&](Runtime& runtime) {
+    return allocate(runtime, MemoryKind::kManaged, data, bytes);
+  });
+}
+
 cudaError_t cudaFree(void* data) {
   return call("cudaFree", kUnsafeInCapture | kNotInStep | kReleases,
               [&](Runtime& runtime) { return release(runtime, MemoryKind::kDevice, data); });
@@ -166,8 +176,9 @@ cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const vo
     *attributes = {};
     attributes->device = found ? found->device : -1;
     if (found) {
-      const bool is_device = found->kind == MemoryKind::kDevice;
-      attributes->type = is_device ? cudaMemoryTypeDevice : cudaMemoryTypeHost;
+      attributes->type = found->kind == MemoryKind::kDevice    ? cudaMemoryTypeDevice
+                         : found->kind == MemoryKind::kManaged ? cudaMemoryTypeManaged
+                                                               : cudaMemoryTypeHost;
     }
     return cudaSuccess;
   });

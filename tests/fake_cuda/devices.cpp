@@ -42,6 +42,8 @@ constexpr ErrorText kErrors[] = {
     FAKE_CUDA_ERROR(cudaErrorStreamCaptureUnmatched, "capture was not initiated in this stream"),
     FAKE_CUDA_ERROR(cudaErrorStreamCaptureUnjoined, "capturing stream has unjoined work"),
     FAKE_CUDA_ERROR(cudaErrorStreamCaptureIsolation, "dependency on uncaptured work"),
+    FAKE_CUDA_ERROR(cudaErrorStreamCaptureImplicit,
+                    "operation would make the legacy stream depend on a capturing blocking stream"),
     FAKE_CUDA_ERROR(cudaErrorCapturedEvent, "operation not permitted on a captured event"),
     FAKE_CUDA_ERROR(cudaErrorStreamCaptureWrongThread, "capture ended by another thread"),
 };

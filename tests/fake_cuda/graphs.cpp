@@ -39,6 +39,7 @@ cudaError_t end_capture(Runtime& runtime, CUstream_st* stream, cudaGraph_t* grap
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode) {
   return call("cudaStreamBeginCapture", kPlain, [&](Runtime& runtime) {
     if (!runtime.is_live(stream, "cudaStreamBeginCapture")) return cudaErrorInvalidResourceHandle;
+    if (stream->is_default) return cudaErrorStreamCaptureUnsupported;
     if (stream->capture) {
       return runtime.invalidate(*stream->capture, cudaErrorStreamCaptureUnsupported);
     }

@@ -35,6 +35,8 @@ void Runtime::reset(uint64_t seed) {
   graphs.clear();
   executables.clear();
   streams.clear();
+  default_streams.clear();
+  thread_streams.clear();
   captures.clear();
   all_streams.clear();
   description = Description();
@@ -42,6 +44,7 @@ void Runtime::reset(uint64_t seed) {
   call_injection = operation_injection = Injection();
   sticky = cudaSuccess;
   runs_operations = true;
+  allows_default_streams = false;
   logs = false;
   log.clear();
   violations.clear();
@@ -65,6 +68,9 @@ cudaError_t Runtime::enqueue(CUstream_st* stream, Operation operation) {
     stream->after = {capture.nodes.size() - 1};
     return cudaSuccess;
   }
+  if (Capture* implied = implied_capture(*stream))
+    return invalidate(*implied, cudaErrorStreamCaptureImplicit);
+  order_with_default_stream(*stream);
   stream->queue.push_back(std::move(operation));
   if (early_ == 0) return cudaSuccess;
   const DeviceAtWork at_work(*this);
@@ -165,7 +171,12 @@ void Runtime::run_nodes(const Nodes& nodes, int stream_id) {
   }
 }
 
-bool Runtime::is_live(CUstream_st* stream, const char* function) {
+bool Runtime::is_live(CUstream_st*& stream, const char* function) {
+  if (CUstream_st* of_default = default_stream(stream)) {
+    stream = of_default;
+    if (!allows_default_streams) violate(std::string(function) + ": on a default stream");
+    return true;
+  }
   if (streams.count(stream) != 0) return true;
   violate(std::string(function) + ": not a stream, or one that was destroyed");
   return false;

@@ -49,7 +49,7 @@ struct Capture {
   bool is_invalid = false;
 };
 
-enum class MemoryKind { kDevice, kPinned };
+enum class MemoryKind { kDevice, kPinned, kManaged };
 
 struct Allocation {
   MemoryKind kind = MemoryKind::kDevice;
@@ -88,10 +88,19 @@ class Runtime {
   void run_nodes(const Nodes& nodes, int stream_id);
 
   void violate(std::string text) { violations.push_back(std::move(text)); }
-  bool is_live(CUstream_st* stream, const char* function);
+  // A default stream becomes the object that stands for it.
+  bool is_live(CUstream_st*& stream, const char* function);
   bool is_live(CUevent_st* event, const char* function);
   Capture* capture_of_this_thread();
   cudaError_t invalidate(Capture& capture, cudaError_t status);
+
+  // default_streams.cpp
+  CUstream_st* make_stream(bool is_blocking);
+  CUstream_st* default_stream(CUstream_st* named);  // null if it names none
+  // The capture that work on `stream` would get into, if that is a device's default one.
+  Capture* implied_capture(const CUstream_st& stream);
+  // The device's default stream and its blocking ones wait for each other.
+  void order_with_default_stream(CUstream_st& stream);
 
   // Admits a call or says with which error it fails. `does_body`: whether to do its work.
   cudaError_t admit(const char* function, unsigned rules, bool* does_body);
@@ -103,12 +112,15 @@ class Runtime {
   Injection call_injection, operation_injection;
   cudaError_t sticky = cudaSuccess;
   bool runs_operations = true;
+  bool allows_default_streams = false;
   bool logs = false;
   int inside_step = 0;
   std::vector<std::string> log, violations;
   std::map<uintptr_t, Allocation> allocations;
-  std::map<int, uint64_t> used_bytes;  // by device
-  std::set<CUstream_st*> streams;      // the live ones
+  std::map<int, uint64_t> used_bytes;           // by device
+  std::set<CUstream_st*> streams;               // the live ones
+  std::map<int, CUstream_st*> default_streams;  // by device
+  std::map<std::pair<int, std::thread::id>, CUstream_st*> thread_streams;
   std::set<CUevent_st*> events;
   std::set<CUgraph_st*> graphs;
   std::set<CUgraphExec_st*> executables;
@@ -145,6 +157,8 @@ cudaError_t call(const char* function, unsigned rules, Body&& body) {
 struct CUstream_st {
   int id = 0;
   int device = 0;
+  bool is_blocking = false;  // with the device's default stream
+  bool is_default = false;   // is that stream
   std::deque<fake_cuda::Operation> queue;
   std::shared_ptr<fake_cuda::Capture> capture;
   std::vector<size_t> after;  // nodes that the next captured operation follows

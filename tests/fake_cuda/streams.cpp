@@ -47,14 +47,10 @@ cudaError_t record(Runtime& runtime, CUevent_st& event, CUstream_st* stream) {
 
 }  // namespace
 
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
   return call("cudaStreamCreateWithFlags", kNotInStep, [&](Runtime& runtime) {
-    auto made = std::make_unique<CUstream_st>();
-    made->id = static_cast<int>(runtime.all_streams.size()) + 1;
-    made->device = current_device();
-    *stream = made.get();
-    runtime.streams.insert(made.get());
-    runtime.all_streams.push_back(std::move(made));
+    *stream = runtime.make_stream((flags & cudaStreamNonBlocking) == 0);
+    runtime.streams.insert(*stream);
     return cudaSuccess;
   });
 }
@@ -62,6 +58,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   return call("cudaStreamDestroy", kNotInStep | kReleases, [&](Runtime& runtime) {
     if (!runtime.is_live(stream, "cudaStreamDestroy")) return cudaErrorInvalidResourceHandle;
+    if (runtime.streams.count(stream) == 0) return cudaErrorInvalidResourceHandle;  // a default one
     runtime.streams.erase(stream);  // its work is still done, some time
     return cudaSuccess;
   });
@@ -73,7 +70,10 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
     if (stream->capture) {
       return runtime.invalidate(*stream->capture, cudaErrorStreamCaptureUnsupported);
     }
+    if (Capture* implied = runtime.implied_capture(*stream))
+      return runtime.invalidate(*implied, cudaErrorStreamCaptureImplicit);
     ++runtime.counters.synchronizations;
+    runtime.order_with_default_stream(*stream);
     runtime.run_stream(stream);
     return runtime.sticky;
   });
@@ -82,6 +82,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
 cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* status) {
   return call("cudaStreamIsCapturing", kPlain, [&](Runtime& runtime) {
     if (!runtime.is_live(stream, "cudaStreamIsCapturing")) return cudaErrorInvalidResourceHandle;
+    if (runtime.implied_capture(*stream)) return cudaErrorStreamCaptureImplicit;  // it goes on
     *status = !stream->capture              ? cudaStreamCaptureStatusNone
               : stream->capture->is_invalid ? cudaStreamCaptureStatusInvalidated
                                             : cudaStreamCaptureStatusActive;

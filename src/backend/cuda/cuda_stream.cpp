@@ -86,8 +86,12 @@ CudaStream::CudaStream(std::shared_ptr<EventPool> pool, cudaStream_t stream)
     : pool_(std::move(pool)), stream_(stream), is_borrowed_(true) {
   const DeviceGuard guard(device());
   cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
-  check(cudaStreamIsCapturing(stream_, &status), "cudaStreamIsCapturing");
-  if (status != cudaStreamCaptureStatusNone)
+  const cudaError_t asked = cudaStreamIsCapturing(stream_, &status);
+  // The default stream while a stream is captured that waits for it.
+  const bool is_implied = asked == cudaErrorStreamCaptureImplicit;
+  if (is_implied) (void)cudaGetLastError();
+  if (!is_implied) check(asked, "cudaStreamIsCapturing");
+  if (is_implied || status != cudaStreamCaptureStatusNone)
     throw Error(ErrorCode::kUsage,
                 "stream: it is being captured; this call cannot become part of a CUDA graph (call "
                 "before the capture or after it)");
