@@ -2,6 +2,7 @@
 if(DIABOLO_STATIC)
   set(ZLIB_USE_STATIC_LIBS ON)
   add_link_options(-static-libstdc++ -static-libgcc -Wl,--gc-sections)
+  set(CMAKE_BUILD_RPATH "$ORIGIN/../lib")  # of a bundle: what has no static library
 endif()
 find_package(Threads REQUIRED)
 find_package(ZLIB REQUIRED)

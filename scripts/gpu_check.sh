@@ -4,14 +4,14 @@
 #   scripts/gpu_check.sh [PART...]      parts: correctness sanitizer ceilings dense dense_f32 (default: all)
 #
 # Needs a driver; for the peers python3 with torch (and jax). Says plainly what is missing. Each
-# part ends with a short table; all go into one JSON, $OUT/gpu-check.json (OUT defaults to
-# bench/results, in a bundle to results). Exit status 1 if a check failed.
+# part ends with a short table; all go into one JSON, $OUT/gpu-check.json, of some parts only
+# $OUT/gpu-check-PART-PART.json, written anew after each (OUT defaults to bench/results, in a bundle to
+# results). Exit status 1 if a check failed.
 set -uo pipefail
 top=$(cd "$(dirname "$0")/.." && pwd)
 cd "$top" || exit 1
 if [ -f COMMIT ]; then
   commit=$(cat COMMIT); bin=$top/bin; data=$top/data; out=${OUT:-$top/results}
-  export LD_LIBRARY_PATH=$top/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 else
   commit=$(git rev-parse --short HEAD); bin=$top/build/cuda-quick; out=${OUT:-$top/bench/results}
   data=/usr/share/datasets/fashion-mnist
@@ -20,15 +20,22 @@ else
   cmake --preset cuda-quick -DDIABOLO_BENCH=ON -DCMAKE_CUDA_ARCHITECTURES="${arch:-90a}-real" \
     > /dev/null && cmake --build --preset cuda-quick > /dev/null || exit 1
 fi
-# cuBLASLt, if the loader does not know it: beside nvcc, or as PyTorch brings it.
+# What a toolkit brings, if the machine does not know it: beside nvcc, or as PyTorch brings it.
 nvcc=$(command -v nvcc || echo /usr/local/cuda/bin/nvcc)
-for place in "$(dirname "$nvcc")"/../lib{64,} \
-    "$(python3 -c 'import nvidia; print(list(nvidia.__path__)[0])' 2> /dev/null)"/{cu13,cublas}/lib; do
+mapfile -t toolkits < <(dirname "$(dirname "$nvcc")"; python3 -c '
+import nvidia
+for place in nvidia.__path__:
+    print(place + "/cu13", place + "/cublas", place, sep="\n")' 2> /dev/null)
+# cuBLASLt. The peers are left with the libraries that they would take anyway.
+peers=(env ${LD_LIBRARY_PATH+LD_LIBRARY_PATH="$LD_LIBRARY_PATH"})
+[ -n "${LD_LIBRARY_PATH+set}" ] || peers=(env -u LD_LIBRARY_PATH)
+for place in "${toolkits[@]/%//lib64}" "${toolkits[@]/%//lib}"; do
   if [ -e "$place/libcublasLt.so.13" ] || [ -e "$place/libcublasLt.so.12" ]; then
     export LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$place
   fi
 done
 parts=("$@")
+json_name=gpu-check${*:+-$(IFS=-; echo "$*")}.json
 [ ${#parts[@]} -gt 0 ] || parts=(correctness sanitizer ceilings dense dense_f32)
 mkdir -p "$out"
 work=$(mktemp -d)
@@ -43,8 +50,10 @@ row() { printf '%s\t%s\t%s\t%s\t%s\n' "$@" >> "$rows"; [ "$5" = FAIL ] && failed
 
 # check NAME COMMAND...: a row that says how long it took and whether it passed.
 check() {
-  local name=$1 began=$SECONDS; shift
-  if timeout "$limit_s" "$@" > "$work/log" 2>&1; then
+  local name=$1 began=$SECONDS status=0; shift
+  timeout "$limit_s" "$@" > "$work/log" 2>&1 || status=$?
+  [ "$status" = 124 ] && name="$name (not done in $limit_s s)"
+  if [ "$status" = 0 ]; then
     row "$part" "$name" $((SECONDS - began)) s ok
   else
     row "$part" "$name" $((SECONDS - began)) s FAIL
@@ -60,8 +69,8 @@ json_field() {  # json_field OBJECT KEY < file: the number of KEY in OBJECT, one
 
 # Whether cuBLASLt was found: its kernels are then in the ladder and the selftest.
 report_cublaslt() {
-  if "$bin/diabolo" selftest --device cuda --filter 'f32 64x64x64' 2> /dev/null |
-      grep -q 'dense_forward.cublaslt_f32 .* skip '; then
+  "$bin/diabolo" selftest --device cuda --filter 'f32 64x64x64' > "$work/log" 2>&1
+  if grep -q 'dense_forward.cublaslt_f32 .* skip ' "$work/log"; then
     row correctness "libcublasLt.so.13 or .12" missing "" skipped
   else
     row correctness "libcublasLt.so.13 or .12" found "" ok
@@ -99,9 +108,11 @@ part_correctness() {
 }
 
 part_sanitizer() {
-  local tool=${COMPUTE_SANITIZER:-compute-sanitizer}
-  if ! command -v "$tool" > /dev/null; then
-    row sanitizer "$tool" missing "" skipped
+  local tool
+  tool=$(command -v "${COMPUTE_SANITIZER:-compute-sanitizer}" "${toolkits[@]/%//bin/compute-sanitizer}" \
+    "${toolkits[@]/%//compute-sanitizer/compute-sanitizer}" | head -n 1)
+  if [ -z "$tool" ]; then
+    row sanitizer "compute-sanitizer" missing "" skipped
     return
   fi
   local limit_s=88
@@ -129,7 +140,7 @@ part_ceilings() {
   bench op_bench '^adam/'
   bench op_bench '^product/'
   if python3 -c 'import torch' 2> /dev/null; then
-    timeout 200 python3 "$top/bench/baselines/ceilings.py" 2> "$work/log" > "$work/ceilings.tsv"
+    timeout 200 "${peers[@]}" python3 "$top/bench/baselines/ceilings.py" 2> "$work/log" > "$work/ceilings.tsv"
     awk -F'\t' '{printf "ceilings\t%s\t%.5g\t%s\tok\n", $1, $2, $3}' "$work/ceilings.tsv" >> "$rows"
     [ -s "$work/ceilings.tsv" ] || row ceilings "ceilings.py: $(tail -n 1 "$work/log")" none "" FAIL
   else
@@ -146,7 +157,7 @@ compare() {
     bench encode_bench "^(score|encode_resident)/dense64/$precision/"
     return
   fi
-  timeout 340 python3 "$top/bench/compare.py" --device cuda --bin "$bin" --precisions "$precision" \
+  timeout 340 "${peers[@]}" python3 "$top/bench/compare.py" --device cuda --bin "$bin" --precisions "$precision" \
     --implementations eager jax graph --peer python3 --seconds 0.7 --prepare 180 --budget 260 \
     --out "$out/$part-$(date -u +%F).json" --tsv "$work/compare.tsv" > "$work/log" 2>&1
   if [ -s "$work/compare.tsv" ]; then
@@ -170,7 +181,7 @@ write_json() {
       "${name:-none}" "${driver:-none}" "$commit" "$(date -u +%FT%TZ)"
     awk -F'\t' '{gsub(/["\\]/, "_"); printf("%s  {\"part\": \"%s\", \"name\": \"%s\", \"value\": \"%s\", \"unit\": \"%s\", \"verdict\": \"%s\"}",
                  (NR > 1) ? ",\n" : "", $1, $2, $3, $4, $5)} END {print "\n]}"}' "$rows"
-  } > "$out/gpu-check.json"
+  } > "$out/$json_name"
 }
 
 if ! "$bin/diabolo" devices 2> /dev/null | grep -q '^cuda:[0-9]'; then
@@ -188,7 +199,7 @@ for part in "${parts[@]}"; do
   "part_$part"
   echo "== $part: $((SECONDS - began)) s"
   awk -F'\t' -v part="$part" '$1 == part {printf "%-52s %14s %-16s %s\n", $2, $3, $4, $5}' "$rows"
+  write_json
 done
-write_json
-echo "wrote $out/gpu-check.json"
+echo "wrote $out/$json_name"
 exit $failed

@@ -5,7 +5,8 @@
 #   scripts/make_bundle.sh [ARCHITECTURE] [FOLDER]     default: 90a bundle
 #
 # All but the C library is linked statically, except Google Benchmark, which Debian has as a shared
-# library only: it lies beside the programs. oneDNN is left out. Programs take at most 30 MiB, data
+# library only: it lies in ../lib of the programs, where they look (and nobody else: PyTorch has a C++
+# library of its own). oneDNN is left out. Programs take at most 30 MiB, data
 # at most 30 MiB.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -279,7 +279,8 @@ TEST_F(VerbsTest, ConvertAndCopy) {
     EXPECT_EQ(static_cast<std::uint16_t>(packed.read()[i / 2] >> i % 2 * 16),
               host::bf16_bits(in[i]));
     EXPECT_EQ(unpacked.read()[i], host::bf16_value(host::bf16_bits(in[i])));
-    EXPECT_EQ(tf32.read()[i], host::tf32_bits(in[i]));
+    // The low 13 bits are what mma drops; nobody says what cvt leaves there.
+    EXPECT_EQ(host::tf32_value(tf32.read()[i]), host::tf32_value(host::tf32_bits(in[i])));
   }
   // The definition: the nearest value with 8 (bf16) or 11 (tf32) significant bits.
   for (std::size_t i = 10; i < 64; ++i) {
