@@ -246,12 +246,38 @@ TEST_F(PipelineTest, ResumingWithOtherOptionsIsRefused) {
   PipelineOptions parts = options("codes.raw");
   parts.progress = [](const PipelineProgress& now) { return now.rows < 300; };
   run(parts);
+  parts.progress = {};
   parts.resume = true;
   parts.output_dtype = DType::kF16;
   EXPECT_EQ(error_of(parts, *data_.data).code(), ErrorCode::kUsage);
   parts.output_dtype = DType::kF32;
   const FloatData other(planar_rows(kRows - 1, 12, 6), 12);
   EXPECT_EQ(error_of(parts, *other.data).code(), ErrorCode::kUsage);
+  parts.on_bad_value = BadValue::kZero;
+  EXPECT_EQ(error_of(parts, *data_.data).code(), ErrorCode::kUsage);
+  parts.on_bad_value = BadValue::kError;
+  parts.inference.fast_policy = true;
+  EXPECT_EQ(error_of(parts, *data_.data).code(), ErrorCode::kUsage);
+  parts.inference.fast_policy = false;
+  ModelFile changed = model();
+  changed.parameters.front().back() += 1;
+  EXPECT_THROW(run_pipeline(*backend_, changed, *data_.data, parts), Error);
+  EXPECT_EQ(run(parts).rows_written, kRows);
+}
+
+TEST_F(PipelineTest, ResumingAfterTheInputWasReplacedIsRefused) {
+  const std::string input = folder_ / "rows.npy";
+  PipelineOptions write = options("rows.npy", FileVerb::kReconstruct);
+  run(write);
+  PipelineOptions parts = options("codes.raw");
+  parts.progress = [](const PipelineProgress& now) { return now.rows < 300; };
+  run_pipeline(*backend_, model(), *open_dataset(input), parts);
+  parts.progress = {};
+  parts.resume = true;
+  std::string content = content_of(input);
+  content[content.size() - 3] = static_cast<char>(content[content.size() - 3] ^ 1);
+  std::ofstream(input, std::ios::binary) << content;  // of the same size and shape
+  EXPECT_EQ(error_of(parts, *open_dataset(input)).code(), ErrorCode::kUsage);
 }
 
 TEST_F(PipelineTest, BadValues) {

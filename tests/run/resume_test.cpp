@@ -173,6 +173,37 @@ bool is_refused(std::string_view content, uint64_t elems, const std::string& ide
   return false;
 }
 
+TEST_F(ResumeTest, EveryFieldOfACheckpointComesBack) {
+  Checkpoint saved;
+  saved.identity = "of this training";
+  saved.step = 11, saved.epoch = 2, saved.position = 96, saved.metrics_bytes = 345;
+  saved.loss_sum = 0.1, saved.reconstruction_sum = 0.7, saved.penalty_sum = 1e-300;
+  saved.seconds = 12.25, saved.last_validation_loss = 0.3, saved.best_validation_loss = 0.2;
+  saved.best_epoch = 1;
+  saved.master = {1, 2, -0.0f}, saved.m = {3, 4, 5}, saved.v = {6, 7, 8}, saved.best = {9, 10, 11};
+  const std::string path = folder_ / "checkpoint";
+  save_checkpoint(saved, path, real_file_system());
+  const Checkpoint found = load_checkpoint(path, 3, saved.identity, real_file_system());
+  EXPECT_EQ(found.step, saved.step);
+  EXPECT_EQ(found.epoch, saved.epoch);
+  EXPECT_EQ(found.position, saved.position);
+  EXPECT_EQ(found.loss_sum, saved.loss_sum);
+  EXPECT_EQ(found.reconstruction_sum, saved.reconstruction_sum);
+  EXPECT_EQ(found.penalty_sum, saved.penalty_sum);
+  EXPECT_EQ(found.seconds, saved.seconds);
+  EXPECT_EQ(found.metrics_bytes, saved.metrics_bytes);
+  EXPECT_EQ(found.last_validation_loss, saved.last_validation_loss);
+  EXPECT_EQ(found.best_validation_loss, saved.best_validation_loss);
+  EXPECT_EQ(found.best_epoch, saved.best_epoch);
+  EXPECT_EQ(found.master, saved.master);
+  EXPECT_TRUE(std::signbit(found.master[2]));
+  EXPECT_EQ(found.m, saved.m);
+  EXPECT_EQ(found.v, saved.v);
+  EXPECT_EQ(found.best, saved.best);
+  EXPECT_THROW(load_checkpoint(path, 4, saved.identity, real_file_system()), Error);
+  EXPECT_THROW(load_checkpoint(path, 3, "of another", real_file_system()), Error);
+}
+
 TEST_F(ResumeTest, EveryFlippedBitAndEveryTruncationOfACheckpointIsFound) {
   const Config config = resumable_config();
   run(config, options_for("run", RunUse::kNew), 10);
