@@ -166,12 +166,13 @@ def jax_training(device, widths, batch, is_bf16):
               for w, b in philox.initial_parameters(widths)]
     x, order = (jnp.asarray(t.cpu().numpy()) for t in Data.of(widths, batch, device))
     dtype = jnp.bfloat16 if is_bf16 else jnp.float32
+    precision = None if is_bf16 else "highest"  # without it f32 products are tf32 on a GPU
     code_at, each = len(widths) - 2, jax.tree_util.tree_map
 
     def loss(p, b):
         h = b.astype(dtype)
         for n, (w, bias) in enumerate(p):
-            z = h @ w.astype(dtype) + bias.astype(dtype)
+            z = jnp.matmul(h, w.astype(dtype), precision=precision) + bias.astype(dtype)
             h = jax.nn.sigmoid(z) if n == len(p) - 1 else (z if n == code_at else jax.nn.relu(z))
         return jnp.mean((h.astype(jnp.float32) - b) ** 2)
 
