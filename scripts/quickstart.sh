@@ -17,33 +17,48 @@ jobs=${DIABOLO_JOBS:-$(nproc)}
 
 step() { printf '\n== %s\n' "$*"; }
 
-# The architecture of the first GPU as CMake writes it, e.g. 90a-real; nothing without a driver.
-gpu_architecture() {
+# Compute capability of the first GPU without its dot, e.g. 90; nothing without a driver.
+gpu_capability() {
   local capability
   capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -n 1)
   case $capability in
-    [0-9]*.[0-9]) capability=${capability/./} ;;
-    *) return 0 ;;
+    [0-9]*.[0-9]) echo "${capability/./}" ;;
   esac
-  [ "$capability" = 90 ] && capability=90a
-  echo "$capability-real"
+}
+
+# Why this machine gets the CPU version; nothing if it gets one for its GPU, of that capability.
+why_cpu() {
+  local capability=$1 release
+  if [ -z "$capability" ]; then
+    echo "no NVIDIA driver here"
+  elif [ "$capability" -lt 80 ]; then
+    echo "the GPU has compute capability ${capability%?}.${capability#"${capability%?}"}, 8.0 or newer is needed"
+  elif ! command -v nvcc >/dev/null; then
+    echo "there is a GPU but no nvcc (CUDA Toolkit 12.4 or newer)"
+  else
+    release=$(nvcc --version | sed -n 's/.*release \([0-9]*\.[0-9]*\).*/\1/p')
+    if [ "$(printf '%s\n' "$release" 12.4 | sort -V | head -n 1)" != 12.4 ]; then
+      echo "there is a GPU but nvcc is of CUDA $release, 12.4 or newer is needed"
+    elif ! nvcc --list-gpu-code | grep -x "sm_$capability" >/dev/null; then
+      echo "nvcc of CUDA $release does not know this GPU (sm_$capability)"
+    fi
+  fi
 }
 
 # The CMake arguments for this machine, after one line that says which build it is.
 choose_build() {
-  local architecture
-  architecture=$(gpu_architecture)
+  local capability reason
   PATH=$PATH:/usr/local/cuda/bin
-  if [ -z "$architecture" ]; then
-    echo "no NVIDIA driver here: building for the CPU"
+  capability=$(gpu_capability)
+  reason=$(why_cpu "$capability")
+  if [ -n "$reason" ]; then
+    echo "$reason: building for the CPU"
     arguments=(--preset release)
-  elif ! command -v nvcc >/dev/null; then
-    echo "there is a GPU but no nvcc (CUDA Toolkit 12.4 or newer): building for the CPU"
-    arguments=(--preset release)
-  else
-    echo "building for the CPU and this GPU ($architecture)"
-    arguments=(--preset cuda-quick "-DCMAKE_CUDA_ARCHITECTURES=$architecture")
+    return
   fi
+  [ "$capability" = 90 ] && capability=90a
+  echo "building for the CPU and this GPU ($capability-real)"
+  arguments=(--preset cuda-quick "-DCMAKE_CUDA_ARCHITECTURES=$capability-real")
 }
 
 build_command() {
