@@ -6,6 +6,8 @@
 #include <array>
 #include <cstring>
 
+#include "kernels/cpu/product.h"
+
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
@@ -44,6 +46,11 @@ CpuFeatures detect_features(int threads) {
                         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
                         __builtin_cpu_supports("avx512vl");
   features.has_bf16 = features.has_avx512 && has_bf16_products();
+#endif
+#if DIABOLO_HAS_ONEDNN
+  const OneDnnSets onednn = onednn_sets();
+  features.has_avx512 = features.has_avx512 && onednn.has_avx512;
+  features.has_bf16 = features.has_bf16 && onednn.has_bf16;
 #endif
   return features;
 }

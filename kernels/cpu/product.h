@@ -50,7 +50,14 @@ const char* product_refusal(Element element, const CpuFeatures& cpu);
 
 std::unique_ptr<const Product> make_product(const ProductShape& shape);
 
-// The two makers. Loops take floats only.
+// The instruction sets that oneDNN uses here: it knows some CPUs less well than we do, and obeys
+// DNNL_MAX_CPU_ISA of the environment.
+struct OneDnnSets {
+  bool has_avx512 = false, has_bf16 = false;
+};
+OneDnnSets onednn_sets();
+
+// The two makers. Loops take floats only. onednn: throws std::bad_alloc where memory is short.
 std::unique_ptr<const Product> make_onednn_product(const ProductShape& shape);
 std::unique_ptr<const Product> make_loop_product(const ProductShape& shape);
 

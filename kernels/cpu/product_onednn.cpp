@@ -1,8 +1,11 @@
 // Products by oneDNN. Written against oneDNN 2.6's and 3's common ground; where the two differ the
 // code asks DNNL_VERSION_MAJOR.
 #include <omp.h>
+#include <sys/mman.h>
 
 #include <array>
+#include <cstddef>
+#include <new>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <stdexcept>
 
@@ -100,9 +103,20 @@ class BoundMatmul {
   size_t count_ = 0;
 };
 
+// oneDNN 2.6 writes into memory for its code without asking whether there was any. It is better to
+// have asked for as much before, and more: a product has up to some 30 pieces of 256 KiB.
+void require_memory() {
+  constexpr size_t kEnoughBytes = size_t{32} << 20;
+  void* const probe =
+      mmap(nullptr, kEnoughBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (probe == MAP_FAILED) throw std::bad_alloc();
+  munmap(probe, kEnoughBytes);
+}
+
 class OneDnnProduct final : public Product {
  public:
   explicit OneDnnProduct(const ProductShape& shape) : has_bias_(shape.has_bias) {
+    require_memory();
     const ThreadCount scope(shape.cpu.threads);
     description_ = describe(shape);
     matmul_ = dnnl::matmul(description_);
@@ -129,6 +143,12 @@ class OneDnnProduct final : public Product {
 };
 
 }  // namespace
+
+OneDnnSets onednn_sets() {
+  const int used = dnnl_get_effective_cpu_isa();
+  const auto has = [used](int set) { return (used & set) == set; };
+  return {has(dnnl_cpu_isa_avx512_core), has(dnnl_cpu_isa_avx512_core_bf16)};
+}
 
 std::unique_ptr<const Product> make_onednn_product(const ProductShape& shape) {
   return std::make_unique<const OneDnnProduct>(shape);

@@ -73,6 +73,21 @@ def test_trainings_do_not_depend_on_the_environment_of_openmp(folder):
     assert losses[0]["loss"] == losses[1]["loss"]
 
 
+def test_onednn_may_be_held_to_fewer_instructions(folder):
+    data, model = prepared(folder)
+    numpy.save(folder / "wide.npy", rows(600, features=784))
+    run("train", folder / "wide.npy", "-o", folder / "wide", "--epochs", "1")
+    held = dict(os.environ, DNNL_MAX_CPU_ISA="AVX2", ONEDNN_MAX_CPU_ISA="AVX2")
+    outputs = set()
+    for batch in (1, 600):
+        run("encode", folder / "wide", folder / "wide.npy", "-o", folder / "c.npy",
+            "--batch-size", batch, env=held)
+        outputs.add((folder / "c.npy").read_bytes())
+    assert len(outputs) == 1
+    assert "bf16" in error_of("encode", model, data, "-o", folder / "c.npy", "--precision", "bf16",
+                              code=2, env=held)
+
+
 def test_score_writes_numbers_and_explanations(folder):
     data, model = prepared(folder)
     run("score", model, data, "-o", folder / "s.npy")
