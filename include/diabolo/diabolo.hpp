@@ -97,7 +97,8 @@ class Rows {
   Rows(const Values& values, std::initializer_list<uint64_t> shape) {
     const std::span view(values);
     using Number = std::remove_const_t<typename decltype(view)::element_type>;
-    static_assert(std::is_arithmetic_v<Number>, "rows are made of numbers");
+    static_assert(std::is_arithmetic_v<Number> && sizeof(Number) <= sizeof(uint64_t),
+                  "rows are made of numbers of 1 to 8 bytes");
     rows_.data = view.data();
     rows_.dtype = detail::dtype_of<Number>();
     set_shape(shape, view.size());

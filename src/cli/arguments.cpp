@@ -1,6 +1,7 @@
 #include "cli/arguments.h"
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 
 #include "model/config.h"
 #include "model/model_file.h"
@@ -59,10 +60,22 @@ void restrict_to(CLI::Option* option, const std::vector<std::string>& choices) {
   option->type_name(type)->check(check, "");
 }
 
+std::string found_empty(const std::string& given) {
+  return given.empty() ? "expected a path, found an empty text" : "";
+}
+
+std::string integer_fault(const std::string& given, int64_t low, int64_t high) {
+  int64_t value = 0;
+  const auto [end, error] = std::from_chars(given.data(), given.data() + given.size(), value);
+  const bool is_whole = error == std::errc() && end == given.data() + given.size();
+  if (is_whole && value >= low && value <= high) return "";
+  return cat("expected an integer from ", low, " to ", high, ", found '", given, "'");
+}
+
 }  // namespace
 
 void Arguments::positional(const std::string& name, std::string& target, const std::string& what) {
-  app_.add_option(name, target, what)->required()->type_name("");
+  app_.add_option(name, target, what)->required()->type_name("")->check(found_empty, "");
 }
 
 void Arguments::optional_positional(const std::string& name, std::string& target,
@@ -81,7 +94,11 @@ void Arguments::text(const std::string& names, std::string& target, const std::s
 
 void Arguments::required_text(const std::string& names, std::string& target,
                               const std::string& type, const std::string& what) {
-  app_.add_option(names, target, what)->type_name(type)->group(group_)->required();
+  app_.add_option(names, target, what)
+      ->type_name(type)
+      ->group(group_)
+      ->required()
+      ->check(found_empty, "");
 }
 
 void Arguments::optional_text(const std::string& names, std::optional<std::string>& target,
@@ -104,7 +121,8 @@ void Arguments::integer(const std::string& names, std::optional<int64_t>& target
   app_.add_option(names, target, what)
       ->type_name("N")
       ->group(group_)
-      ->check(CLI::Range(low, high).description(""));
+      ->check([low, high](const std::string& given) { return integer_fault(given, low, high); },
+              "");
 }
 
 void Arguments::texts(const std::string& names, std::vector<std::string>& target,

@@ -25,6 +25,7 @@ class Arguments {
   // Options that follow are listed under this heading.
   void group(const std::string& heading) { group_ = heading; }
 
+  // Positionals and required texts may not be empty: a variable of a script that was never set.
   void positional(const std::string& name, std::string& target, const std::string& what);
   void optional_positional(const std::string& name, std::string& target, const std::string& what);
   void flag(const std::string& names, bool& target, const std::string& what);

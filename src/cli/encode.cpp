@@ -12,8 +12,8 @@ std::function<int()> describe_encode(Arguments& arguments) {
   arguments.group("Output");
   arguments.optional_choice("--code-dtype", target->output_dtype, {"f32", "f16", "bf16"},
                             "type of the codes; bf16 for raw output only");
-  arguments.choice("--output-format", target->output_format, {"npy", "raw"},
-                   "else by the name of OUT: .npy, or raw");
+  arguments.choice("--output-format", target->output_format, {"npy", "raw", "csv"},
+                   "else by the name of OUT: .npy, .csv, or raw");
   return [target] { return run_file_command(*target); };
 }
 

@@ -77,8 +77,9 @@ std::string model_text(const ModelFile& model, const std::string& path) {
                   name(model.scaling.kind))},
       {"code", cat(network.code_size, " numbers")},
       {"parameters", cat(network.parameter_count())},
-      {"trained on", cat(printable(model.provenance.data), ", ", model.provenance.rows, " rows, ",
-                         model.provenance.epochs, " epochs, seed ", model.provenance.seed)},
+      {"trained on",
+       cat(printable(model.provenance.data), ", ", counted(model.provenance.rows, "row"), ", ",
+           counted(model.provenance.epochs, "epoch"), ", seed ", model.provenance.seed)},
       {"made by", cat("diabolo ", printable(model.provenance.version))}};
   if (model.threshold)
     rows.push_back({"threshold", cat(number_text(*model.threshold), ", quantile ",

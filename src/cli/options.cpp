@@ -3,6 +3,15 @@
 namespace diabolo::cli {
 namespace {
 
+// set_config_text for an option: errors name it.
+void set_option(Config& config, const char* option, const char* key, const std::string& text) {
+  try {
+    set_config_text(config, key, text);
+  } catch (const Error& error) {
+    throw Error(error.code(), cat(option, ": ", error.what()));
+  }
+}
+
 bool looks_raw(const std::string& path, const OpenOptions& options) {
   return options.format == "raw" || path.ends_with(".raw") || path.ends_with(".bin");
 }
@@ -54,9 +63,9 @@ std::unique_ptr<Backend> open_backend(const std::string& device, int64_t threads
 
 TrainConfig inference_config(const DeviceOptions& options) {
   Config config;
-  if (options.device) set_config_text(config, "train.device", *options.device);
-  if (options.precision) set_config_text(config, "train.precision", *options.precision);
-  if (options.policy) set_config_text(config, "train.policy", *options.policy);
+  if (options.device) set_option(config, "--device", "train.device", *options.device);
+  if (options.precision) set_option(config, "--precision", "train.precision", *options.precision);
+  if (options.policy) set_option(config, "--policy", "train.policy", *options.policy);
   if (options.threads) config.train.threads = *options.threads;
   return config.train;
 }
@@ -78,16 +87,17 @@ ModelFile open_model(const std::string& path, const ModelOptions& options, Termi
 std::vector<int64_t> shape_from_text(const std::string& shape) {
   Config config;
   const bool is_list = shape.starts_with("[");
-  set_config_text(config, "data.shape", is_list ? shape : cat("[", shape, "]"));
+  set_option(config, "--shape", "data.shape", is_list ? shape : cat("[", shape, "]"));
   return config.data.shape;
 }
 
 DataConfig data_config(const DataOptions& options) {
   Config config;
-  if (options.format) set_config_text(config, "data.format", *options.format);
-  if (options.dtype) set_config_text(config, "data.dtype", *options.dtype);
+  if (options.format) set_option(config, "--format", "data.format", *options.format);
+  if (options.dtype) set_option(config, "--dtype", "data.dtype", *options.dtype);
   if (options.shape) config.data.shape = shape_from_text(*options.shape);
-  if (options.on_bad_value) set_config_text(config, "data.on_bad_value", *options.on_bad_value);
+  if (options.on_bad_value)
+    set_option(config, "--on-bad-value", "data.on_bad_value", *options.on_bad_value);
   return config.data;
 }
 

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
+#include "cli/table.h"
 
 namespace diabolo::cli {
 namespace {
@@ -72,7 +73,7 @@ void say(const PipelineArguments& arguments, const ModelFile& model, const Pipel
   const uint64_t new_rows = result.rows_read - std::min(result.resumed_rows, result.rows_read);
   const double rate = result.seconds > 0 ? static_cast<double>(new_rows) / result.seconds : 0;
   std::string line = cat(arguments.output == "-" ? "standard output" : arguments.output, ": ",
-                         result.rows_written, " rows");
+                         counted(result.rows_written, "row"));
   if (result.rows_written < result.rows_read)
     line += cat(", ", result.rows_read - result.rows_written, " skipped");
   if (result.resumed_rows > 0) line += cat(", ", result.resumed_rows, " of them from before");
@@ -125,8 +126,8 @@ int run_file_command(const PipelineArguments& arguments) {
   options.log = terminal.log();
   const PipelineResult result = run_pipeline(*backend, model, *input, options);
   if (result.is_cancelled)
-    throw Error(stop_code(), cat(arguments.output, ": interrupted after ", result.rows_read,
-                                 " rows (--resume continues)"));
+    throw Error(stop_code(), cat(arguments.output, ": interrupted after ",
+                                 counted(result.rows_read, "row"), " (--resume continues)"));
   say(arguments, model, result, terminal);
   if (arguments.out.json) print_json(summary(arguments, model, result));
   return 0;

@@ -10,8 +10,8 @@ std::function<int()> describe_reconstruct(Arguments& arguments) {
   describe_pipeline(arguments, *target, "INPUT",
                     "rows: .npy, IDX, IDX.gz or raw; '-' is standard input");
   arguments.group("Output");
-  arguments.choice("--output-format", target->output_format, {"npy", "raw"},
-                   "else by the name of OUT: .npy, or raw");
+  arguments.choice("--output-format", target->output_format, {"npy", "raw", "csv"},
+                   "else by the name of OUT: .npy, .csv, or raw");
   return [target] { return run_file_command(*target); };
 }
 

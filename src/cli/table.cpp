@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <cstdio>
 
+#include "base/error.h"
+
 namespace diabolo::cli {
 
 std::string table_text(const std::vector<std::vector<std::string>>& rows) {
@@ -23,6 +25,10 @@ std::string table_text(const std::vector<std::vector<std::string>>& rows) {
     out += line + "\n";
   }
   return out;
+}
+
+std::string counted(uint64_t count, const std::string& noun) {
+  return cat(count, " ", noun, count == 1 ? "" : "s");
 }
 
 std::string number_text(double value) {

@@ -8,6 +8,7 @@
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/progress.h"
+#include "cli/table.h"
 #include "cli/train_config.h"
 #include "model/config_toml.h"
 #include "run/trainer.h"
@@ -53,13 +54,20 @@ Config configuration(const TrainArguments& arguments) {
 }
 
 void check_usage(const TrainArguments& arguments, const Config& config) {
-  if (config.data.train.empty())
+  const bool has_data = !config.data.train.empty();
+  if (!has_data && !(arguments.resume && !arguments.output.empty()))
     throw Error(ErrorCode::kUsage, "train: DATA is missing (diabolo train DATA -o RUN_DIR)");
-  if (arguments.print_config) return;
+  if (arguments.print_config && has_data) return;
   if (arguments.output.empty() || arguments.output == "-")
     throw Error(ErrorCode::kUsage, "train: -o RUN_DIR is missing (a folder for the results)");
   if (arguments.resume && arguments.overwrite)
     throw Error(ErrorCode::kUsage, "train: --resume and --overwrite exclude each other");
+  if (arguments.resume) open_run_directory(arguments.output, RunUse::kResume);
+  if (!has_data)
+    throw Error(
+        ErrorCode::kUsage,
+        cat("train: DATA is missing, and no configuration names it (it is ",
+            RunDirectory{arguments.output}.config(), " unless --preset or --config is given)"));
 }
 
 std::unique_ptr<Dataset> open_validation(const Config& config) {
@@ -105,7 +113,8 @@ nlohmann::json json_of(const TrainResult& result, const RunDirectory& directory)
 
 void say(const TrainResult& result, const RunDirectory& directory, Terminal& terminal) {
   terminal.end_live_line();
-  std::string line = cat(directory.model(), ": ", result.epochs, " epochs");
+  const auto epochs = static_cast<uint64_t>(result.epochs);
+  std::string line = cat(directory.model(), ": ", counted(epochs, "epoch"));
   if (result.is_stopped_early) line += ", stopped early";
   if (!result.metrics.empty()) {
     const EpochMetrics& last = result.metrics.back();
@@ -161,8 +170,9 @@ int run(const TrainArguments& arguments) {
   const RunDirectory directory = open_run_directory(arguments.output, use_of(arguments));
   const TrainResult result = train_in(directory, arguments, config, *data, *backend, terminal);
   if (result.is_cancelled)
-    throw Error(stop_code(), cat(directory.checkpoint(), ": interrupted after ", result.epochs,
-                                 " epochs; the state is saved (--resume continues)"));
+    throw Error(stop_code(), cat(directory.checkpoint(), ": interrupted after ",
+                                 counted(static_cast<uint64_t>(result.epochs), "epoch"),
+                                 "; the state is saved (--resume continues)"));
   say(result, directory, terminal);
   if (arguments.out.json) print_json(json_of(result, directory));
   return 0;

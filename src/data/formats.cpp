@@ -28,6 +28,7 @@ const Format& choose(const ByteSource& source, const OpenOptions& options) {
   if (!options.format.empty())
     throw Error(ErrorCode::kUsage,
                 cat("format ", options.format, " is unknown; there are ", joined_names()));
+  if (source.head().empty()) source.fail("is empty");
   source.fail(cat("is in none of the formats that can be recognised (", joined_names(),
                   "); for raw numbers give --shape and --dtype"));
 }

@@ -1,6 +1,7 @@
 #include "model/config.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -53,9 +54,19 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 }
 
 std::string number_text(double value) {
-  if (value == std::floor(value) && std::abs(value) < 1e15)
+  if (value == std::floor(value) && std::abs(value) < 1e17)
     return std::to_string(static_cast<int64_t>(value));
-  return cat(value);
+  char text[32];
+  return std::string(text, std::to_chars(text, text + sizeof text, value).ptr);
+}
+
+// A number that is finite, if text is one from end to end.
+std::optional<double> number_of(std::string_view text) {
+  if (text.starts_with('+')) text.remove_prefix(1);
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const bool is_whole = error == std::errc() && end == text.data() + text.size();
+  return is_whole && std::isfinite(value) ? std::optional(value) : std::nullopt;
 }
 
 [[noreturn]] void fail_value(const ConfigKey& key, const std::string& found) {
@@ -168,6 +179,9 @@ void set_config_text(Config& config, std::string_view path, std::string_view tex
   const ConfigKey& key = require_key(path);
   const bool is_text = key.type == ConfigType::kText || key.type == ConfigType::kChoice;
   if (is_text) return set_config(config, path, std::string(text));
+  // As people write them too: .5, 1., +2
+  if (const auto number = number_of(text); key.type == ConfigType::kFloat && number)
+    return set_config(config, path, *number);
   // Numbers, true, false and lists of numbers are written alike in TOML and JSON.
   const auto json =
       text.size() > 4096 ? nlohmann::json() : nlohmann::json::parse(text, nullptr, false);

@@ -48,7 +48,11 @@ TensorDesc output_row(const ModelFile& model, const PipelineOptions& options) {
   return TensorDesc(options.output_dtype, model.row.extents());
 }
 
-void check_input(const ModelFile& model, const Dataset& input, FileVerb verb) {
+void check_input(const ModelFile& model, const Dataset& input, const PipelineOptions& options) {
+  if (options.verb == FileVerb::kScore && options.worst > model.features())
+    throw Error(ErrorCode::kUsage, cat("worst features: expected at most ", model.features(),
+                                       ", which a row has, found ", options.worst));
+  const FileVerb verb = options.verb;
   const int64_t found = input.x().row.elems();
   const int64_t expected = verb == FileVerb::kDecode ? model.network().code_size : model.features();
   if (found == expected) return;
@@ -350,7 +354,7 @@ PipelineResult Pipeline::run() {
 
 PipelineResult run_pipeline(Backend& backend, const ModelFile& model, const Dataset& input,
                             const PipelineOptions& options) {
-  check_input(model, input, options.verb);
+  check_input(model, input, options);
   check_output(input, options);
   if (options.resume && input.is_stream())
     throw Error(ErrorCode::kUsage, input.name() +
@@ -361,7 +365,7 @@ PipelineResult run_pipeline(Backend& backend, const ModelFile& model, const Data
 
 PipelineEstimate estimate_pipeline(const ModelFile& model, const Dataset& input,
                                    const PipelineOptions& options) {
-  check_input(model, input, options.verb);
+  check_input(model, input, options);
   check_output(input, options);
   PipelineEstimate out;
   out.rows = input.rows();

@@ -57,7 +57,18 @@ std::vector<uint8_t> read_labels(const Dataset& labels) {
   std::vector<float> values(rows);
   to_f32(labels.x().row.dtype(), raw, values);
   std::vector<uint8_t> out(rows);
-  for (uint64_t i = 0; i < rows; ++i) out[i] = values[i] != 0;
+  for (uint64_t i = 0; i < rows; ++i) {
+    if (!std::isfinite(values[i]))
+      throw Error(ErrorCode::kData, cat(labels.name(), ": row ", i,
+                                        " is not finite; a label is 0 (ordinary) or another number "
+                                        "(anomalous)"));
+    out[i] = values[i] != 0;
+  }
+  const auto anomalous = static_cast<uint64_t>(std::ranges::count(out, uint8_t{1}));
+  if (anomalous == 0 || anomalous == rows)
+    throw Error(ErrorCode::kData,
+                cat(labels.name(), ": expected ordinary (0) and anomalous rows, found ",
+                    rows - anomalous, " and ", anomalous));
   return out;
 }
 

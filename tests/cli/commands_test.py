@@ -40,6 +40,10 @@ def test_encode_decode_reconstruct_open_in_numpy(folder):
     assert decoded.shape == (300, 16)
     assert numpy.array_equal(decoded, numpy.load(folder / "again.npy"))
     assert numpy.mean((decoded - numpy.load(data)) ** 2) < 0.3 * numpy.var(numpy.load(data))
+    run("encode", model, data, "-o", "-", "--output-format", "csv")
+    run("encode", model, data, "-o", folder / "codes.csv")
+    assert numpy.array_equal(numpy.loadtxt(folder / "codes.csv", delimiter=",", skiprows=1,
+                                           dtype=numpy.float32), codes)
     run("encode", model, data, "-o", folder / "half.npy", "--code-dtype", "f16")
     assert numpy.load(folder / "half.npy").dtype == numpy.float16
 

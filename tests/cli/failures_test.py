@@ -36,6 +36,25 @@ def test_usage_is_2(folder):
     run(code=2)
 
 
+def test_usage_errors_say_what_was_expected(folder):
+    data, model = prepared(folder)
+    encode = ["encode", model, data, "-o", folder / "c.npy"]
+    for arguments, expected in (
+            (["encode", model, data, "-o", ""], "--output: expected a path"),
+            (["encode", "", data, "-o", folder / "c.npy"], "MODEL: expected a path"),
+            ([*encode, "--batch-size", "1e3"], "an integer from 1 to 65536, found '1e3'"),
+            ([*encode, "--shape", "a"], "--shape: "), ([*encode, "--on-bad-value", "a"], "--on-bad"),
+            (["score", model, data, "-o", folder / "s.csv", "--explain", 17], "at most 16"),
+            (["train", data, "-o", folder / "r", "--set", "optimizer.beta1=1"], "to 0.9999999,"),
+            (["train", data, "-o", folder / "r", "--seed", -1], "to 9007199254740992,"),
+            (["train", "--resume", "-o", model, "--preset", "dense"], "DATA is missing")):
+        assert expected in error_of(*arguments, code=2), arguments
+    assert "nowhere: there is no checkpoint" in error_of("train", "--resume", "-o",
+                                                         folder / "nowhere", code=4)
+    train(data, model, "--epochs", "3", "--overwrite", "--learning-rate", ".01")
+    assert "at least 3" in error_of("train", "--resume", "-o", model, "--epochs", "2", code=2)
+
+
 def test_a_used_run_directory_is_refused(folder):
     data, model = prepared(folder)
     before = (model / "model.safetensors").read_bytes()
@@ -72,6 +91,12 @@ def test_bad_data_is_3(folder):
     assert not (folder / "c.npy").exists()
     run("encode", model, folder / "bad.npy", "-o", folder / "c.npy", "--on-bad-value", "skip")
     assert numpy.load(folder / "c.npy").shape == (299, 3)
+    for label, expected in ((0, "300 and 0"), (numpy.nan, "row 0 is not finite")):
+        numpy.save(folder / "labels.npy", numpy.full(300, label))
+        error = error_of("evaluate", model, data, "--labels", folder / "labels.npy", code=3)
+        assert "labels.npy: " in error and expected in error
+    (folder / "nothing").write_bytes(b"")
+    assert "nothing: is empty" in error_of("inspect", folder / "nothing", code=3)
     whole = data.read_bytes()
     (folder / "short.npy").write_bytes(whole[:-100])
     assert "short.npy" in error_of("encode", model, folder / "short.npy", "-o", folder / "d.npy",
@@ -183,6 +208,23 @@ def test_too_few_threads_are_5(folder):
             codes.add(result.returncode)
             assert result.returncode in (0, 5), (count, command, result)
             assert result.returncode == 0 or b"ulimit -u" in result.stderr, result
+    assert codes == {0, 5}
+
+
+def test_too_little_memory_is_5(folder):
+    if os.environ.get("DIABOLO_SANITIZE"):
+        print("skipped: sanitizers need more address space than there would be")
+        return
+    numpy.save(folder / "x.npy", numpy.zeros((2000, 784), numpy.uint8))
+    codes = set()
+    for megabytes in range(60, 400, 20):
+        def limit(size=megabytes << 20):
+            resource.setrlimit(resource.RLIMIT_AS, (size, size))
+        result = subprocess.run([DIABOLO, "train", folder / "x.npy", "-o", folder / "r",
+                                 "--overwrite", "--epochs", "1"], capture_output=True,
+                                preexec_fn=limit)
+        assert result.returncode in (0, 5), (megabytes, result)
+        codes.add(result.returncode)
     assert codes == {0, 5}
 
 
