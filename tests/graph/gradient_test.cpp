@@ -142,6 +142,34 @@ TEST(Gradient, OfATiedResidualNetWithThreeLosses) {
   EXPECT_EQ(wrong_gradient(net), "");
 }
 
+// No net of this version shares a bias; a graph may.
+TEST(Gradient, OfLayersThatShareWeightAndBias) {
+  Graph graph;
+  const TensorDesc rows(DType::kF64, {2, 3});
+  const ValueId x = graph.add_input("x", rows), target = graph.add_input("target", rows);
+  const ValueId weight = graph.add_parameter("weight", TensorDesc(DType::kF64, {3, 3}));
+  const ValueId bias = graph.add_parameter("bias", TensorDesc(DType::kF64, {3}));
+  const DenseForwardAttrs attrs{.activation = kernels::Activation::kTanh};
+  const ValueId h = graph.add(kDenseForward, attrs, {x, weight, bias}, "first")[0];
+  const ValueId y = graph.add(kDenseForward, attrs, {h, weight, bias}, "second")[0];
+  const std::vector<ValueId> loss = graph.add(kLoss, LossAttrs{}, {y, target}, "loss");
+  differentiate(graph, std::span(loss).first(1));
+  graph.mark_output(loss[0], "loss");
+  HostRun run(graph);
+  uint32_t purpose = 1;
+  for (const char* name : {"x", "target", "weight", "bias"}) fill(run, name, purpose++);
+  for (const std::string name : {"weight", "bias"}) {
+    run.run();
+    const std::vector<double> found(run.values("d " + name),
+                                    run.values("d " + name) + run.count(name));
+    for (size_t k = 0; k < found.size(); ++k) {
+      const auto slope = central_difference(run, run.values(name)[k]);
+      ASSERT_TRUE(slope.has_value());
+      EXPECT_NEAR(found[k], *slope, 1e-7) << name << " element " << k;
+    }
+  }
+}
+
 TEST(Gradient, FusionChangesNoBit) {
   int fused_nodes = 0;
   EXPECT_TRUE(rc::check("fused = unfused", [&] {
