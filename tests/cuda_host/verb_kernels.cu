@@ -71,10 +71,8 @@ __global__ void warp_kernel(const __grid_constant__ WarpCall p) {
   }
   gpu::sync_warp();
   p.sum_of_warp[t] = gpu::warp_sum(x);
-  p.sum_of_quad[t] = gpu::lane_group_sum<4>(x);
   GPU_SHARED(float, warp_sums, 3);
   p.sum_of_block[t] = gpu::block_sum<96>(x, warp_sums);
-  p.negative[t] = gpu::ballot(gpu::kFullWarp, x < 0);
 }
 
 __global__ void convert_kernel(const __grid_constant__ ConvertCall p) {

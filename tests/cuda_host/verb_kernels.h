@@ -42,9 +42,7 @@ struct WarpCall {
   float* from_xor_9;
   float* from_half_warp;  // shuffle_xor 3 within halves, each half with its own mask
   float* sum_of_warp;
-  float* sum_of_quad;
   float* sum_of_block;
-  std::uint32_t* negative;  // ballot of in < 0
 };
 void launch_warp(const WarpCall& call, void* stream);
 

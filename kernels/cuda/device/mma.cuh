@@ -59,7 +59,7 @@ inline void mma_bf16(const MmaA* const* a, const MmaB* const* b, MmaC* const* c)
     for (int i = 0; i < 4; ++i) {
       float sum = 0;
       for (int k = 0; k < 16; ++k) {
-        sum += matrix_a[lane / 4 + i / 2 * 8][k] * matrix_b[k][lane % 4 * 2 + i % 2];
+        sum += matrix_a[mma_c_row(lane, i)][k] * matrix_b[k][mma_c_col(lane, i)];
       }
       c[lane]->r[i] += sum;
     }
@@ -89,7 +89,7 @@ inline void mma_tf32(const MmaA* const* a, const MmaB* const* b, MmaC* const* c)
     for (int i = 0; i < 4; ++i) {
       float sum = 0;
       for (int k = 0; k < 8; ++k) {
-        sum += matrix_a[lane / 4 + i / 2 * 8][k] * matrix_b[k][lane % 4 * 2 + i % 2];
+        sum += matrix_a[mma_c_row(lane, i)][k] * matrix_b[k][mma_c_col(lane, i)];
       }
       c[lane]->r[i] += sum;
     }

@@ -72,16 +72,16 @@ struct MmaLoop {
   // Writes fragment row `slab` to out[kSlabRows][pitch] in shared memory.
   GPU_VERB void write_slab(int slab, float* out, int pitch) const {
     const int lane = static_cast<int>(lane_id());
-    float* row = out + (warp_row() * 16 + lane / 4) * pitch + first_column() + lane % 4 * 2;
+    float* row =
+        out + (warp_row() * 16 + mma_c_row(lane, 0)) * pitch + first_column() + mma_c_col(lane, 0);
 #pragma unroll
     for (int i = 0; i < kFragsM; ++i) {
       if (i != slab) continue;  // keeps the indices of acc constant
 #pragma unroll
       for (int j = 0; j < kFragsN; ++j) {
-        row[j * 8] = acc[i][j].r[0];
-        row[j * 8 + 1] = acc[i][j].r[1];
-        row[8 * pitch + j * 8] = acc[i][j].r[2];
-        row[8 * pitch + j * 8 + 1] = acc[i][j].r[3];
+#pragma unroll
+        for (int r = 0; r < 4; ++r)
+          row[mma_c_row(0, r) * pitch + j * 8 + mma_c_col(0, r)] = acc[i][j].r[r];
       }
     }
   }

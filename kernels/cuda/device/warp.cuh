@@ -1,4 +1,4 @@
-// Shuffles, votes and sums of a warp.
+// Shuffles and sums of a warp.
 //
 // The mask names the lanes that take part; each of them must call the verb with the same mask.
 #pragma once
@@ -59,42 +59,9 @@ GPU_VERB T shuffle_xor(unsigned mask, T value, unsigned lane_bits) {
 #endif
 }
 
-// One bit per lane of the mask: its predicate.
-GPU_VERB unsigned ballot(unsigned mask, bool predicate) {
-#if defined(DIABOLO_CUDA_HOST)
-  unsigned out = 0;
-  ::cuda_host::collective("ballot", mask, &predicate, &out,
-                          [](unsigned lanes, const void* const* in, void* const* outs) {
-                            unsigned bits = 0;
-                            for (unsigned lane = 0; lane < kWarp; ++lane) {
-                              if ((lanes >> lane & 1U) != 0 && *static_cast<const bool*>(in[lane]))
-                                bits |= 1U << lane;
-                            }
-                            for (unsigned lane = 0; lane < kWarp; ++lane) {
-                              if ((lanes >> lane & 1U) != 0)
-                                *static_cast<unsigned*>(outs[lane]) = bits;
-                            }
-                          });
-  return out;
-#else
-  return __ballot_sync(mask, predicate);
-#endif
-}
-
 // Sum over the full warp by a butterfly (distances 16, 8, 4, 2, 1): every lane gets the same bits.
 GPU_VERB float warp_sum(float value) {
   for (unsigned distance = kWarp / 2; distance > 0; distance /= 2) {
-    value += shuffle_xor(kFullWarp, value, distance);
-  }
-  return value;
-}
-
-// Sum over the `kLanes` (a power of two) neighbouring lanes that share lane / kLanes. The full warp
-// takes part.
-template <unsigned kLanes>
-GPU_VERB float lane_group_sum(float value) {
-  static_assert(kLanes > 0 && kLanes <= kWarp && (kLanes & (kLanes - 1)) == 0);
-  for (unsigned distance = kLanes / 2; distance > 0; distance /= 2) {
     value += shuffle_xor(kFullWarp, value, distance);
   }
   return value;
