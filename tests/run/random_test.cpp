@@ -92,6 +92,32 @@ TEST(Dropout, EveryLayerHasAStreamAndItsGradientTheSame) {
   EXPECT_EQ(backward, forward);
 }
 
+TEST(Corruption, IsWhatTheConfigurationSays) {
+  const auto attrs_of = [](const CorruptionConfig& corruption, Scale scale) {
+    Config config = small_config();
+    config.model.corruption = corruption;
+    config = resolved(config, scale);
+    BuildOptions build;
+    build.mode = Mode::kTrain;
+    build.rows = 32;
+    const Graph graph = build_graph(config.model, Network::of(config.model, 12), build);
+    const auto found = std::ranges::find(graph.nodes(), &kCorrupt, &Node::op);
+    return found->attrs.as<CorruptAttrs>();
+  };
+  const CorruptAttrs unit =
+      attrs_of({CorruptionKind::kGaussian, 0.25, ClipKind::kAuto}, Scale::kUnit);
+  EXPECT_EQ(unit.kind, kernels::Corruption::kGaussian);
+  EXPECT_EQ(unit.amount, 0.25f);
+  EXPECT_EQ(unit.low, 0.0f);  // what is scaled to the unit range stays there
+  EXPECT_EQ(unit.high, 1.0f);
+  const CorruptAttrs open =
+      attrs_of({CorruptionKind::kMasking, 0.5, ClipKind::kAuto}, Scale::kStandard);
+  EXPECT_EQ(open.kind, kernels::Corruption::kMasking);
+  EXPECT_EQ(open.amount, 0.5f);
+  EXPECT_LT(open.low, -1e38f);
+  EXPECT_GT(open.high, 1e38f);
+}
+
 TEST(InitialParameters, HaveAStreamEach) {
   Config config = resolved(small_config(), Scale::kStandard);
   config.model.encoder.hidden = {12, 12};  // weights of one size
