@@ -73,29 +73,23 @@ std::optional<double> number_of(std::string_view text) {
   throw Error(ErrorCode::kUsage, cat(key.path(), ": expected ", type_text(key), ", found ", found));
 }
 
-// The value as the key's own type, or an error.
-ConfigValue converted(const ConfigKey& key, const ConfigValue& value) {
-  const auto refuse = [&]() { fail_value(key, value_text(value)); };
+// Whether the value is of the key's own type; integers are numbers too.
+bool is_of_type(const ConfigKey& key, const ConfigValue& value) {
+  const bool is_integer = std::holds_alternative<int64_t>(value);
   switch (key.type) {
     case ConfigType::kBool:
-      if (!std::holds_alternative<bool>(value)) refuse();
-      return value;
+      return std::holds_alternative<bool>(value);
     case ConfigType::kInt:
-      if (!std::holds_alternative<int64_t>(value)) refuse();
-      return value;
+      return is_integer;
     case ConfigType::kFloat:
-      if (const auto* integer = std::get_if<int64_t>(&value)) return static_cast<double>(*integer);
-      if (!std::holds_alternative<double>(value)) refuse();
-      return value;
+      return is_integer || std::holds_alternative<double>(value);
     case ConfigType::kText:
     case ConfigType::kChoice:
-      if (!std::holds_alternative<std::string>(value)) refuse();
-      return value;
+      return std::holds_alternative<std::string>(value);
     case ConfigType::kIntList:
-      if (!std::holds_alternative<std::vector<int64_t>>(value)) refuse();
-      return value;
+      return std::holds_alternative<std::vector<int64_t>>(value);
   }
-  return value;
+  return false;
 }
 
 bool is_in_range(const ConfigKey& key, const ConfigValue& value) {
@@ -170,9 +164,12 @@ const ConfigKey& nearest_config_key(std::string_view path) {
 
 void set_config(Config& config, std::string_view path, const ConfigValue& value) {
   const ConfigKey& key = require_key(path);
-  const ConfigValue own = converted(key, value);
-  if (!is_in_range(key, own)) fail_value(key, value_text(value));
-  key.set(config, own);
+  if (!is_of_type(key, value) || !is_in_range(key, value)) fail_value(key, value_text(value));
+  // The value is not copied: where that runs out of memory, gcc 12's variant destroys what it has not
+  // made yet.
+  const auto* integer = std::get_if<int64_t>(&value);
+  const bool is_widened = key.type == ConfigType::kFloat && integer;
+  is_widened ? key.set(config, static_cast<double>(*integer)) : key.set(config, value);
 }
 
 void set_config_text(Config& config, std::string_view path, std::string_view text) {
