@@ -1,12 +1,15 @@
 // diabolo evaluate
 #include "run/evaluate.h"
 
+#include <algorithm>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/table.h"
+#include "run/labels.h"
 
 namespace diabolo::cli {
 namespace {
@@ -24,8 +27,10 @@ void describe(Arguments& arguments, EvaluateArguments& target) {
   arguments.positional("MODEL", target.model, "a model file, or a run directory");
   arguments.positional("INPUT", target.input, "rows: .npy, IDX, IDX.gz or raw");
   arguments.group("Data");
-  arguments.text("--labels", target.labels, "FILE",
-                 "one number per row, 0: ordinary, else anomalous; adds AUROC");
+  arguments.text(
+      "--labels", target.labels, "FILE",
+      "one number per row, 0: ordinary, else anomalous; adds AUROC (else the training's, for the "
+      "same rows)");
   arguments.optional_text("--pca-from", target.pca_from, "FILE",
                           "rows that PCA is fitted on; else the training data; none: no PCA");
   target.data.describe(arguments);
@@ -46,6 +51,21 @@ std::unique_ptr<Dataset> open_pca_rows(const EvaluateArguments& arguments, const
     return nullptr;
   }
   return open_dataset(trained_on, open_options(model.config.data));
+}
+
+// The labels to compare scores with, or nothing: those given, else those of the training where it is
+// the training's rows that are evaluated and both kinds are among them.
+std::unique_ptr<Dataset> open_labels(const EvaluateArguments& arguments, const ModelFile& model,
+                                     const Dataset& input) {
+  if (!arguments.labels.empty()) return open_dataset(arguments.labels);
+  const DataConfig& trained_on = model.config.data;
+  const bool are_there = !trained_on.labels.empty() && path_exists(trained_on.labels);
+  if (!are_there || !is_same_file(arguments.input, trained_on.train)) return nullptr;
+  auto labels = open_dataset(trained_on.labels);
+  const std::vector<uint8_t> values = read_labels(*labels, input);
+  const bool are_alike =
+      std::ranges::adjacent_find(values, std::ranges::not_equal_to{}) == values.end();
+  return are_alike ? nullptr : std::move(labels);
 }
 
 std::string title(const nlohmann::json& metrics, const std::string& part) {
@@ -69,7 +89,7 @@ int run(const EvaluateArguments& arguments) {
   const ModelFile model = open_model(arguments.model, arguments.model_options, terminal);
   const auto input = open_rows(arguments.input, arguments.data, model.row);
   const auto pca_rows = open_pca_rows(arguments, model, terminal);
-  const auto labels = arguments.labels.empty() ? nullptr : open_dataset(arguments.labels);
+  const auto labels = open_labels(arguments, model, *input);
   const TrainConfig config = inference_config(arguments.device);
   const auto backend = open_backend(config.device, config.threads, terminal);
   check_precision(backend->info(), config.precision);

@@ -170,7 +170,9 @@ constexpr double kMaxSeed = 9007199254740992.0;  // 2^53: exact in JSON everywhe
 std::vector<ConfigKey> data_keys() {
   return {
       text_key("data", "train", "file that was trained on", FIELD(data.train)),
-      text_key("data", "labels", "file of labels, for metrics", FIELD(data.labels)),
+      text_key("data", "labels",
+               "of the rows trained on, 0: ordinary; for evaluate on the same file",
+               FIELD(data.labels)),
       choice_key("data", "scale", "scaling of features; auto: unit for images, else standard",
                  ScaleNames{}, FIELD(data.scale)),
       choice_key("data", "on_bad_value", "what to do with NaN and infinity", BadValueNames{},

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "run/fitting_inference.h"
+#include "run/labels.h"
 #include "run/pca.h"
 #include "run/score.h"
 
@@ -46,29 +47,14 @@ void for_each_block(const ModelFile& model, const Dataset& data, BadValue policy
   }
 }
 
-// One number per row of a file; not 0 is anomalous.
-std::vector<uint8_t> read_labels(const Dataset& labels) {
-  if (labels.x().row.elems() != 1 || !labels.rows())
-    throw Error(ErrorCode::kData,
-                cat(labels.name(), ": expected one number per row, found ", labels.text()));
-  const uint64_t rows = *labels.rows();
-  std::vector<std::byte> raw(rows * labels.x().row.bytes());
-  labels.read(0, 0, rows, raw);
-  std::vector<float> values(rows);
-  to_f32(labels.x().row.dtype(), raw, values);
-  std::vector<uint8_t> out(rows);
-  for (uint64_t i = 0; i < rows; ++i) {
-    if (!std::isfinite(values[i]))
-      throw Error(ErrorCode::kData, cat(labels.name(), ": row ", i,
-                                        " is not finite; a label is 0 (ordinary) or another number "
-                                        "(anomalous)"));
-    out[i] = values[i] != 0;
-  }
+// Labels that something can be told from: of both kinds.
+std::vector<uint8_t> labels_of(const Dataset& labels, const Dataset& data) {
+  std::vector<uint8_t> out = read_labels(labels, data);
   const auto anomalous = static_cast<uint64_t>(std::ranges::count(out, uint8_t{1}));
-  if (anomalous == 0 || anomalous == rows)
+  if (anomalous == 0 || anomalous == out.size())
     throw Error(ErrorCode::kData,
                 cat(labels.name(), ": expected ordinary (0) and anomalous rows, found ",
-                    rows - anomalous, " and ", anomalous));
+                    out.size() - anomalous, " and ", anomalous));
   return out;
 }
 
@@ -188,11 +174,7 @@ class Evaluation {
 nlohmann::json evaluate(Backend& backend, const ModelFile& model, const Dataset& data,
                         const EvaluateOptions& options) {
   const std::vector<uint8_t> labels =
-      options.labels ? read_labels(*options.labels) : std::vector<uint8_t>{};
-  if (options.labels && labels.size() != data.rows())
-    throw Error(ErrorCode::kData,
-                cat(options.labels->name(), ": ", labels.size(), " labels do not fit ", data.name(),
-                    ", which has ", data.text(), "; one label per row is needed"));
+      options.labels ? labels_of(*options.labels, data) : std::vector<uint8_t>{};
   std::optional<Pca> pca;
   if (options.pca_from) pca.emplace(fitted_pca(model, *options.pca_from, options.on_bad_value));
   FittingInference inference(backend, model, options.inference, options.log);

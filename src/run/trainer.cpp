@@ -13,6 +13,7 @@
 #include "base/hash.h"
 #include "run/checkpoint.h"
 #include "run/fitting_inference.h"
+#include "run/labels.h"
 #include "run/score.h"
 #include "run/train_data.h"
 #include "run/train_session.h"
@@ -97,6 +98,7 @@ Training::Training(Backend& backend, const Config& config, const Dataset& data,
       data_name_(data.name()),
       row_(data.x().row),
       network_(Network::of(config_.model, data.x().row.elems())) {
+  if (!config_.data.labels.empty()) read_labels(*open_dataset(config_.data.labels), data);
   data_ = load_train_data(config_, data, validation, options.log);
   identity_ = identity_of(config_, data_);
 }

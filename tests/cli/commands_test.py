@@ -122,6 +122,21 @@ def test_evaluate_beside_pca_and_with_labels(folder):
     assert "PCA with 3 components" in text
 
 
+def test_labels_of_a_training_are_checked_and_serve_its_evaluation(folder):
+    data, labels = folder / "x.npy", folder / "labels.npy"
+    numpy.save(data, rows(300))
+    for bad in (numpy.zeros(299), numpy.full(300, numpy.nan), numpy.zeros((300, 2))):
+        numpy.save(labels, bad)
+        assert "labels.npy: " in error_of("train", data, "-o", folder / "run", *SMALL, "--labels",
+                                          labels, code=3)
+    for values, are_used in ((numpy.arange(300) % 10 == 0, True), (numpy.zeros(300), False)):
+        numpy.save(labels, values)
+        train(data, folder / "run", "--epochs", "1", "--overwrite", "--labels", labels)
+        assert ("anomaly" in json_of("evaluate", folder / "run", data)) == are_used
+        numpy.save(folder / "other.npy", rows(300, seed=3))
+        assert "anomaly" not in json_of("evaluate", folder / "run", folder / "other.npy")
+
+
 def test_inspect_plan_selftest_devices_presets(folder):
     data, model = prepared(folder)
     assert json_of("inspect", data)["shape"] == "f32[300,16]"
