@@ -71,7 +71,7 @@ expect tests/cuda_host/verb_kernels.cu \
   ldmatrix.sync.aligned.m8n8.x4.shared.b16 ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 \
   mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 \
   mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 \
-  cvt.rn.bf16x2.f32 cvt.rna.tf32.f32 shfl.sync.bfly.b32 vote.sync.ballot.b32
+  cvt.rn.bf16x2.f32 cvt.rna.tf32.f32 shfl.sync.bfly.b32
 expect kernels/cuda/dense_weight_grad.cu \
   cp.async.cg.shared.global cp.async.wait_group ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 \
   mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 \
