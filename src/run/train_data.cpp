@@ -144,6 +144,15 @@ void require_same_rows(const Dataset& data, const Dataset& validation) {
                                     " numbers as in ", data.name(), ", found ", validation.text()));
 }
 
+// What becomes of the rows, which nobody should have to guess.
+std::string text_of(const Dataset& data, const TrainData& loaded) {
+  const char* how = data.x().row.rank() > 1 ? ", rows flattened to " : ", ";
+  std::string text = cat("data: ", data.text(), how, loaded.train.features, " features, scale ",
+                         name(loaded.scaling.kind));
+  if (loaded.validation) text += cat(", validated on ", loaded.validation->rows, " rows");
+  return text;
+}
+
 }  // namespace
 
 std::optional<double> validation_fraction(const Config& config) {
@@ -182,6 +191,7 @@ TrainData load_train_data(const Config& config, const Dataset& data, const Datas
   } else if (const auto fraction = validation_fraction(config)) {
     out.validation = split_off(out.train, *fraction, config.train.seed, data.name());
   }
+  log.info(text_of(data, out));
   out.hash = hash_text(out);
   return out;
 }

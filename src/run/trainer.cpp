@@ -128,11 +128,11 @@ void Training::begin() {
                         at_.position / session_->batch_rows())
       throw Error(ErrorCode::kModel,
                   options_.directory->checkpoint() + ": step, epoch and position do not agree");
-    if (at_.epoch + (at_.position > 0 ? 1 : 0) > epochs())
+    const int64_t begun = at_.epoch + (at_.position > 0 ? 1 : 0);
+    if (begun > epochs())
       throw Error(ErrorCode::kUsage,
-                  cat(options_.directory->path, ": train.epochs: expected at least ",
-                      at_.epoch + (at_.position > 0 ? 1 : 0), ", which have begun, found ",
-                      epochs(), "; ask for more, or use --overwrite to start anew"));
+                  cat(options_.directory->path, ": train.epochs: expected at least ", begun,
+                      ", which have begun, found ", epochs(), "; ask for more, or --overwrite"));
     session_->load_state(at_);
   } else {
     session_->set_parameters(initial_parameters(network_, config_.train.seed));

@@ -28,6 +28,14 @@ def test_train_writes_a_run_directory(folder):
     assert json_of("inspect", model)["provenance"]["rows"] == 300
 
 
+def test_train_says_what_becomes_of_the_rows(folder):
+    numpy.save(folder / "x.npy", rows(300).reshape(300, 4, 4))
+    said = train(folder / "x.npy", folder / "run", "--epochs", "1", "--validation",
+                 "0.1").stderr.decode()
+    assert ("data: f32[300,4,4], rows flattened to 16 features, scale standard, validated on 30 rows\n"
+            in said), said
+
+
 def test_encode_decode_reconstruct_open_in_numpy(folder):
     data, model = folder / "x.npy", folder / "run"
     numpy.save(data, rows(300))
