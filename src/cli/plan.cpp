@@ -62,12 +62,26 @@ void describe(Arguments& arguments, PlanArguments& target) {
   target.model_options.describe(arguments);
 }
 
+// A model is what it is: options that would describe another one are mistakes.
+void check_model_stays(const PlanArguments& arguments, const Config& own,
+                       const Config& overridden) {
+  const bool names_another = arguments.config.preset || arguments.config.config_file ||
+                             !arguments.data.empty() || arguments.features;
+  const auto asked = config_json(overridden);
+  const auto found = config_json(own);
+  if (names_another || asked["model"] != found["model"] || asked["data"] != found["data"])
+    throw Error(ErrorCode::kUsage,
+                "plan: MODEL has its own network and data; leave out --preset, --config, --data, "
+                "--features and keys of model and data, or leave out MODEL");
+}
+
 Subject subject_of_model(const PlanArguments& arguments, Terminal& terminal) {
   const ModelFile model = open_model(arguments.model, arguments.model_options, terminal);
   Config config = model.config;
   config.train.device = "auto";
   config.train.threads = 0;
   arguments.config.override(config);
+  check_model_stays(arguments, model.config, config);
   return {config, model.network(), model.row, model.provenance.rows};
 }
 

@@ -37,6 +37,8 @@ const ConfigKey* find_config_key(std::string_view path) {
 
 namespace {
 
+constexpr size_t kMaxListItems = 64;
+
 // Levenshtein's distance.
 size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<size_t> row(b.size() + 1);
@@ -98,7 +100,7 @@ bool is_in_range(const ConfigKey& key, const ConfigValue& value) {
     return within(static_cast<double>(*integer));
   if (const auto* number = std::get_if<double>(&value)) return within(*number);
   if (const auto* list = std::get_if<std::vector<int64_t>>(&value))
-    return list->size() <= 64 && std::ranges::all_of(*list, [&](int64_t item) {
+    return list->size() <= kMaxListItems && std::ranges::all_of(*list, [&](int64_t item) {
              return within(static_cast<double>(item));
            });
   if (key.type != ConfigType::kChoice) return true;
@@ -199,7 +201,7 @@ std::string type_text(const ConfigKey& key) {
     case ConfigType::kText:
       return "text";
     case ConfigType::kIntList:
-      return "a list of integers" + range;
+      return cat("a list of at most ", kMaxListItems, " integers", range);
     case ConfigType::kChoice:
       break;
   }

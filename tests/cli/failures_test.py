@@ -30,6 +30,8 @@ def test_usage_is_2(folder):
                                 code=2)
     assert "plan" in error_of("plan", code=2)
     assert "sm_90" in error_of("plan", model, "--for", "sm_91", code=2)
+    for another in (["--preset", "deep"], ["--data", data], ["--features", 16], ["--code-size", 5]):
+        assert "MODEL has its own" in error_of("plan", model, *another, code=2)
     numpy.save(folder / "narrow.npy", rows(10, features=5))
     error = error_of("encode", model, folder / "narrow.npy", "-o", folder / "c.npy", code=2)
     assert "16" in error and "5" in error
