@@ -123,6 +123,27 @@ TEST_F(InferenceTest, BitsDependOnNeitherThreadsNorCompanyNorCallers) {
   }
 }
 
+// Rounding to 8 bits in each of three layers, and no more than that.
+TEST_F(InferenceTest, Bf16IsNearF32) {
+  const auto backend = create_host_backend(1);
+  const Inference exact(*backend, model_, {});
+  const Inference rounded(*backend, model_, {.precision = Precision::kBf16});
+  const RawRows rows = view(DType::kU8, 0, 100);
+  const std::vector<float> expected = codes(exact, rows), found = codes(rounded, rows);
+  float largest = 0;
+  for (const float value : expected) largest = std::max(largest, std::fabs(value));
+  EXPECT_GT(largest, 0.1f);
+  EXPECT_NE(found, expected);
+  for (size_t k = 0; k < found.size(); ++k) EXPECT_NEAR(found[k], expected[k], 0.03f * largest);
+  std::vector<float> scores(100), exact_scores(100);
+  Scores out;
+  out.score = scores;
+  rounded.score(rows, out);
+  out.score = exact_scores;
+  exact.score(rows, out);
+  for (size_t k = 0; k < 100; ++k) EXPECT_NEAR(scores[k], exact_scores[k], 0.03f * exact_scores[k]);
+}
+
 // A host that refuses one allocation, counted from when it is told to.
 class OnceRefusing : public ForwardingBackend {
  public:

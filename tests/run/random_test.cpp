@@ -127,6 +127,37 @@ TEST(InitialParameters, HaveAStreamEach) {
   EXPECT_NE(parameters[1], parameters[3]);
 }
 
+// Each row is in one of the two sets, in the file's order.
+TEST(Validation, AFractionOfTheRowsIsSetAside) {
+  std::vector<float> rows(41);
+  std::iota(rows.begin(), rows.end(), 0.0f);
+  const FloatData data(rows, 1);
+  const auto split = [&](const char* fraction, uint64_t seed) {
+    Config config = small_config();
+    config.data.scale = Scale::kNone;
+    config.train.validation = fraction;
+    config.train.seed = seed;
+    const TrainData loaded =
+        load_train_data(resolved(config, Scale::kNone), *data.data, nullptr, {});
+    const auto values = [](const TrainRows& part) {
+      const auto* first = reinterpret_cast<const float*>(part.bytes.data());
+      return std::vector<float>(first, first + part.rows);
+    };
+    return std::pair(values(loaded.train), values(*loaded.validation));
+  };
+  const auto [train, validation] = split("0.25", 7);
+  EXPECT_EQ(validation.size(), 10u);
+  EXPECT_TRUE(std::ranges::is_sorted(train));
+  EXPECT_TRUE(std::ranges::is_sorted(validation));
+  std::vector<float> both;
+  std::ranges::merge(train, validation, std::back_inserter(both));
+  EXPECT_EQ(both, rows);
+  EXPECT_EQ(split("0.25", 7).second, validation);
+  EXPECT_NE(split("0.25", 8).second, validation);
+  EXPECT_EQ(split("0.001", 7).second.size(), 1u);
+  EXPECT_THROW(split("0.999", 7), Error);
+}
+
 // A corrupted model's validation loss is of corrupted rows, with the same noise each time and other
 // noise for each batch.
 TEST(Validation, DrawsTheSameNoiseEachTimeAndOtherNoiseForEachBatch) {

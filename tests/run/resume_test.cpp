@@ -92,6 +92,21 @@ TEST_F(ResumeTest, StoppingAtAnyStepChangesNothing) {
   }
 }
 
+// The weights that products read are no part of a checkpoint: they are made anew.
+TEST_F(ResumeTest, StoppingABf16TrainingChangesNothing) {
+  Config config = resumable_config();
+  config.train.precision = Precision::kBf16;
+  config.train.epochs = 2;
+  run(config, options_for("whole", RunUse::kNew));
+  for (const uint64_t stop : {3, 8, 11}) {
+    SCOPED_TRACE(stop);
+    const std::string name = "stopped" + std::to_string(stop);
+    run(config, options_for(name, RunUse::kNew, 1), stop);
+    run(config, options_for(name, RunUse::kResume));
+    expect_same_end("whole", name);
+  }
+}
+
 TEST_F(ResumeTest, KillingChangesNothing) {
   Config config = resumable_config();
   config.train.checkpoint_seconds = 0;  // after each launch: in the middle of epochs too

@@ -75,6 +75,35 @@ TEST_F(TrainTest, BitsDoNotDependOnHowStepsAreLaunched) {
   }
 }
 
+// One epoch of bf16 from the same weights: each loss is a mean over rounded operands.
+TEST_F(TrainTest, Bf16TrainsAsF32Does) {
+  Config config = small_config();
+  const TrainResult exact = run(config, *data_.data);
+  config.train.precision = Precision::kBf16;
+  const TrainResult rounded = run(config, *data_.data);
+  EXPECT_NE(bits_of(rounded.model), bits_of(exact.model));
+  for (size_t i = 0; i < exact.metrics.size(); ++i)
+    EXPECT_NEAR(rounded.metrics[i].loss, exact.metrics[i].loss, 0.01 * exact.metrics[i].loss);
+  // Without a step between: the first weights are those of the initialisation.
+  config.optimizer.learning_rate = 1e-12;
+  const double still = run(config, *data_.data).metrics.front().loss;
+  config.train.precision = Precision::kF32;
+  EXPECT_NEAR(run(config, *data_.data).metrics.front().loss, still, 2e-3 * still);
+}
+
+TEST_F(TrainTest, TheThresholdIsTheQuantileThatWasAskedFor) {
+  Config config = small_config();
+  config.output.quantile = 0.7;
+  const ModelFile model = run(config, *data_.data).model;
+  const Inference inference(*backend_, model, {});
+  std::vector<float> scores(300);
+  Scores out;
+  out.score = scores;
+  inference.score({DType::kF32, false, std::as_bytes(std::span(data_.values)), 300}, out);
+  EXPECT_EQ(model.threshold_quantile, 0.7);
+  EXPECT_NEAR(*model.threshold, quantile(scores, 0.7), 1e-5);
+}
+
 TEST_F(TrainTest, BytesFromSlotsAreThoseInPlace) {
   const ByteData bytes(100, 10, 3);
   Config config = small_config();
