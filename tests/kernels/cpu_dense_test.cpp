@@ -132,6 +132,11 @@ TYPED_TEST(CpuDense, LossIsTheReference) {
   }
 }
 
+// Three chunks of rows, each of several partial sums: none may be missing.
+TYPED_TEST(CpuDense, LossOfManyRowsIsTheReference) {
+  check_loss(Layer<TypeParam>({1100, 3, 201}, false, 99), Activation::kIdentity, Loss::kMse);
+}
+
 TYPED_TEST(CpuDense, ScoreIsTheReference) {
   using T = TypeParam;
   uint32_t seed = 200;

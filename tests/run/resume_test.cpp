@@ -188,6 +188,42 @@ bool is_refused(std::string_view content, uint64_t elems, const std::string& ide
   return false;
 }
 
+// Steps grow without end until no weights survive them.
+TEST_F(ResumeTest, ADivergedTrainingKeepsTheStepBeforeAndTheBestModel) {
+  Config config = small_config();
+  config.optimizer.kind = kernels::Optimizer::kSgd;
+  config.optimizer.learning_rate = 10000;
+  config.schedule.warmup_steps = 100000;
+  config.train.validation = "0.2";
+  config.train.patience = 0;
+  config.train.epochs = 2000;
+  const auto message = [&](RunUse use) {
+    try {
+      run(config, options_for("run", use));
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kDiverged);
+      return std::string(error.what());
+    }
+    return std::string("no error");
+  };
+  const std::string first = message(RunUse::kNew);
+  const std::string found = content_of(folder_ / "run/checkpoint.safetensors");
+  const size_t at = first.find("of step ") + 8;
+  const uint64_t bad = std::stoull(first.substr(at));  // counted from 1
+  EXPECT_GT(bad, 8u);                                  // steps of an epoch
+  const uint64_t elems =
+      BlobLayout::of(Network::of(resolved(config, Scale::kStandard).model, 12).parameters()).elems;
+  const Checkpoint checkpoint = load_checkpoint(folder_ / "run/checkpoint.safetensors", elems,
+                                                identity_in(found), real_file_system());
+  EXPECT_EQ(checkpoint.step, bad - 1);
+  EXPECT_TRUE(std::isfinite(checkpoint.loss_sum));
+  ASSERT_GT(checkpoint.best_epoch, 0);
+  EXPECT_LT(checkpoint.best_epoch, checkpoint.epoch + 1);
+  EXPECT_EQ(load_model(folder_ / "run").provenance.epochs,
+            static_cast<uint64_t>(checkpoint.best_epoch));
+  EXPECT_EQ(message(RunUse::kResume), first);
+}
+
 TEST_F(ResumeTest, EveryFieldOfACheckpointComesBack) {
   Checkpoint saved;
   saved.identity = "of this training";

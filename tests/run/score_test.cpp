@@ -206,6 +206,29 @@ TEST(Evaluate, ARowThatIsLeftOutTakesItsLabelAlong) {
   EXPECT_EQ(auroc_of(broken, labels), auroc_of(without, fewer));
 }
 
+// More rows than are looked at together; all that is strange is in the second block.
+TEST(Evaluate, LabelsAreThoseOfTheirRowsInEveryBlock) {
+  constexpr int64_t kFeatures = 2048;
+  constexpr size_t kRows = 1100, kOrdinary = 1050;
+  const auto backend = create_host_backend(2);
+  std::vector<float> rows = planar_rows(kRows, kFeatures, 1);
+  for (size_t i = kOrdinary * kFeatures; i < rows.size(); i += 2) rows[i] += 50;
+  std::vector<uint8_t> labels(kRows, 0);
+  std::fill(labels.begin() + kOrdinary, labels.end(), uint8_t{1});
+  Config config = small_config();
+  config.model.encoder.hidden = {4};
+  config.train.epochs = 1;
+  const FloatData ordinary({rows.begin(), rows.begin() + 50 * kFeatures}, kFeatures);
+  const ModelFile model = train(*backend, config, *ordinary.data, nullptr, {}, {}).model;
+  const FloatData all(rows, kFeatures);
+  const auto label_data =
+      memory_dataset("labels", TensorDesc(DType::kU8, std::span<const int64_t>{}),
+                     std::as_bytes(std::span(labels)));
+  EvaluateOptions options;
+  options.labels = label_data.get();
+  EXPECT_EQ(evaluate(*backend, model, *all.data, options)["anomaly"]["auroc"], 1.0);
+}
+
 TEST(Evaluate, SaysWhatAppliesAndNothingElse) {
   const auto backend = create_host_backend(2);
   const FloatData data(planar_rows(300, 12, 1), 12);

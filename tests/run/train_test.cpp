@@ -172,6 +172,21 @@ TEST_F(TrainTest, TheTermsOfTheLossAreGivenByName) {
   EXPECT_FLOAT_EQ(static_cast<float>(first.reconstruction), static_cast<float>(plain.loss));
 }
 
+TEST_F(TrainTest, APenaltyCountsASharedWeightOnce) {
+  Config config = small_config();
+  config.model.decoder.tied = true;
+  config.model.penalty.l2 = 1e-2;
+  config.train.batch_size = 5000;
+  config.train.epochs = 1;
+  const Network network = Network::of(resolved(config, default_scale(*data_.data)).model, 12);
+  double squares = 0;
+  for (const auto& values : initial_parameters(network, config.train.seed))
+    if (values.size() > 16)  // biases are shorter
+      for (const float w : values) squares += static_cast<double>(w) * static_cast<double>(w);
+  const EpochMetrics first = run(config, *data_.data).metrics.front();
+  EXPECT_NEAR(*first.penalty, 1e-2 * squares, 1e-5 * squares);
+}
+
 TEST_F(TrainTest, TheTermsAreMeansOverTheEpochsSteps) {
   Config config = small_config();
   config.model.penalty.l2 = 1e-2;
