@@ -59,7 +59,7 @@ def check(folder, *parts):
     environment.pop("OUT", None)
     done = subprocess.run(["bash", folder / "scripts" / "gpu_check.sh", *parts], text=True,
                           capture_output=True, env=environment, timeout=200)
-    report = folder / "results" / "gpu-check.json"
+    report = folder / "results" / f"{'-'.join(('gpu-check', *parts))}.json"
     rows = json.loads(report.read_text())["rows"] if report.exists() else []
     return done, {row["name"]: row for row in rows}
 
@@ -78,7 +78,7 @@ def test_unknown_part(folder):
 def test_correctness_reads_what_the_command_prints(folder):
     done, rows = check(bundle(folder), "correctness")
     # One epoch on noise cannot reach the mark: the row must say so, with evaluate's own figure.
-    mse = rows["test MSE after 20 epochs, one seed"]
+    mse = rows["test MSE after 20 epochs, f32, one seed"]
     assert mse["verdict"] == "FAIL" and done.returncode == 1, done
     assert 0.05 < float(mse["value"]) < 0.2, mse
     codes = rows["codes, GPU against CPU, of the largest"]
