@@ -12,6 +12,7 @@
 #include "cli/train_config.h"
 #include "model/config_toml.h"
 #include "run/trainer.h"
+#include "run/training_identity.h"
 
 namespace diabolo::cli {
 namespace {
@@ -125,6 +126,22 @@ void say(const TrainResult& result, const RunDirectory& directory, Terminal& ter
   terminal.line(line);
 }
 
+// A checkpoint of another training is refused in any case; the configuration beside it tells what is
+// not as it was.
+void check_same_training(const RunDirectory& directory, const Config& config, const Dataset& data) {
+  if (!path_exists(directory.config())) return;
+  Config before;
+  try {
+    assign(read_config_toml(directory.config()), before);
+  } catch (const Error&) {
+    return;
+  }
+  const std::string changes = changes_of_training(before, resolved(config, default_scale(data)));
+  if (!changes.empty())
+    throw Error(ErrorCode::kModel, cat(directory.checkpoint(), ": belongs to a training with ",
+                                       changes, "; leave that as it was, or use --overwrite"));
+}
+
 TrainResult train_in(const RunDirectory& directory, const TrainArguments& arguments,
                      const Config& config, const Dataset& data, Backend& backend,
                      Terminal& terminal) {
@@ -168,6 +185,7 @@ int run(const TrainArguments& arguments) {
     return 0;
   }
   const RunDirectory directory = open_run_directory(arguments.output, use_of(arguments));
+  if (arguments.resume) check_same_training(directory, config, *data);
   const TrainResult result = train_in(directory, arguments, config, *data, *backend, terminal);
   if (result.is_cancelled)
     throw Error(stop_code(), cat(directory.checkpoint(), ": interrupted after ",

@@ -10,13 +10,13 @@
 #include <utility>
 
 #include "base/file_writer.h"
-#include "base/hash.h"
 #include "run/checkpoint.h"
 #include "run/fitting_inference.h"
 #include "run/labels.h"
 #include "run/score.h"
 #include "run/train_data.h"
 #include "run/train_session.h"
+#include "run/training_identity.h"
 
 namespace diabolo {
 
@@ -26,20 +26,6 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-// What a checkpoint may not differ in. Left out: what does not change the steps.
-std::string identity_of(const Config& resolved_config, const TrainData& data) {
-  nlohmann::json json = config_json(resolved_config);
-  json.erase("output");
-  json["data"].erase("train");
-  json["data"].erase("labels");
-  for (const char* key : {"checkpoint_seconds", "device", "patience", "validation"})
-    json["train"].erase(key);
-  // More epochs may be asked for later, unless the schedule was made for that many.
-  if (resolved_config.schedule.kind != ScheduleKind::kCosine) json["train"].erase("epochs");
-  json["rows"] = data.hash;
-  return hash_of(json.dump()).hex();
 }
 
 // One training from its first step, or from a checkpoint, to its end.
@@ -100,7 +86,7 @@ Training::Training(Backend& backend, const Config& config, const Dataset& data,
       network_(Network::of(config_.model, data.x().row.elems())) {
   if (!config_.data.labels.empty()) read_labels(*open_dataset(config_.data.labels), data);
   data_ = load_train_data(config_, data, validation, options.log);
-  identity_ = identity_of(config_, data_);
+  identity_ = training_identity(config_, data_.hash);
 }
 
 TrainResult Training::run() {

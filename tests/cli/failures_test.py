@@ -54,6 +54,8 @@ def test_usage_errors_say_what_was_expected(folder):
     assert "nowhere: there is no checkpoint" in error_of("train", "--resume", "-o",
                                                          folder / "nowhere", code=4)
     train(data, model, "--epochs", "3", "--overwrite", "--learning-rate", ".01")
+    error = error_of("train", "--resume", "-o", model, "--seed", "5", "--code-size", "4", code=4)
+    assert "model.code.size = 3, now 4; train.seed = 0, now 5" in error, error
     assert "at least 3" in error_of("train", "--resume", "-o", model, "--epochs", "2", code=2)
 
 

@@ -1,0 +1,49 @@
+#include "run/training_identity.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/hash.h"
+
+namespace diabolo {
+namespace {
+
+// Left out: what does not change the steps.
+nlohmann::json steps_of(const Config& resolved) {
+  nlohmann::json json = config_json(resolved);
+  json.erase("output");
+  json["data"].erase("train");
+  json["data"].erase("labels");
+  for (const char* key : {"checkpoint_seconds", "device", "patience", "validation"})
+    json["train"].erase(key);
+  // More epochs may be asked for later, unless the schedule was made for that many.
+  if (resolved.schedule.kind != ScheduleKind::kCosine) json["train"].erase("epochs");
+  return json;
+}
+
+}  // namespace
+
+std::string training_identity(const Config& resolved, const std::string& rows_hash) {
+  nlohmann::json json = steps_of(resolved);
+  json["rows"] = rows_hash;
+  return hash_of(json.dump()).hex();
+}
+
+std::string changes_of_training(const Config& before, const Config& now) {
+  const nlohmann::json old_steps = steps_of(before);
+  const nlohmann::json new_steps = steps_of(now);
+  std::string text;
+  for (const ConfigKey& key : config_keys()) {
+    const std::string was = value_text(key.get(before)), is = value_text(key.get(now));
+    std::string path = "/" + key.path();
+    std::ranges::replace(path, '.', '/');
+    const nlohmann::json::json_pointer pointer(path);
+    const bool counts = old_steps.contains(pointer) || new_steps.contains(pointer);
+    if (counts && was != is)
+      text += cat(text.empty() ? "" : "; ", key.path(), " = ", was, ", now ", is);
+  }
+  return text;
+}
+
+}  // namespace diabolo
