@@ -39,7 +39,10 @@ int dry_run(const PipelineArguments& arguments, const ModelFile& model, const Da
   const PipelineEstimate estimate = estimate_pipeline(model, input, options);
   if (estimate.output_bytes && arguments.output != "-")
     require_free_disk(arguments.output, *estimate.output_bytes);
-  nlohmann::json json = {{"input", input.text()}, {"output_row", estimate.row.text()}};
+  nlohmann::json json = {{"input", input.text()},
+                         {"output_row", estimate.row.text()},
+                         {"weight_bytes", estimate.weight_bytes},
+                         {"buffer_bytes", estimate.buffer_bytes}};
   if (estimate.rows) json["rows"] = *estimate.rows;
   if (estimate.output_bytes) json["output_bytes"] = *estimate.output_bytes;
   if (arguments.out.json) {
@@ -51,7 +54,8 @@ int dry_run(const PipelineArguments& arguments, const ModelFile& model, const Da
       estimate.output_bytes ? cat(", ", *estimate.output_bytes, " bytes") : "";
   print_result(cat("input   ", printable(input.name()), ": ", input.text(), "\noutput  ",
                    printable(arguments.output), ": ", rows, " rows of ", estimate.row.text(), bytes,
-                   "\n"));
+                   "\nmemory  ", estimate.weight_bytes, " bytes of weights, ",
+                   estimate.buffer_bytes, " bytes of rows under way\n"));
   return 0;
 }
 

@@ -371,6 +371,15 @@ PipelineEstimate estimate_pipeline(const ModelFile& model, const Dataset& input,
   out.rows = input.rows();
   out.row = output_row(model, options);
   out.output_bytes = output_bytes(output_options(input, model, options));
+  for (const auto& values : model.parameters) out.weight_bytes += values.size() * sizeof(float);
+  const auto width = static_cast<uint64_t>(input.x().row.elems());
+  const bool is_scaled = options.verb == FileVerb::kDecode || input.x().row.dtype() != DType::kU8;
+  const uint64_t row_bytes =
+      input.x().row.bytes() + (is_scaled ? width * sizeof(float) : 0) +
+      static_cast<uint64_t>(out.row.elems()) * sizeof(float) +
+      static_cast<uint64_t>(options.worst) * (sizeof(uint32_t) + sizeof(float));
+  const uint64_t rows = block_rows(options, input);
+  out.buffer_bytes = kBlocks * row_bytes * (out.rows ? std::min(rows, *out.rows) : rows);
   return out;
 }
 

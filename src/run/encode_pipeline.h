@@ -53,11 +53,13 @@ struct PipelineResult {
 PipelineResult run_pipeline(Backend& backend, const ModelFile& model, const Dataset& input,
                             const PipelineOptions& options);
 
-// Rows, shapes and bytes that run_pipeline would write, for --dry-run.
+// Rows, shapes and bytes that run_pipeline would write and hold in memory, for --dry-run.
 struct PipelineEstimate {
   std::optional<uint64_t> rows;
   TensorDesc row;  // of the output
   std::optional<uint64_t> output_bytes;
+  uint64_t weight_bytes = 0;  // of the model
+  uint64_t buffer_bytes = 0;  // of rows and results under way, whatever the file's size
 };
 PipelineEstimate estimate_pipeline(const ModelFile& model, const Dataset& input,
                                    const PipelineOptions& options);
