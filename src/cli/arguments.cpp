@@ -21,6 +21,8 @@ std::vector<std::string> names_of(std::span<const Command> commands) {
 // The parser would only say that an argument was not expected.
 void check_command_name(std::span<const Command> commands, const std::string& name) {
   const std::vector<std::string> names = names_of(commands);
+  if (name.starts_with("-") && name != "-h" && name != "--help" && name != "--version")
+    throw Error(ErrorCode::kUsage, cat("no option '", name, "' before a command (diabolo --help)"));
   if (name.starts_with("-") || std::find(names.begin(), names.end(), name) != names.end()) return;
   throw Error(ErrorCode::kUsage, cat("no command '", name, "' (did you mean '",
                                      nearest_name(name, names), "'? diabolo --help lists them)"));

@@ -57,6 +57,12 @@ std::string preset_of(std::span<const ConfigAssignment> assignments) {
   return "dense";
 }
 
+std::string trimmed(const std::string& text) {
+  const size_t first = text.find_first_not_of(" \t");
+  if (first == std::string::npos) return "";
+  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
+}
+
 }  // namespace
 
 Config layered_config(const std::optional<std::string>& preset, const std::string& file) {
@@ -73,12 +79,16 @@ void set_config_pair(Config& config, const std::string& pair) {
   const size_t equals = pair.find('=');
   if (equals == std::string::npos)
     throw Error(ErrorCode::kUsage, cat("setting '", pair, "': expected table.key=value"));
-  const std::string path = pair.substr(0, equals);
+  const std::string path = trimmed(pair.substr(0, equals));
   if (path == kPresetKey)
     throw Error(
         ErrorCode::kUsage,
         cat("setting '", pair, "': name the preset by its own option, which sets the rest too"));
-  set_config_text(config, path, pair.substr(equals + 1));
+  // As a line of the file: epochs = 3, kind = "l1"
+  std::string value = trimmed(pair.substr(equals + 1));
+  if (value.size() >= 2 && value.front() == '"' && value.back() == '"')
+    value = value.substr(1, value.size() - 2);
+  set_config_text(config, path, value);
 }
 
 }  // namespace diabolo

@@ -165,10 +165,11 @@ def test_configuration_flag_before_file_before_preset(folder):
     numpy.save(folder / "x.npy", rows(50))
     (folder / "c.toml").write_text('[train]\nepochs = 4\nseed = 9\n[model]\ncode.size = 5\n')
     printed = run("train", folder / "x.npy", "--preset", "deep", "--config", folder / "c.toml",
-                  "--seed", "11", "--set", "model.decoder.tied=true", "--print-config").stdout
+                  "--seed", "11", "--set", "model.decoder.tied = true", "--set", 'model.loss.kind = "l1"',
+                  "--print-config").stdout
     (folder / "printed.toml").write_bytes(printed)
     text = printed.decode()
-    for line in ["epochs = 4", "seed = 11", "hidden = [1000,500,250]", "size = 5", "tied = true",
+    for line in ["epochs = 4", "seed = 11", "hidden = [1000,500,250]", "size = 5", "tied = true", 'kind = "l1"',
                  'scale = "standard"', 'preset = "deep"']:
         assert line in text, line
     again = run("train", "--config", folder / "printed.toml", "--print-config").stdout

@@ -20,6 +20,7 @@ def prepared(folder):
 def test_usage_is_2(folder):
     data, model = prepared(folder)
     assert "'train'" in error_of("trian", code=2)
+    assert "--vresion" in error_of("--vresion", code=2)
     assert "--epochs" in error_of("train", data, "--epoch", "3", code=2)
     assert "denoising" in error_of("train", data, "-o", folder / "r", "--preset", "denoisin",
                                    code=2)
