@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <cstring>
 
 namespace diabolo::cli {
 namespace {
@@ -16,6 +17,8 @@ constexpr int64_t kSameRequestMs = 500;
 std::atomic<int> requested_signal = 0;
 std::atomic<int64_t> requested_ms = 0;
 std::atomic<bool> is_polled = false;
+std::atomic<bool> has_file = false;
+char file_to_remove[4096] = {};
 static_assert(std::atomic<int>::is_always_lock_free && std::atomic<bool>::is_always_lock_free &&
               std::atomic<int64_t>::is_always_lock_free);
 
@@ -26,7 +29,10 @@ int64_t now_ms() {
 }
 
 extern "C" void on_stop_signal(int signal) {
-  if (!is_polled.load()) _exit(128 + signal);
+  if (!is_polled.load()) {
+    if (has_file.load()) unlink(file_to_remove);
+    _exit(128 + signal);
+  }
   const int64_t now = now_ms();
   int64_t earlier = 0;
   if (requested_ms.compare_exchange_strong(earlier, now)) {
@@ -47,6 +53,12 @@ void install_signal_handlers() {
   // A write that fails says why itself.
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN);
+}
+
+void remove_on_stop(const std::string& path) {
+  if (has_file.load() || path.size() >= sizeof file_to_remove) return;
+  std::memcpy(file_to_remove, path.c_str(), path.size() + 1);
+  has_file.store(true);
 }
 
 bool stop_is_requested() {

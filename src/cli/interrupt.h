@@ -3,6 +3,8 @@
 // process at once.
 #pragma once
 
+#include <string>
+
 #include "base/error.h"
 
 namespace diabolo::cli {
@@ -12,6 +14,10 @@ void install_signal_handlers();
 
 // Whether a signal asked to stop. From the first call on, signals wait to be polled.
 bool stop_is_requested();
+
+// A signal that ends the process at once removes this file first: work that nothing could continue.
+// At most one; a path that is too long to be kept stays.
+void remove_on_stop(const std::string& path);
 
 // kInterrupted or kTerminated, by the signal that asked.
 ErrorCode stop_code();

@@ -1,5 +1,6 @@
 #include "cli/pipeline.h"
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
@@ -87,6 +88,14 @@ void say(const PipelineArguments& arguments, const ModelFile& model, const Pipel
   terminal.line(line);
 }
 
+// Pipes and devices are written themselves, not by way of OUT.partial.
+bool becomes_file(const std::string& output) {
+  std::error_code error;
+  const auto status = std::filesystem::status(output, error);
+  return output != "-" &&
+         (!std::filesystem::exists(status) || std::filesystem::is_regular_file(status));
+}
+
 }  // namespace
 
 void describe_pipeline(Arguments& arguments, PipelineArguments& target, const char* input_name,
@@ -127,6 +136,8 @@ int run_file_command(const PipelineArguments& arguments) {
     line.show(progress);
     return input->is_stream() || !stop_is_requested();
   };
+  if (input->is_stream() && becomes_file(arguments.output))
+    remove_on_stop(arguments.output + ".partial");
   options.log = terminal.log();
   const PipelineResult result = run_pipeline(*backend, model, *input, options);
   if (result.is_cancelled)
