@@ -1,16 +1,17 @@
 // The float mathematics of kernels/common against the C library's in double, over a walk through
-// the floats.
+// the floats; where the Huber loss bends.
 #include "kernels/common/math.h"
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
 #include <limits>
 #include <numbers>
 
-#include "kernels/common/activations.h"
+#include "kernels/common/losses.h"
 
 namespace diabolo::kernels {
 namespace {
@@ -103,6 +104,17 @@ TEST(Math, ANanStaysOne) {
     with_activation(static_cast<Activation>(a), [&](auto act) {
       EXPECT_TRUE(std::isnan(act.forward(nan))) << kActivationNames[a];
     });
+  }
+}
+
+// Where the two branches meet neither the derivative nor random numbers would tell which one it is.
+TEST(Losses, HuberIsASquareUpToOneAndALineBeyond) {
+  for (const double sign : {-1.0, 1.0}) {
+    for (const double d : {0.0, 0.5, 0.99, 1.0, 1.01, 3.0}) {
+      const auto at = HuberLoss::of(sign * d);
+      EXPECT_DOUBLE_EQ(at.value, d <= 1 ? d * d / 2 : d - 0.5) << d;
+      EXPECT_DOUBLE_EQ(at.d_z, sign * std::min(d, 1.0)) << d;
+    }
   }
 }
 
