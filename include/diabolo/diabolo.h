@@ -251,11 +251,11 @@ typedef struct diabolo_train_result {
 
 /* Trains on rows in memory, on the context's device, precision and policy. result may be
  * null. USAGE: options that are unknown, out of range or do not fit each other or the rows. DATA:
- * no rows, a value that is not finite, validation rows of another size. RESOURCE: data and model do not fit in memory, the run
- * directory cannot be written. MODEL: a checkpoint that is damaged or of another training.
- * DIVERGED: lower the learning rate. INTERRUPTED: the callback asked to stop; then *model is the
- * state so far, without a threshold, to be destroyed as any other, and a run directory holds a
- * checkpoint. */
+ * no rows, a value that is not finite, validation rows of another size. RESOURCE: data and model do
+ * not fit in memory, the run directory cannot be written. MODEL: a checkpoint that is damaged or of
+ * another training. DIVERGED: lower the learning rate. INTERRUPTED: the callback asked to stop;
+ * then *model is the state so far, without a threshold, to be destroyed as any other, and a run
+ * directory holds a checkpoint. */
 DIABOLO_API diabolo_status diabolo_train(const diabolo_context* context, const diabolo_rows* rows,
                                          const diabolo_train_options* options,
                                          diabolo_model** model, diabolo_train_result* result);
@@ -397,8 +397,8 @@ typedef struct diabolo_file_result {
 /* Reads input, writes output, in bounded memory whatever their size. Work in progress is in
  * OUTPUT.partial; output appears when it is whole. result may be null. Paths only, not "-":
  * standard streams belong to the program. DATA: input missing, damaged, bad value. USAGE: its rows
- * do not fit the model, or output is input. RESOURCE: memory, disk. CLOSED_PIPE: output is a pipe without a reader.
- * INTERRUPTED: the callback asked to stop; `resume` continues. */
+ * do not fit the model, or output is input. RESOURCE: memory, disk. CLOSED_PIPE: output is a pipe
+ * without a reader. INTERRUPTED: the callback asked to stop; `resume` continues. */
 DIABOLO_API diabolo_status diabolo_run_file(const diabolo_model* model, diabolo_verb verb,
                                             const char* input, const char* output,
                                             const diabolo_file_options* options,

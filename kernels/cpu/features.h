@@ -13,7 +13,8 @@ struct CpuFeatures {
   int threads = 1;          // OpenMP threads that a prepared call will use
 };
 
-// Of this machine, as far as oneDNN uses them where it is built in. threads = 0: as many as available_cores().
+// Of this machine, as far as oneDNN uses them where it is built in. threads = 0: as many as
+// available_cores().
 CpuFeatures detect_features(int threads = 0);
 
 // Cores in the affinity mask that the process started with; at least 1.

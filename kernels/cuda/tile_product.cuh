@@ -48,8 +48,8 @@ struct Slab {
   int64_t split;
 };
 
-// Calls f(row, column, count, quad, where the quad lies) for the slab's quads that lie inside C, in a fixed order per
-// thread.
+// Calls f(row, column, count, quad, where the quad lies) for the slab's quads that lie inside C, in a
+// fixed order per thread.
 template <class Loop, class F>
 GPU_VERB void for_each_quad(const Slab& slab, F&& f) {
   constexpr int kRowQuads = Loop::kN / 4;

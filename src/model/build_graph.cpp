@@ -39,7 +39,9 @@ class Builder {
   std::vector<ValueId> penalties();
   ValueId sum(std::vector<ValueId> terms, const std::string& name);
   void score(ValueId x, ValueId target);
-  void train(ValueId loss);
+  void train(ValueId reconstruction);
+  ValueId update(ValueId loss);
+  void advance(ValueId loss, ValueId norm, std::span<const ValueId> terms);
 
   const ModelConfig& config_;
   const Network& network_;
@@ -196,21 +198,21 @@ void Builder::train(ValueId reconstruction) {
   }
   const ValueId loss = sum(named, "loss");
   differentiate(graph_, terms);
+  const ValueId norm = update(loss);
+  advance(loss, norm, named);
+}
 
+// Changes the parameters. Returns the gradient's norm, or kNoValue if nothing is clipped.
+ValueId Builder::update(ValueId loss) {
   const auto elems = static_cast<int64_t>(BlobLayout::of(network_.parameters()).elems);
   const TensorDesc blob(DType::kF32, {elems});
   const kernels::OptimizerRule& rule = options_.optimizer;
-  const ValueId state = step_state();
   const ValueId grads = graph_.add_state(store_names::kGrads, blob);
-  std::vector<ValueId> in = {grads, state, loss};
-  std::vector<ValueId> advance_in = {graph_.add_state(store_names::kPlans, step_plans_desc()),
-                                     loss};
-  const bool has_norm = rule.clip_norm > 0;
-  if (has_norm) {
-    const ValueId norm =
-        graph_.add(kGlobalNorm, GlobalNormAttrs{}, {grads}, "gradient norm").front();
+  std::vector<ValueId> in = {grads, step_state(), loss};
+  ValueId norm = kNoValue;
+  if (rule.clip_norm > 0) {
+    norm = graph_.add(kGlobalNorm, GlobalNormAttrs{}, {grads}, "gradient norm").front();
     in.push_back(norm);
-    advance_in.push_back(norm);
   }
   std::vector<ValueId> out = {graph_.add_state(store_names::kMaster, blob)};
   if (has_m(rule)) out.push_back(graph_.add_state(store_names::kM, blob));
@@ -219,15 +221,22 @@ void Builder::train(ValueId reconstruction) {
   if (has_low)
     out.push_back(graph_.add_state(store_names::kLow, TensorDesc(DType::kBf16, {elems})));
   graph_.add_into(kOptimizer, OptimizerAttrs{rule, has_low}, in, out, "optimizer");
-  std::vector<ValueId> advance_out = {state,
-                                      graph_.add_state(store_names::kLosses, step_losses_desc())};
-  AdvanceAttrs advance{static_cast<uint64_t>(options_.rows), has_norm};
-  if (named.size() > 1) {  // one term is the loss itself
-    advance.terms = static_cast<int>(named.size());
-    advance_in.insert(advance_in.end(), named.begin(), named.end());
-    advance_out.push_back(graph_.add_state(store_names::kTerms, step_terms_desc()));
+  return norm;
+}
+
+// Moves the state to the next step and leaves the loss, with its terms where there are several.
+void Builder::advance(ValueId loss, ValueId norm, std::span<const ValueId> terms) {
+  std::vector<ValueId> in = {graph_.add_state(store_names::kPlans, step_plans_desc()), loss};
+  std::vector<ValueId> out = {step_state(),
+                              graph_.add_state(store_names::kLosses, step_losses_desc())};
+  AdvanceAttrs attrs{static_cast<uint64_t>(options_.rows), norm != kNoValue};
+  if (attrs.has_norm) in.push_back(norm);
+  if (terms.size() > 1) {  // one term is the loss itself
+    attrs.terms = static_cast<int>(terms.size());
+    in.insert(in.end(), terms.begin(), terms.end());
+    out.push_back(graph_.add_state(store_names::kTerms, step_terms_desc()));
   }
-  graph_.add_into(kAdvance, advance, advance_in, advance_out, "advance");
+  graph_.add_into(kAdvance, attrs, in, out, "advance");
 }
 
 Graph Builder::build() {
