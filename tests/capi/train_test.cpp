@@ -57,6 +57,42 @@ TEST_F(Train, TheSameSeedGivesTheSameBits) {
   EXPECT_NE(codes[0], codes[2]);
 }
 
+TEST_F(Train, TheLearningRateIsTheOneThatWasGiven) {
+  diabolo_train_options options = quick_training();
+  options.learning_rate = 0.0123;
+  double seen = 0;
+  options.progress_user = &seen;
+  options.progress = [](const diabolo_train_progress* progress, void* user) {
+    *static_cast<double*>(user) = progress->learning_rate;
+    return 0;
+  };
+  diabolo_model* model = nullptr;
+  ASSERT_EQ(train(options, &model), DIABOLO_OK) << diabolo_last_error();
+  EXPECT_EQ(seen, 0.0123);
+  EXPECT_EQ(diabolo_model_destroy(model), DIABOLO_OK);
+}
+
+TEST_F(Train, AContextOfBf16TrainsInBf16) {
+  auto options = sized<diabolo_context_options>();
+  options.device = "cpu";
+  options.threads = 1;
+  options.precision = DIABOLO_PRECISION_BF16;
+  diabolo_context* rounded = nullptr;
+  if (diabolo_context_create(&options, &rounded) == DIABOLO_USAGE)
+    GTEST_SKIP() << diabolo_last_error();
+  const diabolo_rows rows = view(values);
+  const diabolo_train_options training = quick_training();
+  diabolo_model *exact = nullptr, *low = nullptr;
+  auto of_exact = sized<diabolo_train_result>(), of_low = sized<diabolo_train_result>();
+  ASSERT_EQ(diabolo_train(context, &rows, &training, &exact, &of_exact), DIABOLO_OK);
+  ASSERT_EQ(diabolo_train(rounded, &rows, &training, &low, &of_low), DIABOLO_OK);
+  EXPECT_NE(of_low.loss, of_exact.loss);
+  EXPECT_NEAR(of_low.loss, of_exact.loss, 0.05 * of_exact.loss);
+  EXPECT_EQ(diabolo_model_destroy(exact), DIABOLO_OK);
+  EXPECT_EQ(diabolo_model_destroy(low), DIABOLO_OK);
+  EXPECT_EQ(diabolo_context_destroy(rounded), DIABOLO_OK);
+}
+
 TEST_F(Train, AFileIsTheSameAsItsRows) {
   const Folder folder;
   write_npy(folder.file("rows.npy"), values, kFeatures);

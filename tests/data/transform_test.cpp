@@ -57,6 +57,20 @@ TEST(ScaleTest, UnitDividesByTheTypesMaximum) {
             ErrorCode::kUsage);
 }
 
+TEST(ScaleTest, UnitOfEveryIntegerType) {
+  const auto scale = [](const Dataset& data) {
+    return fit_scaling(data, Scale::kUnit, BadValue::kError).scale.at(0);
+  };
+  EXPECT_EQ(scale(*Table<uint8_t>(DType::kBool, 1, {1}).data), 1.0f);
+  EXPECT_EQ(scale(*Table<int8_t>(DType::kI8, 1, {1}).data), 1.0f / 127);
+  EXPECT_EQ(scale(*Table<uint16_t>(DType::kU16, 1, {1}).data), 1.0f / 65535);
+  EXPECT_EQ(scale(*Table<int16_t>(DType::kI16, 1, {1}).data), 1.0f / 32767);
+  EXPECT_EQ(scale(*Table<uint32_t>(DType::kU32, 1, {1}).data), 0x1p-32f);
+  EXPECT_EQ(scale(*Table<int32_t>(DType::kI32, 1, {1}).data), 0x1p-31f);
+  EXPECT_EQ(scale(*Table<uint64_t>(DType::kU64, 1, {1}).data), 0x1p-64f);
+  EXPECT_EQ(scale(*Table<int64_t>(DType::kI64, 1, {1}).data), 0x1p-63f);
+}
+
 TEST(ScaleTest, StandardByHand) {
   // Means 3 and 7; deviations sqrt(8/3) and 0, for which 1 is taken.
   const Table<int32_t> table(DType::kI32, 2, {1, 7, 3, 7, 5, 7});

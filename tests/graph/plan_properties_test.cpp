@@ -283,5 +283,41 @@ TEST(Plan, EachStepSaysWhyTheKernelsBeforeItRefused) {
   }
 }
 
+// What only a policy allows: kernels whose rows depend on their batch, rounding to tf32.
+TEST(Plan, ThePolicyRulesOverKernels) {
+  NetSpec net;
+  net.batch = 4096;
+  net.in = 4096;
+  net.layers = {{4096}, {4096}};
+  const NetGraph graph(net, DType::kF32);
+  const DeviceInfo gpu = *device_from_name("sm_90");
+  const auto refused_for_rows = [](const Plan& plan) {
+    int count = 0;
+    for (const Step& step : plan.steps()) {
+      for (const Rejection& rejection : step.rejected)
+        count += rejection.kernel->needs_policy_fast &&
+                 rejection.reason == "its rows depend on their batch";
+    }
+    return count;
+  };
+  const Plan strict = Plan::compile(graph.graph(), gpu, {});
+  EXPECT_GT(refused_for_rows(strict), 0);
+  for (const Step& step : strict.steps()) EXPECT_FALSE(step.kernel->needs_policy_fast);
+  EXPECT_EQ(refused_for_rows(Plan::compile(graph.graph(), gpu, {.fast = true})), 0);
+  EXPECT_FALSE(strict.device().cuda.allows_tf32);
+  EXPECT_TRUE(Plan::compile(graph.graph(), gpu, {.allows_tf32 = true}).device().cuda.allows_tf32);
+}
+
+// Every parameter begins where vectors of any width may: at a multiple of 64 elements.
+TEST(BlobLayout, AlignsEveryParameter) {
+  const std::vector<ParameterSpec> odd = {{"a", {DType::kF32, {3, 5}}},
+                                          {"b", {DType::kF32, {1}}},
+                                          {"c", {DType::kF32, {64}}},
+                                          {"d", {DType::kF32, {65}}}};
+  const BlobLayout layout = BlobLayout::of(odd);
+  EXPECT_EQ(layout.offsets, (std::vector<uint64_t>{0, 64, 128, 192}));
+  EXPECT_EQ(layout.elems, 320u);
+}
+
 }  // namespace
 }  // namespace diabolo

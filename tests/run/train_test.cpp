@@ -211,6 +211,15 @@ TEST_F(TrainTest, TheTermsAreMeansOverTheEpochsSteps) {
     EXPECT_NEAR(epoch.reconstruction + epoch.penalty.value(), epoch.loss, 1e-6 * epoch.loss);
 }
 
+TEST_F(TrainTest, AnEpochsLearningRateIsThatOfItsLastStep) {
+  Config config = small_config();
+  config.optimizer.learning_rate = 0.01;
+  config.schedule.warmup_steps = 100;
+  const auto metrics = run(config, *data_.data).metrics;
+  for (size_t i = 0; i < metrics.size(); ++i)  // of ten steps each
+    EXPECT_DOUBLE_EQ(metrics[i].learning_rate, 0.01 * static_cast<double>(10 * (i + 1)) / 100);
+}
+
 TEST_F(TrainTest, ABatchLargerThanTheDataIsAllOfIt) {
   Config config = small_config();
   config.train.batch_size = 5000;
