@@ -4,7 +4,7 @@
 // Without a GPU the CUDA kernels are skipped with the reason; with DIABOLO_REQUIRE_CUDA=1 that is a
 // failure. Builds with sanitizers and emulated devices, which are slow, run a part: the quick cases
 // and a quarter of the others, and of the ways in which an emulated device can look (targets.h) one
-// for each case. DIABOLO_LADDER=all runs all there too.
+// for each case, under one of three orders of a block's threads. DIABOLO_LADDER=all runs all there too.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -16,6 +16,9 @@
 #include "ops/registry.h"
 #include "run/selftest/check.h"
 #include "run/selftest/selftest.h"
+#ifdef DIABOLO_HARNESS
+#include "cuda_host/cuda_host.h"
+#endif
 
 namespace diabolo {
 namespace {
@@ -27,8 +30,16 @@ using selftest::Target;
 
 #ifdef DIABOLO_HARNESS
 constexpr bool kDeviceIsEmulated = true;
+
+// The threads of an emulated block run in one of three orders, by the case and the kernel.
+void choose_schedule(unsigned number) {
+  using Order = cuda_host::Schedule::Order;
+  constexpr Order kOrders[] = {Order::kFifo, Order::kLifo, Order::kRandom};
+  cuda_host::set_schedule({kOrders[number % 3], number});
+}
 #else
 constexpr bool kDeviceIsEmulated = false;
+void choose_schedule(unsigned) {}
 #endif
 
 #ifdef DIABOLO_LADDER_THIN
@@ -42,11 +53,16 @@ bool runs_all() {
   return !kIsThin || (wanted != nullptr && std::string(wanted) == "all");
 }
 
-// Which quarter of the ladder a case belongs to; the same everywhere.
-unsigned quarter_of(const std::string& name) {
+// The same everywhere.
+unsigned hash_of_name(const std::string& name) {
   unsigned hash = 2166136261u;
   for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
-  return (hash >> 16) % 4;
+  return hash >> 16;
+}
+
+// Which quarter of the ladder a case belongs to.
+unsigned quarter_of(const std::string& name) {
+  return hash_of_name(name) % 4;
 }
 
 bool is_in_this_build(const Case& test_case) {
@@ -92,6 +108,8 @@ int for_each_kernel(const Case& test_case, F&& f) {
         if (is_slow && index != quarter_of(test_case.name + kernel.name)) continue;
         if (!selftest::refusal(test_case, kernel, target.device).empty()) continue;
         ++count;
+        if (kernel.space == Space::kCuda)
+          choose_schedule(hash_of_name(test_case.name + kernel.name));
         f(kernel, target);
         if (kernel.is_reference) break;  // it asks nothing of the device
       }
