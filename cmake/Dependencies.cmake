@@ -1,8 +1,8 @@
 # Everything from outside, found once.
 if(DIABOLO_STATIC)
   set(ZLIB_USE_STATIC_LIBS ON)
+  add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:-ffunction-sections;-fdata-sections>")
   add_link_options(-static-libstdc++ -static-libgcc -Wl,--gc-sections)
-  set(CMAKE_BUILD_RPATH "$ORIGIN/../lib")  # of a bundle: what has no static library
 endif()
 find_package(Threads REQUIRED)
 find_package(ZLIB REQUIRED)
@@ -48,6 +48,17 @@ if(DIABOLO_TESTS)
   find_path(RAPIDCHECK_INCLUDE_DIR rapidcheck.h REQUIRED)
   find_library(RAPIDCHECK_LIBRARY rapidcheck REQUIRED)
 endif()
-if(DIABOLO_BENCH)
+if(DIABOLO_BENCH AND DIABOLO_STATIC)  # Debian has Google Benchmark as a shared library, and its source
+  include(FetchContent)
+  set(BENCHMARK_ENABLE_TESTING OFF)
+  set(BENCHMARK_ENABLE_INSTALL OFF)
+  set(BENCHMARK_ENABLE_WERROR OFF)
+  FetchContent_Declare(benchmark
+    URL http://deb.debian.org/debian/pool/main/b/benchmark/benchmark_1.7.1.orig.tar.gz
+        https://github.com/google/benchmark/archive/refs/tags/v1.7.1.tar.gz
+    URL_HASH SHA256=6430e4092653380d9dc4ccb45a1e2dc9259d581f4866dc0759713126056bc1d7)
+  FetchContent_MakeAvailable(benchmark)
+  target_compile_options(benchmark PRIVATE -Os)
+elseif(DIABOLO_BENCH)
   find_package(benchmark REQUIRED)
 endif()

@@ -4,10 +4,9 @@
 #
 #   scripts/make_bundle.sh [ARCHITECTURE] [FOLDER]     default: 90a bundle
 #
-# All but the C library is linked statically, except Google Benchmark, which Debian has as a shared
-# library only: it lies in ../lib of the programs, where they look (and nobody else: PyTorch has a C++
-# library of its own). oneDNN is left out. Programs take at most 30 MiB, data
-# at most 30 MiB.
+# All but the C library is linked statically; Google Benchmark, which Debian has as a shared library, is
+# built from its source, fetched once. oneDNN is left out. Programs take at most 30 MiB, data at most
+# 30 MiB.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 architecture=${1:-90a}
@@ -21,15 +20,16 @@ tests=(cuda_verbs_native_test cuda_dense_native_test cuda_flat_native_test ladde
 cmake --build --preset bundle --target diabolo_command "${programs[@]:1}" "${tests[@]}"
 
 rm -rf "$folder"
-mkdir -p "$folder"/{bin,lib,data,scripts,bench/baselines}
+mkdir -p "$folder"/{bin,data,scripts,bench/baselines}
 for program in "${programs[@]}" "${tests[@]}"; do
   strip -o "$folder/bin/$program" "$build/$program"
 done
-# Shared libraries that are not the C library's.
-ldd "$folder"/bin/* | awk '/=> \// {print $1, $3}' | sort -u |
-  grep -vE '^(libc|libm|libdl|librt|libpthread)\.' | while read -r name path; do
-    cp -L "$path" "$folder/lib/$name"
-  done
+shared=$(ldd "$folder"/bin/* | awk '/=> \// {print $1}' | sort -u |
+  grep -vE '^(libc|libm|libdl|librt|libpthread)\.' || true)
+if [ -n "$shared" ]; then
+  echo "make_bundle: not linked statically:" $shared >&2
+  exit 1
+fi
 cp scripts/gpu_check.sh "$folder/scripts/"
 cp bench/compare.py "$folder/bench/"
 cp bench/baselines/*.py "$folder/bench/baselines/"
