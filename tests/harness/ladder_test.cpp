@@ -4,7 +4,7 @@
 // Without a GPU the CUDA kernels are skipped with the reason; with DIABOLO_REQUIRE_CUDA=1 that is a
 // failure. Builds with sanitizers and emulated devices, which are slow, run a part: the quick cases
 // and a quarter of the others, and of the ways in which an emulated device can look (targets.h) one
-// for each case, under one of three orders of a block's threads. DIABOLO_LADDER=all runs all there too.
+// for each case. DIABOLO_LADDER=all runs all there too.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -31,7 +31,13 @@ using selftest::Target;
 #ifdef DIABOLO_HARNESS
 constexpr bool kDeviceIsEmulated = true;
 
-// The threads of an emulated block run in one of three orders, by the case and the kernel.
+// The threads of an emulated block run in each of three orders; with sanitizers, which take as long
+// again for each, in one of them, by the case and the kernel.
+#ifdef DIABOLO_HARNESS_RACE
+constexpr int kSchedules = 3;
+#else
+constexpr int kSchedules = 1;
+#endif
 void choose_schedule(unsigned number) {
   using Order = cuda_host::Schedule::Order;
   constexpr Order kOrders[] = {Order::kFifo, Order::kLifo, Order::kRandom};
@@ -39,6 +45,7 @@ void choose_schedule(unsigned number) {
 }
 #else
 constexpr bool kDeviceIsEmulated = false;
+constexpr int kSchedules = 1;
 void choose_schedule(unsigned) {}
 #endif
 
@@ -108,9 +115,11 @@ int for_each_kernel(const Case& test_case, F&& f) {
         if (is_slow && index != quarter_of(test_case.name + kernel.name)) continue;
         if (!selftest::refusal(test_case, kernel, target.device).empty()) continue;
         ++count;
-        if (kernel.space == Space::kCuda)
-          choose_schedule(hash_of_name(test_case.name + kernel.name));
-        f(kernel, target);
+        const int schedules = kernel.space == Space::kCuda ? kSchedules : 1;
+        for (int k = 0; k < schedules; ++k) {
+          choose_schedule(hash_of_name(test_case.name + kernel.name) + static_cast<unsigned>(k));
+          f(kernel, target);
+        }
         if (kernel.is_reference) break;  // it asks nothing of the device
       }
     }
