@@ -8,19 +8,18 @@
 
 #include "cuda_host/compare.h"
 #include "cuda_host/device_array.h"
-#include "cuda_host/schedules.h"
-#include "kernels/cuda/choose.h"
+#include "cuda_host/kernel_run.h"
 
 namespace diabolo {
 namespace {
 
 using namespace kernels;  // NOLINT: the records and references under test
 using test::DeviceArray;
+using test::kEps;
 using test::random_values;
 using test::unwritten;
 using test::widened;
 
-constexpr double kEps = 0x1p-24;
 // The activations' own error, in eps, and a bound on their slope (GELU's and SiLU's reach 1.13).
 constexpr double kFunctionUlp = 16;
 constexpr double kSlope = 1.2;
@@ -122,12 +121,7 @@ struct Layer {
 
 template <class P>
 void run(const P& p, const Case& c) {
-  const cuda::Device device = device_of(c);
-  ASSERT_EQ(cuda::refusal(p, device), nullptr);
-  const DeviceArray<unsigned char> scratch(
-      std::vector<unsigned char>(cuda::scratch_bytes(p, device), 0xFF));
-  const Launch launch = cuda::prepare(p, device, scratch.data());
-  test::run_on_device([&](void* stream) { launch(stream); });
+  test::run_kernel(p, device_of(c));
 }
 
 template <class T>

@@ -1,57 +1,32 @@
-// The CUDA kernels that are not products, in the harness, against their references: lengths around the
+// The CUDA kernels over activations and rows, in the harness, against their references: lengths around the
 // quad and the block, misaligned bases, three schedules.
 #include <gtest/gtest.h>
 
-#include <functional>
-
 #include "cuda_host/compare.h"
 #include "cuda_host/device_array.h"
-#include "cuda_host/schedules.h"
-#include "kernels/cuda/choose.h"
+#include "cuda_host/kernel_run.h"
 
 namespace diabolo {
 namespace {
 
 using namespace kernels;  // NOLINT: the records and references under test
 using test::DeviceArray;
+using test::for_each_length;
 using test::for_each_schedule;
+using test::kEps;
+using test::kLengths;
+using test::kSumLengths;
 using test::random_values;
+using test::run_kernel;
 using test::unwritten;
 using test::widened;
 
-constexpr double kEps = 0x1p-24;
 constexpr double kFunctionUlp = 16;  // the device's and the host's own functions, in eps
-
-template <class P>
-void run(const P& p) {
-  const cuda::Device device;
-  ASSERT_EQ(cuda::refusal(p, device), nullptr);
-  const DeviceArray<unsigned char> scratch(
-      std::vector<unsigned char>(cuda::scratch_bytes(p, device), 0xFF));
-  const Launch launch = cuda::prepare(p, device, scratch.data());
-  test::run_on_device([&](void* stream) { launch(stream); });
-}
-
-constexpr std::size_t kLengths[] = {1, 3, 4, 5, 257, 1023, 1024, 1025};
-// What choose_flat_sum gives one block, and one element more.
-constexpr std::size_t kSumLengths[] = {1, 7, 1021, 16384, 16385, 40003};
 
 class FlatKernelsTest : public ::testing::Test {
  protected:
   void SetUp() override { test::skip_or_fail_without_device(); }
   std::mt19937 random_{5};
-
-  // Calls check(length, offset of the bases in elements) over lengths and alignments.
-  template <class Lengths>
-  static void for_each_length(const Lengths& lengths,
-                              const std::function<void(std::size_t, std::size_t)>& check) {
-    for (const std::size_t n : lengths) {
-      for (const std::size_t offset : {0, 1}) {
-        SCOPED_TRACE("n " + std::to_string(n) + " offset " + std::to_string(offset));
-        for_each_schedule([&] { check(n, offset); });
-      }
-    }
-  }
 
   template <class T>
   void activation_grad() {
@@ -61,8 +36,8 @@ class FlatKernelsTest : public ::testing::Test {
       const DeviceArray<T> dy(random_values<T>(n, random_), offset),
           saved(random_values<T>(n, random_), offset);
       const DeviceArray<T> dz(unwritten<T>(n), offset);
-      run(ActivationGrad<T>{static_cast<int64_t>(n), activation, dy.data(), saved.data(),
-                            dz.data()});
+      run_kernel(ActivationGrad<T>{static_cast<int64_t>(n), activation, dy.data(), saved.data(),
+                                   dz.data()});
       std::vector<double> expected(n), bound(n);
       const std::vector<double> wide_dy = widened(dy.read()), wide_saved = widened(saved.read());
       activation_grad_reference(ActivationGrad<double>{
@@ -83,7 +58,7 @@ class FlatKernelsTest : public ::testing::Test {
       std::vector<T> expected(n);
       const std::vector<T> host_a = a.read(), host_b = b.read();
       add_reference(Add<T>{static_cast<int64_t>(n), host_a.data(), host_b.data(), expected.data()});
-      run(Add<T>{static_cast<int64_t>(n), a.data(), b.data(), a.data()});  // in place
+      run_kernel(Add<T>{static_cast<int64_t>(n), a.data(), b.data(), a.data()});  // in place
       EXPECT_EQ(widened(a.read()), widened(expected));
     });
   }
@@ -99,8 +74,8 @@ class FlatKernelsTest : public ::testing::Test {
       const DeviceArray<T> dz(unwritten<T>(n), offset);
       const DeviceArray<float> out(unwritten<float>(1));
       const auto length = static_cast<int64_t>(n);
-      run(LossOf<T>{length, activation, kind, 2.0f, z.data(), target.data(), dz.data(),
-                    out.data()});
+      run_kernel(LossOf<T>{length, activation, kind, 2.0f, z.data(), target.data(), dz.data(),
+                           out.data()});
       const std::vector<double> wide_z = widened(z.read()), wide_target = widened(target.read());
       std::vector<double> expected(n), bound(n);
       double total = 0, total_bound = 0;
@@ -142,8 +117,8 @@ class FlatKernelsTest : public ::testing::Test {
         for_each_schedule([&] {
           const DeviceArray<float> out(unwritten<float>(9)), out_error(unwritten<float>(worst));
           const DeviceArray<uint32_t> out_index(worst);
-          run(RowScore<T>{B, D, M, y.data(), target.data(), out.data(), out_index.data(),
-                          out_error.data()});
+          run_kernel(RowScore<T>{B, D, M, y.data(), target.data(), out.data(), out_index.data(),
+                                 out_error.data()});
           test::expect_close(out.read(), widened(score), bound, "score");
           EXPECT_EQ(out_index.read(), index);
           EXPECT_EQ(out_error.read(), error);
@@ -176,8 +151,9 @@ class FlatKernelsTest : public ::testing::Test {
                                            expected.data()});
         for_each_schedule([&] {
           const DeviceArray<T> out(unwritten<T>(expected.size()));
-          run(Gather<Source, T>{N, B, D, source.data(), has_order ? places.data() : nullptr,
-                                device_state.data(), shift.data(), scale.data(), out.data()});
+          run_kernel(Gather<Source, T>{N, B, D, source.data(), has_order ? places.data() : nullptr,
+                                       device_state.data(), shift.data(), scale.data(),
+                                       out.data()});
           const std::vector<double> found = widened(out.read()), wanted = widened(expected);
           for (std::size_t i = 0; i < found.size(); ++i) {
             EXPECT_TRUE(found[i] == wanted[i] || (std::isnan(found[i]) && std::isnan(wanted[i])))
@@ -212,21 +188,21 @@ class FlatKernelsTest : public ::testing::Test {
                                         noisy.data()});
       for_each_schedule([&] {
         const DeviceArray<T> x(host_x), y(unwritten<T>(n));
-        run(Dropout<T>{B, D, 0.3f, RandomPurpose::kDropout, device_state.data(), x.data(),
-                       y.data()});
+        run_kernel(Dropout<T>{B, D, 0.3f, RandomPurpose::kDropout, device_state.data(), x.data(),
+                              y.data()});
         EXPECT_EQ(widened(y.read()), widened(dropped));
         Corrupt<T> p{B, D, Corruption::kMasking, 0.4f};
         p.state = device_state.data();
         p.x = x.data();
         p.y = y.data();
-        run(p);
+        run_kernel(p);
         EXPECT_EQ(widened(y.read()), widened(masked));
         p.kind = Corruption::kGaussian;
         p.amount = 0.5f;
         p.low = -1.0f;
         p.high = 1.25f;
         p.y = x.data();  // in place
-        run(p);
+        run_kernel(p);
         test::expect_close(x.read(), noisy, bound, "gaussian");
       });
     }
@@ -260,7 +236,8 @@ TEST_F(FlatKernelsTest, RowScoreRanksNanFirst) {
   values[33] = std::numeric_limits<float>::quiet_NaN();
   const DeviceArray<float> y(values), target(40), score(1), error(3);
   const DeviceArray<uint32_t> index(3);
-  run(RowScore<float>{1, 40, 3, y.data(), target.data(), score.data(), index.data(), error.data()});
+  run_kernel(
+      RowScore<float>{1, 40, 3, y.data(), target.data(), score.data(), index.data(), error.data()});
   EXPECT_EQ(index.read(), (std::vector<uint32_t>{33, 7, 0}));
   EXPECT_TRUE(std::isnan(score.read()[0]));
   EXPECT_TRUE(std::isnan(error.read()[0]));
@@ -276,157 +253,6 @@ TEST_F(FlatKernelsTest, Gather) {
 TEST_F(FlatKernelsTest, Noise) {
   noise<float>();
   noise<Bf16>();
-}
-
-TEST_F(FlatKernelsTest, NormAndPenalty) {
-  for_each_length(kSumLengths, [&](std::size_t n, std::size_t offset) {
-    const DeviceArray<float> x(random_values<float>(n, random_), offset), out(unwritten<float>(1));
-    const std::vector<double> wide = widened(x.read());
-    const auto length = static_cast<int64_t>(n);
-    double norm = 0, loss = 0;
-    global_norm_reference(GlobalNorm<double>{length, wide.data(), &norm});
-    l2_penalty_reference(L2Penalty<double>{length, 0.25f, wide.data(), &loss});
-    const double relative = static_cast<double>(n + 2) * kEps;
-    run(GlobalNorm<float>{length, x.data(), out.data()});
-    test::expect_close(out.read(), {norm}, {relative * norm}, "norm");
-    run(L2Penalty<float>{length, 0.25f, x.data(), out.data()});
-    test::expect_close(out.read(), {loss}, {relative * loss}, "penalty");
-    for (const bool accumulate : {false, true}) {
-      const std::vector<float> old = random_values<float>(n, random_);
-      const DeviceArray<float> grad(accumulate ? old : unwritten<float>(n), offset);
-      std::vector<float> expected = old;
-      const std::vector<float> weight = x.read();
-      l2_penalty_grad_reference(
-          L2PenaltyGrad<float>{length, 0.25f, accumulate, weight.data(), expected.data()});
-      run(L2PenaltyGrad<float>{length, 0.25f, accumulate, x.data(), grad.data()});
-      EXPECT_EQ(grad.read(), expected);
-    }
-  });
-}
-
-TEST_F(FlatKernelsTest, SumTerms) {
-  const DeviceArray<float> a(std::vector<float>{1.5f}), b(std::vector<float>{-4.0f}),
-      out(unwritten<float>(1));
-  SumTerms<float> p;
-  p.count = 2;
-  p.terms[0] = a.data();
-  p.terms[1] = b.data();
-  p.total = out.data();
-  run(p);
-  EXPECT_EQ(out.read()[0], -2.5f);
-}
-
-// One training state for the optimizer tests, on the device.
-struct Blobs {
-  Blobs(std::size_t n, std::size_t offset, std::mt19937& random)
-      : grad(random_values<float>(n, random), offset),
-        master(random_values<float>(n, random), offset),
-        m(random_values<float>(n, random, 0.1), offset),
-        v(squares(random_values<float>(n, random, 0.1)), offset),
-        low(unwritten<Bf16>(n), offset) {}
-
-  static std::vector<float> squares(std::vector<float> values) {
-    for (float& x : values) x *= x;
-    return values;
-  }
-
-  DeviceArray<float> grad, master, m, v;
-  DeviceArray<Bf16> low;
-};
-
-StepState plan_of_step(uint64_t step) {
-  StepState state{};
-  state.step = step;
-  state.plan = {1e-2f, 0.19f, 0.0447f, 0};
-  return state;
-}
-
-TEST_F(FlatKernelsTest, Optimizer) {
-  for (const Optimizer kind : {Optimizer::kAdam, Optimizer::kAdamW, Optimizer::kSgd}) {
-    for_each_length(kLengths, [&](std::size_t n, std::size_t offset) {
-      const Blobs blobs(n, offset, random_);
-      OptimizerRule rule;
-      rule.kind = kind;
-      rule.weight_decay = 0.01f;
-      rule.momentum = 0.9f;
-      rule.clip_norm = 1.5f;
-      const DeviceArray<StepState> state(std::vector<StepState>{plan_of_step(1)});
-      const DeviceArray<float> loss(std::vector<float>{1.0f}), norm(std::vector<float>{3.0f});
-      const bool is_sgd = kind == Optimizer::kSgd;
-      std::vector<float> grad = blobs.grad.read(), master = blobs.master.read(), m = blobs.m.read(),
-                         v = blobs.v.read();
-      std::vector<Bf16> low(n);
-      const StepState host_state = plan_of_step(1);
-      const float host_loss = 1, host_norm = 3;
-      optimizer_reference(OptimizerStep<float>{static_cast<int64_t>(n), rule, &host_state,
-                                               &host_loss, &host_norm, grad.data(), master.data(),
-                                               m.data(), is_sgd ? nullptr : v.data(), low.data()});
-      run(OptimizerStep<float>{static_cast<int64_t>(n), rule, state.data(), loss.data(),
-                               norm.data(), blobs.grad.data(), blobs.master.data(), blobs.m.data(),
-                               is_sgd ? nullptr : blobs.v.data(), blobs.low.data()});
-      // Fused multiply-adds on a device differ by a rounding of each of about eight operations.
-      const std::vector<double> bound(n, 16 * kEps);
-      test::expect_close(blobs.master.read(), widened(master), bound, "master");
-      test::expect_close(blobs.m.read(), widened(m), bound, "m");
-      test::expect_close(blobs.v.read(), widened(v), bound, "v");
-      test::expect_close(blobs.low.read(), widened(blobs.master.read()), std::vector<double>(n),
-                         "low");
-    });
-  }
-}
-
-// In a void step nothing moves: a loss or a norm that is not finite, or the halt flag.
-TEST_F(FlatKernelsTest, OptimizerDoesNothingInAVoidStep) {
-  const float nan = std::numeric_limits<float>::quiet_NaN();
-  const float infinity = std::numeric_limits<float>::infinity();
-  const struct {
-    float loss, norm;
-    uint32_t halt;
-  } cases[] = {{nan, 1, 0}, {infinity, 1, 0}, {1, nan, 0}, {1, infinity, 0}, {1, 1, 1}};
-  for (const auto& c : cases) {
-    const Blobs blobs(100, 0, random_);
-    const std::vector<float> master = blobs.master.read(), m = blobs.m.read(), v = blobs.v.read();
-    StepState state = plan_of_step(1);
-    state.halt = c.halt;
-    const DeviceArray<StepState> device_state(std::vector<StepState>{state});
-    const DeviceArray<float> loss(std::vector<float>{c.loss}), norm(std::vector<float>{c.norm});
-    run(OptimizerStep<float>{100,
-                             {},
-                             device_state.data(),
-                             loss.data(),
-                             norm.data(),
-                             blobs.grad.data(),
-                             blobs.master.data(),
-                             blobs.m.data(),
-                             blobs.v.data(),
-                             nullptr});
-    EXPECT_EQ(blobs.master.read(), master);
-    EXPECT_EQ(blobs.m.read(), m);
-    EXPECT_EQ(blobs.v.read(), v);
-  }
-}
-
-TEST_F(FlatKernelsTest, Advance) {
-  std::vector<StepPlan> plan_ring(kStepSlots);
-  for (std::size_t i = 0; i < plan_ring.size(); ++i)
-    plan_ring[i].learning_rate = static_cast<float>(i);
-  const DeviceArray<StepPlan> plans(plan_ring);
-  const DeviceArray<float> losses(unwritten<float>(kStepSlots)), loss(std::vector<float>{0.5f});
-  const DeviceArray<StepState> state(std::vector<StepState>{plan_of_step(kStepSlots - 1)});
-  const Advance p{32, state.data(), plans.data(), loss.data(), nullptr, losses.data()};
-  run(p);
-  EXPECT_EQ(losses.read()[kStepSlots - 1], 0.5f);
-  EXPECT_EQ(state.read()[0].step, kStepSlots);
-  EXPECT_EQ(state.read()[0].batch_row, 32U);
-  EXPECT_EQ(state.read()[0].plan.learning_rate, 0.0f);
-  EXPECT_EQ(state.read()[0].halt, 0U);
-
-  const DeviceArray<float> broken(std::vector<float>{std::numeric_limits<float>::infinity()});
-  Advance stop = p;
-  stop.loss = broken.data();
-  run(stop);
-  EXPECT_EQ(state.read()[0].halt, 1U);
-  EXPECT_EQ(state.read()[0].step, kStepSlots);
 }
 
 }  // namespace

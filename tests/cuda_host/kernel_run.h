@@ -1,0 +1,44 @@
+// What the tests of kernels share: a prepared launch on guarded scratch, and lengths with misaligned bases.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "cuda_host/device_array.h"
+#include "cuda_host/schedules.h"
+#include "kernels/cuda/choose.h"
+
+namespace diabolo::test {
+
+// Runs the kernel of a record; its scratch holds NaN patterns before.
+template <class P>
+void run_kernel(const P& p, const kernels::cuda::Device& device = {}) {
+  ASSERT_EQ(kernels::cuda::refusal(p, device), nullptr);
+  const DeviceArray<unsigned char> scratch(
+      std::vector<unsigned char>(kernels::cuda::scratch_bytes(p, device), 0xFF));
+  const kernels::Launch launch = kernels::cuda::prepare(p, device, scratch.data());
+  run_on_device([&](void* stream) { launch(stream); });
+}
+
+// Calls check(length, offset of the bases in elements) over lengths and alignments, under each schedule.
+template <class Lengths, class Check>
+void for_each_length(const Lengths& lengths, const Check& check) {
+  for (const std::size_t n : lengths) {
+    for (const std::size_t offset : {0, 1}) {
+      SCOPED_TRACE("n " + std::to_string(n) + " offset " + std::to_string(offset));
+      for_each_schedule([&] { check(n, offset); });
+    }
+  }
+}
+
+// Around the quad and the block.
+inline constexpr std::size_t kLengths[] = {1, 3, 4, 5, 257, 1023, 1024, 1025};
+// What choose_flat_sum gives one block, and one element more.
+inline constexpr std::size_t kSumLengths[] = {1, 7, 1021, 16384, 16385, 40003};
+
+inline constexpr double kEps = 0x1p-24;
+
+}  // namespace diabolo::test

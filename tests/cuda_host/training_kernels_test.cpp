@@ -1,0 +1,183 @@
+// The CUDA kernels over all parameters at once and those that end a step, in the harness, against their
+// references: lengths around the quad and the block, misaligned bases, three schedules.
+#include <gtest/gtest.h>
+
+#include "cuda_host/compare.h"
+#include "cuda_host/device_array.h"
+#include "cuda_host/kernel_run.h"
+
+namespace diabolo {
+namespace {
+
+using namespace kernels;  // NOLINT: the records and references under test
+using test::DeviceArray;
+using test::for_each_length;
+using test::for_each_schedule;
+using test::kEps;
+using test::kLengths;
+using test::kSumLengths;
+using test::random_values;
+using test::run_kernel;
+using test::unwritten;
+using test::widened;
+
+class TrainingKernelsTest : public ::testing::Test {
+ protected:
+  void SetUp() override { test::skip_or_fail_without_device(); }
+  std::mt19937 random_{5};
+};
+
+TEST_F(TrainingKernelsTest, NormAndPenalty) {
+  for_each_length(kSumLengths, [&](std::size_t n, std::size_t offset) {
+    const DeviceArray<float> x(random_values<float>(n, random_), offset), out(unwritten<float>(1));
+    const std::vector<double> wide = widened(x.read());
+    const auto length = static_cast<int64_t>(n);
+    double norm = 0, loss = 0;
+    global_norm_reference(GlobalNorm<double>{length, wide.data(), &norm});
+    l2_penalty_reference(L2Penalty<double>{length, 0.25f, wide.data(), &loss});
+    const double relative = static_cast<double>(n + 2) * kEps;
+    run_kernel(GlobalNorm<float>{length, x.data(), out.data()});
+    test::expect_close(out.read(), {norm}, {relative * norm}, "norm");
+    run_kernel(L2Penalty<float>{length, 0.25f, x.data(), out.data()});
+    test::expect_close(out.read(), {loss}, {relative * loss}, "penalty");
+    for (const bool accumulate : {false, true}) {
+      const std::vector<float> old = random_values<float>(n, random_);
+      const DeviceArray<float> grad(accumulate ? old : unwritten<float>(n), offset);
+      std::vector<float> expected = old;
+      const std::vector<float> weight = x.read();
+      l2_penalty_grad_reference(
+          L2PenaltyGrad<float>{length, 0.25f, accumulate, weight.data(), expected.data()});
+      run_kernel(L2PenaltyGrad<float>{length, 0.25f, accumulate, x.data(), grad.data()});
+      EXPECT_EQ(grad.read(), expected);
+    }
+  });
+}
+
+TEST_F(TrainingKernelsTest, SumTerms) {
+  const DeviceArray<float> a(std::vector<float>{1.5f}), b(std::vector<float>{-4.0f}),
+      out(unwritten<float>(1));
+  SumTerms<float> p;
+  p.count = 2;
+  p.terms[0] = a.data();
+  p.terms[1] = b.data();
+  p.total = out.data();
+  run_kernel(p);
+  EXPECT_EQ(out.read()[0], -2.5f);
+}
+
+// One training state for the optimizer tests, on the device.
+struct Blobs {
+  Blobs(std::size_t n, std::size_t offset, std::mt19937& random)
+      : grad(random_values<float>(n, random), offset),
+        master(random_values<float>(n, random), offset),
+        m(random_values<float>(n, random, 0.1), offset),
+        v(squares(random_values<float>(n, random, 0.1)), offset),
+        low(unwritten<Bf16>(n), offset) {}
+
+  static std::vector<float> squares(std::vector<float> values) {
+    for (float& x : values) x *= x;
+    return values;
+  }
+
+  DeviceArray<float> grad, master, m, v;
+  DeviceArray<Bf16> low;
+};
+
+StepState plan_of_step(uint64_t step) {
+  StepState state{};
+  state.step = step;
+  state.plan = {1e-2f, 0.19f, 0.0447f, 0};
+  return state;
+}
+
+TEST_F(TrainingKernelsTest, Optimizer) {
+  for (const Optimizer kind : {Optimizer::kAdam, Optimizer::kAdamW, Optimizer::kSgd}) {
+    for_each_length(kLengths, [&](std::size_t n, std::size_t offset) {
+      const Blobs blobs(n, offset, random_);
+      OptimizerRule rule;
+      rule.kind = kind;
+      rule.weight_decay = 0.01f;
+      rule.momentum = 0.9f;
+      rule.clip_norm = 1.5f;
+      const DeviceArray<StepState> state(std::vector<StepState>{plan_of_step(1)});
+      const DeviceArray<float> loss(std::vector<float>{1.0f}), norm(std::vector<float>{3.0f});
+      const bool is_sgd = kind == Optimizer::kSgd;
+      std::vector<float> grad = blobs.grad.read(), master = blobs.master.read(), m = blobs.m.read(),
+                         v = blobs.v.read();
+      std::vector<Bf16> low(n);
+      const StepState host_state = plan_of_step(1);
+      const float host_loss = 1, host_norm = 3;
+      optimizer_reference(OptimizerStep<float>{static_cast<int64_t>(n), rule, &host_state,
+                                               &host_loss, &host_norm, grad.data(), master.data(),
+                                               m.data(), is_sgd ? nullptr : v.data(), low.data()});
+      run_kernel(OptimizerStep<float>{static_cast<int64_t>(n), rule, state.data(), loss.data(),
+                                      norm.data(), blobs.grad.data(), blobs.master.data(),
+                                      blobs.m.data(), is_sgd ? nullptr : blobs.v.data(),
+                                      blobs.low.data()});
+      // Fused multiply-adds on a device differ by a rounding of each of about eight operations.
+      const std::vector<double> bound(n, 16 * kEps);
+      test::expect_close(blobs.master.read(), widened(master), bound, "master");
+      test::expect_close(blobs.m.read(), widened(m), bound, "m");
+      test::expect_close(blobs.v.read(), widened(v), bound, "v");
+      test::expect_close(blobs.low.read(), widened(blobs.master.read()), std::vector<double>(n),
+                         "low");
+    });
+  }
+}
+
+// In a void step nothing moves: a loss or a norm that is not finite, or the halt flag.
+TEST_F(TrainingKernelsTest, OptimizerDoesNothingInAVoidStep) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const float infinity = std::numeric_limits<float>::infinity();
+  const struct {
+    float loss, norm;
+    uint32_t halt;
+  } cases[] = {{nan, 1, 0}, {infinity, 1, 0}, {1, nan, 0}, {1, infinity, 0}, {1, 1, 1}};
+  for (const auto& c : cases) {
+    const Blobs blobs(100, 0, random_);
+    const std::vector<float> master = blobs.master.read(), m = blobs.m.read(), v = blobs.v.read();
+    StepState state = plan_of_step(1);
+    state.halt = c.halt;
+    const DeviceArray<StepState> device_state(std::vector<StepState>{state});
+    const DeviceArray<float> loss(std::vector<float>{c.loss}), norm(std::vector<float>{c.norm});
+    run_kernel(OptimizerStep<float>{100,
+                                    {},
+                                    device_state.data(),
+                                    loss.data(),
+                                    norm.data(),
+                                    blobs.grad.data(),
+                                    blobs.master.data(),
+                                    blobs.m.data(),
+                                    blobs.v.data(),
+                                    nullptr});
+    EXPECT_EQ(blobs.master.read(), master);
+    EXPECT_EQ(blobs.m.read(), m);
+    EXPECT_EQ(blobs.v.read(), v);
+  }
+}
+
+TEST_F(TrainingKernelsTest, Advance) {
+  std::vector<StepPlan> plan_ring(kStepSlots);
+  for (std::size_t i = 0; i < plan_ring.size(); ++i)
+    plan_ring[i].learning_rate = static_cast<float>(i);
+  const DeviceArray<StepPlan> plans(plan_ring);
+  const DeviceArray<float> losses(unwritten<float>(kStepSlots)), loss(std::vector<float>{0.5f});
+  const DeviceArray<StepState> state(std::vector<StepState>{plan_of_step(kStepSlots - 1)});
+  const Advance p{32, state.data(), plans.data(), loss.data(), nullptr, losses.data()};
+  run_kernel(p);
+  EXPECT_EQ(losses.read()[kStepSlots - 1], 0.5f);
+  EXPECT_EQ(state.read()[0].step, kStepSlots);
+  EXPECT_EQ(state.read()[0].batch_row, 32U);
+  EXPECT_EQ(state.read()[0].plan.learning_rate, 0.0f);
+  EXPECT_EQ(state.read()[0].halt, 0U);
+
+  const DeviceArray<float> broken(std::vector<float>{std::numeric_limits<float>::infinity()});
+  Advance stop = p;
+  stop.loss = broken.data();
+  run_kernel(stop);
+  EXPECT_EQ(state.read()[0].halt, 1U);
+  EXPECT_EQ(state.read()[0].step, kStepSlots);
+}
+
+}  // namespace
+}  // namespace diabolo
