@@ -47,6 +47,8 @@ enum {
   DIABOLO_RESOURCE = 5,      /* out of memory or disk, write errors */
   DIABOLO_DEVICE = 6,        /* device or driver; cuda asked of a build without it */
   DIABOLO_DIVERGED = 7,      /* training produced a loss that is not finite */
+  DIABOLO_BUSY = 8,          /* another process is writing there: try again later */
+  DIABOLO_STALE = 9,         /* unfinished work of another model, input or options is in the way */
   DIABOLO_INTERRUPTED = 130, /* a callback asked to stop */
   DIABOLO_CLOSED_PIPE = 141, /* the reader of an output pipe went away */
   DIABOLO_TERMINATED = 143   /* of the command only: SIGTERM */

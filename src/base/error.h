@@ -20,6 +20,8 @@ enum class ErrorCode : int {
   kResource = 5,       // out of memory or disk, write errors
   kDevice = 6,         // device or driver
   kDiverged = 7,       // training produced a loss that is not finite
+  kBusy = 8,           // another process is writing there: the same again later may succeed
+  kStale = 9,          // unfinished work of another model, input or options is in the way
   kInterrupted = 130,  // SIGINT, or cancelled by a callback
   kClosedPipe = 141,   // the reader of our output went away
   kTerminated = 143,   // SIGTERM

@@ -25,6 +25,8 @@ constexpr std::array kStatuses = {
     StatusText{ErrorCode::kResource, DIABOLO_RESOURCE, "out of memory or disk"},
     StatusText{ErrorCode::kDevice, DIABOLO_DEVICE, "device or driver"},
     StatusText{ErrorCode::kDiverged, DIABOLO_DIVERGED, "training diverged"},
+    StatusText{ErrorCode::kBusy, DIABOLO_BUSY, "busy"},
+    StatusText{ErrorCode::kStale, DIABOLO_STALE, "unfinished work in the way"},
     StatusText{ErrorCode::kInterrupted, DIABOLO_INTERRUPTED, "interrupted"},
     StatusText{ErrorCode::kClosedPipe, DIABOLO_CLOSED_PIPE, "closed pipe"},
     StatusText{ErrorCode::kTerminated, DIABOLO_TERMINATED, "terminated"},
