@@ -86,11 +86,11 @@ TEST_F(Statuses, Interrupted) {
 TEST(StatusText, EveryStatusHasOne) {
   for (const diabolo_status status :
        {DIABOLO_OK, DIABOLO_FAILURE, DIABOLO_USAGE, DIABOLO_DATA, DIABOLO_MODEL, DIABOLO_RESOURCE,
-        DIABOLO_DEVICE, DIABOLO_DIVERGED, DIABOLO_INTERRUPTED, DIABOLO_CLOSED_PIPE,
-        DIABOLO_TERMINATED}) {
+        DIABOLO_DEVICE, DIABOLO_DIVERGED, DIABOLO_BUSY, DIABOLO_STALE, DIABOLO_INTERRUPTED,
+        DIABOLO_CLOSED_PIPE, DIABOLO_TERMINATED}) {
     EXPECT_STRNE(diabolo_status_text(status), "unknown status") << status;
   }
-  EXPECT_STREQ(diabolo_status_text(8), "unknown status");
+  EXPECT_STREQ(diabolo_status_text(10), "unknown status");
   EXPECT_STREQ(diabolo_status_text(-1), "unknown status");
 }
 
