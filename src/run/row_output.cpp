@@ -79,7 +79,8 @@ void RowOutput::write_csv_header() {
   std::string header;
   if (options_.row.rank() == 0) {
     header = "score";
-    for (int64_t m = 1; m <= options_.worst; ++m) header += cat(",feature_", m, ",error_", m);
+    for (int64_t m = 1; m <= options_.worst; ++m)
+      header += cat(",worst_", m, "_feature,worst_", m, "_error");
   } else {
     for (int64_t i = 0; i < options_.row.elems(); ++i) header += cat(i > 0 ? "," : "", "x", i);
   }

@@ -107,7 +107,8 @@ def test_score_writes_numbers_and_explanations(folder):
     assert scores.shape == (300,)
     run("score", model, data, "-o", folder / "s.csv", "--explain", 2)
     lines = (folder / "s.csv").read_text().splitlines()
-    assert len(lines) == 301 and lines[0] == "score,feature_1,error_1,feature_2,error_2"
+    assert len(lines) == 301
+    assert lines[0] == "score,worst_1_feature,worst_1_error,worst_2_feature,worst_2_error"
     assert numpy.isclose(float(lines[1].split(",")[0]), scores[0], rtol=1e-6)
     summary = json_of("score", model, data, "-o", folder / "s.npy")
     above = int(numpy.sum(scores > summary["threshold"]))

@@ -135,7 +135,7 @@ TEST_F(PipelineTest, CsvNamesTheWorstFeatures) {
   std::istringstream lines(content_of(folder_ / "scores.csv"));
   std::string line;
   std::getline(lines, line);
-  EXPECT_EQ(line, "score,feature_1,error_1,feature_2,error_2");
+  EXPECT_EQ(line, "score,worst_1_feature,worst_1_error,worst_2_feature,worst_2_error");
   const std::vector<float> scores = floats_of("scores.raw");
   for (const float score : scores) {
     ASSERT_TRUE(std::getline(lines, line));
