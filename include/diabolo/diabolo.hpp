@@ -6,6 +6,11 @@
 //   std::vector<float> codes = model.encode(diabolo::Rows(values, 784));
 #pragma once
 
+#if __cplusplus < 201709L
+#error \
+    "diabolo/diabolo.hpp needs C++20: compile with -std=c++20 (CMake: target_compile_features(TARGET PRIVATE cxx_std_20)); diabolo/diabolo.h takes C99 and any C++"
+#endif
+
 #include <array>
 #include <cstdint>
 #include <exception>
@@ -14,6 +19,7 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <ranges>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -66,6 +72,15 @@ constexpr diabolo_dtype dtype_of() {
   return std::is_signed_v<T> ? kSigned[log_bytes] : kUnsigned[log_bytes];
 }
 
+// Numbers side by side that are still there when the expression is over: containers and arrays that
+// have a name, spans and other views; not containers that are about to go.
+template <class Values>
+concept LastingNumbers =
+    std::ranges::contiguous_range<Values> && std::ranges::borrowed_range<Values>;
+template <class Values>
+concept PassingNumbers =
+    std::ranges::contiguous_range<Values> && !std::ranges::borrowed_range<Values>;
+
 // A callback's user: the function, and what it threw, which must not pass through C.
 template <class Progress>
 struct Callback {
@@ -85,16 +100,19 @@ struct Callback {
 
 }  // namespace detail
 
-// Rows in the caller's memory, borrowed: values are [count, shape...], row-major. The values' type
-// may be any number type; it need not be that of the training data.
+// Rows in the caller's memory, borrowed: values are [count, shape...], row-major, and must live as
+// long as the rows, wherefore a temporary container is refused. The values' type may be any number
+// type; it need not be that of the training data.
 class Rows {
  public:
   // values.size() / features rows; Error{DIABOLO_USAGE} if that leaves a rest.
-  template <class Values>
-  Rows(const Values& values, uint64_t features) : Rows(values, {features}) {}
+  template <detail::LastingNumbers Values>
+  Rows(Values&& values, uint64_t features) : Rows(values, {features}) {}
+  template <detail::PassingNumbers Values>
+  Rows(Values&& a_temporary_give_it_a_name, uint64_t features) = delete;
 
-  template <class Values>
-  Rows(const Values& values, std::initializer_list<uint64_t> shape) {
+  template <detail::LastingNumbers Values>
+  Rows(Values&& values, std::initializer_list<uint64_t> shape) {
     const std::span view(values);
     using Number = std::remove_const_t<typename decltype(view)::element_type>;
     static_assert(std::is_arithmetic_v<Number> && sizeof(Number) <= sizeof(uint64_t),
@@ -103,6 +121,8 @@ class Rows {
     rows_.dtype = detail::dtype_of<Number>();
     set_shape(shape, view.size());
   }
+  template <detail::PassingNumbers Values>
+  Rows(Values&& a_temporary_give_it_a_name, std::initializer_list<uint64_t> shape) = delete;
 
   // As diabolo.h describes rows: for bf16, f16 and more.
   explicit Rows(const diabolo_rows& rows) : rows_(rows) {}

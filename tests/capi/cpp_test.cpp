@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <type_traits>
 
 #include "diabolo/diabolo.hpp"
 
@@ -43,6 +44,33 @@ diabolo_status status_of(const Function& function) {
     return error.status();
   }
 }
+
+// What outlives the expression may be borrowed, nothing else.
+template <class Values>
+constexpr bool kMakesRows = std::is_constructible_v<Rows, Values, uint64_t>&&
+    std::is_constructible_v<Rows, Values, std::initializer_list<uint64_t>>;
+template <class Values>
+constexpr bool kMakesNoRows =
+    !std::is_constructible_v<Rows, Values, uint64_t> &&
+    !std::is_constructible_v<Rows, Values, std::initializer_list<uint64_t>>;
+static_assert(kMakesRows<std::vector<float>&> && kMakesRows<const std::vector<double>&>);
+static_assert(kMakesRows<std::array<uint8_t, 6>&> && kMakesRows<const int (&)[6]>);
+static_assert(kMakesRows<std::span<const float>> && kMakesRows<std::span<int16_t>&>);
+static_assert(kMakesNoRows<std::vector<float>> && kMakesNoRows<const std::vector<float>>);
+static_assert(kMakesNoRows<std::array<float, 6>> && kMakesNoRows<std::string>);
+static_assert(!std::is_assignable_v<decltype(TrainOptions::validation)&, std::vector<float>>);
+
+// Outputs are never temporaries; what is only read within a call may be one.
+template <class Codes>
+constexpr bool kTakesCodes = requires(const Model& model, const Rows& rows, Codes codes) {
+  model.encode(rows, std::forward<Codes>(codes));
+};
+template <class Codes>
+constexpr bool kTakesDeviceCodes = requires(const Model& model, const Rows& rows, Codes codes) {
+  model.encode_device(rows, std::forward<Codes>(codes), nullptr);
+};
+static_assert(kTakesCodes<std::vector<float>&> && !kTakesCodes<std::vector<float>&&>);
+static_assert(kTakesDeviceCodes<std::span<float>> && !kTakesDeviceCodes<std::vector<float>&&>);
 
 class Cpp : public testing::Test {
  protected:

@@ -47,7 +47,8 @@ in_private "$scratch/cmake/hello_c"
 
 echo "== pkg-config"
 export PKG_CONFIG_PATH
-PKG_CONFIG_PATH=$(dirname "$(find "$prefix" -name diabolo.pc)")
+# As docs/library.md says, where nobody has chosen CMAKE_INSTALL_LIBDIR.
+PKG_CONFIG_PATH=$prefix/lib/pkgconfig
 read -ra flags <<<"$(pkg-config --cflags --libs diabolo)"
 rpath=-Wl,-rpath,$(pkg-config --variable=libdir diabolo)
 "${CC:-cc}" -std=c99 -Wall -Wextra -Wpedantic -Werror "$scratch/examples/hello.c" -o "$scratch/hello_c" \
