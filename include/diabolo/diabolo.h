@@ -5,17 +5,24 @@
  *           wrong is in diabolo_last_error(), one line. After a failure outputs have unspecified
  *           content, handles given back are null (but see diabolo_train), and every handle
  *           passed in is as usable as before. Nothing is printed, no failure ends the process.
- * Structs.  The caller sets struct_size = sizeof the struct, also where the library fills the rest.
- *           In options, a field that is 0 or NULL means its default; a null pointer to options
- *           means all defaults.
+ * Structs.  The caller sets struct_size = sizeof the struct, also where the library fills the rest,
+ *           and every byte that it does not set to 0 (= {0}). In options, a field that is 0 or NULL
+ *           means its default; a null pointer to options means all defaults. Structs grow at their
+ *           end in later versions. A shorter one, of a program built for an older version, has
+ *           defaults in place of what it lacks, and no more than it is filled. A longer one is
+ *           taken while what this library does not know is 0 (else USAGE), and what it does not
+ *           know is filled with 0. Progress that callbacks receive has the library's size.
  * Sizes     are in elements (numbers, rows) unless their name says bytes.
  * Memory.   The caller allocates outputs (diabolo_output_size says how much). Inputs are borrowed
  *           for the length of a call and never written. Texts are UTF-8 and end with a 0 byte.
  * Threads.  Every function may be called from any thread at any time; where two calls on one handle
- *           would disturb each other, the function says so. The library leaves the caller's
- * signals, floating-point mode, locale, affinity and OpenMP settings as it found them: work runs
- *           inside the call or on threads of its own. After fork() a child must not use handles of
- *           its parent. */
+ *           would disturb each other, the function says so. Work runs inside the call or on threads
+ *           of the library's own. The library leaves the caller's signals, floating-point mode,
+ *           locale, affinity and OpenMP settings as it found them.
+ * fork().   In a child its parent's handles are USAGE, at once; destroying them only forgets them.
+ *           Contexts and models that the child makes work (on a CPU: the CUDA driver serves no
+ *           child of a process that has used it). A child must not return from a callback that it
+ *           was made in. */
 #ifndef DIABOLO_DIABOLO_H
 #define DIABOLO_DIABOLO_H
 

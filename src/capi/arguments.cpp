@@ -49,17 +49,6 @@ bool is_aligned(const void* data, size_t alignment) {
 
 }  // namespace
 
-void fail_null(const char* name) {
-  throw Error(ErrorCode::kUsage, cat(name, ": expected an address, found null"));
-}
-
-void fail_struct_size(const char* name, uint64_t expected, uint64_t found) {
-  throw Error(ErrorCode::kUsage,
-              cat(name, ".struct_size: expected ", expected, ", found ", found,
-                  " (set it to the sizeof of the struct; a program built for a newer library needs "
-                  "that library)"));
-}
-
 std::string required_path(const char* name, const char* text) {
   const std::string path = &required(name, text);
   if (path.empty()) throw Error(ErrorCode::kUsage, cat(name, ": expected a path, found none"));

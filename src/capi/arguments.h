@@ -10,45 +10,15 @@
 
 #include "base/error.h"
 #include "base/tensor.h"
+#include "capi/struct_size.h"
 #include "diabolo/diabolo.h"
 
 namespace diabolo::capi {
-
-[[noreturn]] void fail_null(const char* name);
-[[noreturn]] void fail_struct_size(const char* name, uint64_t expected, uint64_t found);
 
 template <class T>
 T& required(const char* name, T* pointer) {
   if (!pointer) fail_null(name);
   return *pointer;
-}
-
-template <class Struct>
-void check_struct(const char* name, const Struct& given) {
-  if (given.struct_size != sizeof(Struct))
-    fail_struct_size(name, sizeof(Struct), given.struct_size);
-}
-
-// A struct that must be there.
-template <class Struct>
-Struct& required_struct(const char* name, Struct* given) {
-  Struct& found = required(name, given);
-  check_struct(name, found);
-  return found;
-}
-
-// Options; all zero, hence all defaults, where the pointer is null.
-template <class Struct>
-Struct options_or_defaults(const char* name, const Struct* given) {
-  if (!given) return Struct{};
-  check_struct(name, *given);
-  return *given;
-}
-
-// A result that the caller may not want.
-template <class Struct>
-void check_result(const char* name, const Struct* given) {
-  if (given) check_struct(name, *given);
 }
 
 // A path: not null, not empty, and not "-", since standard streams are the program's.

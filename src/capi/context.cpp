@@ -43,14 +43,15 @@ std::shared_ptr<Context> make_context(const diabolo_context_options& options) {
   return context;
 }
 
-void describe(const DeviceInfo& device, diabolo_device_info& info) {
+diabolo_device_info describe(const DeviceInfo& device) {
+  diabolo_device_info info{};
   const size_t length = std::min(device.name.size(), sizeof info.name - 1);
-  std::memset(info.name, 0, sizeof info.name);
   std::memcpy(info.name, device.name.data(), length);
   info.is_cuda = device.space == Space::kCuda;
   info.index = device.index;
   info.threads = device.space == Space::kCuda ? 0 : static_cast<uint64_t>(device.cpu.threads);
   info.memory_bytes = device.memory_bytes;
+  return info;
 }
 
 }  // namespace
@@ -78,14 +79,10 @@ diabolo_status diabolo_context_create(const diabolo_context_options* options,
 diabolo_status diabolo_context_info(const diabolo_context* context, diabolo_device_info* info) {
   return guarded(__func__, [&] {
     const auto found = find_context(context);
-    describe(found->backend->info(), required_struct("info", info));
+    give_result("info", describe(found->backend->info()), &required("info", info));
   });
 }
 
 diabolo_status diabolo_context_destroy(diabolo_context* context) {
-  return guarded(__func__, [&] {
-    if (!context) return;
-    find_context(context);
-    contexts().take(context);
-  });
+  return guarded(__func__, [&] { destroy_handle(context); });
 }

@@ -10,7 +10,7 @@ namespace diabolo::capi {
 namespace {
 
 DeviceRows device_rows(const Model& model, const diabolo_rows* rows) {
-  const diabolo_rows& given = required_struct("rows", rows);
+  const diabolo_rows given = required_struct("rows", rows);
   DeviceRows out;
   out.dtype = row_of(given, model.inference.features()).dtype();
   out.data = bytes_of("rows", given).data();

@@ -105,13 +105,14 @@ PipelineOptions pipeline_options(const Model& model, FileVerb verb,
   return out;
 }
 
-void describe(const PipelineResult& result, diabolo_file_result* out) {
-  if (!out) return;
-  out->rows_read = result.rows_read;
-  out->rows_written = result.rows_written;
-  out->resumed_rows = result.resumed_rows;
-  out->above_threshold = result.above_threshold;
-  out->seconds = result.seconds;
+diabolo_file_result describe(const PipelineResult& result) {
+  diabolo_file_result out{};
+  out.rows_read = result.rows_read;
+  out.rows_written = result.rows_written;
+  out.resumed_rows = result.resumed_rows;
+  out.above_threshold = result.above_threshold;
+  out.seconds = result.seconds;
+  return out;
 }
 
 }  // namespace
@@ -134,7 +135,7 @@ diabolo_status diabolo_run_file(const diabolo_model* model, diabolo_verb verb, c
         open_input(required_path("input", input), given, usual_row(file_verb, *found));
     const PipeSignalHeld no_signal;
     const auto done = diabolo::run_pipeline(*found->context->backend, found->file, *data, pipeline);
-    describe(done, result);
+    give_result("file result", describe(done), result);
     if (done.is_cancelled)
       throw diabolo::Error(diabolo::ErrorCode::kInterrupted,
                            diabolo::cat(pipeline.output, ": stopped by the callback after ",

@@ -1,5 +1,9 @@
 #include "capi/handles.h"
 
+#include <pthread.h>
+
+#include <atomic>
+
 namespace diabolo::capi {
 
 namespace {
@@ -11,18 +15,62 @@ InferenceOptions options_of(const Context& context) {
   return options;
 }
 
+[[noreturn]] void fail_no_handle(const char* what) {
+  throw Error(ErrorCode::kUsage,
+              cat(what, ": this address is no handle of a ", what, " (destroyed already?)"));
+}
+
 template <class Object>
 std::shared_ptr<Object> find_handle(HandleTable<Object>& table, const void* handle,
                                     const char* what) {
   if (!handle) throw Error(ErrorCode::kUsage, cat(what, ": expected a handle, found null"));
-  std::shared_ptr<Object> object = table.find(handle);
-  if (!object)
+  auto found = table.find(handle);
+  if (!found.object) fail_no_handle(what);
+  if (found.is_of_parent)
     throw Error(ErrorCode::kUsage,
-                cat(what, ": this address is no handle of a ", what, " (destroyed already?)"));
-  return object;
+                cat(what,
+                    ": this handle belongs to the parent process, whose threads a child of "
+                    "fork() does not have; make a new context and load the model in the "
+                    "child"));
+  return std::move(found.object);
 }
 
+template <class Object>
+void destroy(HandleTable<Object>& table, const void* handle, const char* what) {
+  if (!handle) return;
+  auto found = table.take(handle);
+  if (!found.object) fail_no_handle(what);
+  // A destructor would wait for threads that this process does not have.
+  if (found.is_of_parent)
+    (void)std::make_unique<std::shared_ptr<Object>>(std::move(found.object)).release();
+}
+
+std::atomic<uint64_t> generation{0};
+
+// Handlers are called for fork(), not for vfork() and posix_spawn(), whose child only runs another
+// program.
+void before_fork() {
+  contexts().before_fork();
+  models().before_fork();
+}
+void after_fork_in_parent() {
+  models().after_fork_in_parent();
+  contexts().after_fork_in_parent();
+}
+void after_fork_in_child() {
+  generation.fetch_add(1);
+  models().after_fork_in_child();
+  contexts().after_fork_in_child();
+}
+
+[[maybe_unused]] const int kWatchesForks =
+    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+
 }  // namespace
+
+uint64_t fork_generation() {
+  return generation.load(std::memory_order_relaxed);
+}
 
 Model::Model(std::shared_ptr<const Context> context_in, ModelFile file_in)
     : context(std::move(context_in)),
@@ -45,6 +93,14 @@ std::shared_ptr<Context> find_context(const diabolo_context* handle) {
 
 std::shared_ptr<Model> find_model(const diabolo_model* handle) {
   return find_handle(models(), handle, "model");
+}
+
+void destroy_handle(diabolo_context* handle) {
+  destroy(contexts(), handle, "context");
+}
+
+void destroy_handle(diabolo_model* handle) {
+  destroy(models(), handle, "model");
 }
 
 diabolo_context* new_handle(std::shared_ptr<Context> context) {

@@ -11,12 +11,12 @@ namespace diabolo::capi {
 
 namespace {
 
-void describe(const Model& model, diabolo_model_info& info) {
+diabolo_model_info describe(const Model& model) {
+  diabolo_model_info info{};
   const ModelFile& file = model.file;
   const std::span<const int64_t> shape = file.row.extents();
   info.features = static_cast<uint64_t>(model.inference.features());
   info.code_size = static_cast<uint64_t>(model.inference.code_size());
-  std::ranges::fill(info.row_shape, 0);
   std::ranges::copy(shape, info.row_shape);
   info.row_rank = static_cast<uint32_t>(shape.size());
   info.row_dtype = dtype_number(file.row.dtype());
@@ -26,6 +26,7 @@ void describe(const Model& model, diabolo_model_info& info) {
   info.device_bytes = model.inference.bytes();
   info.threshold = file.threshold.value_or(std::numeric_limits<double>::quiet_NaN());
   info.threshold_quantile = file.threshold ? file.threshold_quantile : 0;
+  return info;
 }
 
 }  // namespace
@@ -59,14 +60,10 @@ diabolo_status diabolo_model_save(const diabolo_model* model, const char* path) 
 diabolo_status diabolo_model_inspect(const diabolo_model* model, diabolo_model_info* info) {
   return guarded(__func__, [&] {
     const auto found = find_model(model);
-    describe(*found, required_struct("info", info));
+    give_result("info", describe(*found), &required("info", info));
   });
 }
 
 diabolo_status diabolo_model_destroy(diabolo_model* model) {
-  return guarded(__func__, [&] {
-    if (!model) return;
-    find_model(model);
-    models().take(model);
-  });
+  return guarded(__func__, [&] { destroy_handle(model); });
 }

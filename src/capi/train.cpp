@@ -72,7 +72,7 @@ TrainOptions options_of(const Context& context, const diabolo_train_options& opt
 }
 
 std::unique_ptr<Dataset> dataset_of(const char* name, const diabolo_rows* rows) {
-  const diabolo_rows& given = required_struct(name, rows);
+  const diabolo_rows given = required_struct(name, rows);
   return memory_dataset(name, row_of(given), bytes_of(name, given));
 }
 
@@ -84,14 +84,15 @@ std::unique_ptr<Dataset> open_validation(const diabolo_train_options& options,
   return open_dataset(text, open_options(config.data));
 }
 
-void describe(const TrainResult& result, diabolo_train_result* out) {
-  if (!out) return;
+diabolo_train_result describe(const TrainResult& result) {
+  diabolo_train_result out{};
   const EpochMetrics* last = result.metrics.empty() ? nullptr : &result.metrics.back();
-  out->epochs = static_cast<uint64_t>(result.epochs);
-  out->loss = last ? last->loss : kNone;
-  out->validation_loss = last ? last->validation_loss.value_or(kNone) : kNone;
-  out->is_stopped_early = result.is_stopped_early;
-  out->is_cancelled = result.is_cancelled;
+  out.epochs = static_cast<uint64_t>(result.epochs);
+  out.loss = last ? last->loss : kNone;
+  out.validation_loss = last ? last->validation_loss.value_or(kNone) : kNone;
+  out.is_stopped_early = result.is_stopped_early;
+  out.is_cancelled = result.is_cancelled;
+  return out;
 }
 
 // What both functions do once the data are open.
@@ -102,7 +103,7 @@ void run_training(const std::shared_ptr<Context>& context, const Config& config,
   const TrainOptions train_options = options_of(*context, options);
   TrainResult result = train(*context->backend, config, data, validation.get(), train_options,
                              callbacks_of(options, train_options));
-  describe(result, out);
+  give_result("train result", describe(result), out);
   *model = new_handle(std::make_shared<Model>(context, std::move(result.model)));
   if (result.is_cancelled)
     throw Error(ErrorCode::kInterrupted,

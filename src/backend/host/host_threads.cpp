@@ -9,6 +9,7 @@
 #include <array>
 #include <cstring>
 #include <future>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <system_error>
@@ -27,8 +28,11 @@ struct CpuUse {
   std::array<int, kMaxCpus> teams{};
 };
 
+// A child of fork() has no teams, and nobody who would open the lock if it was held.
 CpuUse& cpu_use() {
   static CpuUse use;
+  [[maybe_unused]] static const int at_fork =
+      pthread_atfork(nullptr, nullptr, [] { std::construct_at(&use); });
   return use;
 }
 
