@@ -260,7 +260,7 @@ typedef struct diabolo_train_result {
 
 /* Trains on rows in memory, on the context's device, precision and policy. result may be
  * null. USAGE: options that are unknown, out of range or do not fit each other or the rows. DATA:
- * no rows, a value that is not finite, validation rows of another size. RESOURCE: data and model do
+ * no rows, a value that is not finite, validation rows of another shape. RESOURCE: data and model do
  * not fit in memory, the run directory cannot be written. MODEL: a checkpoint that is damaged or of
  * another training. DIVERGED: lower the learning rate. INTERRUPTED: the callback asked to stop;
  * then *model is the state so far, without a threshold, to be destroyed as any other, and a run
@@ -290,9 +290,9 @@ DIABOLO_API diabolo_status diabolo_output_size(const diabolo_model* model, diabo
                                                uint64_t rows, uint64_t* numbers);
 
 /* The calls below do nothing for 0 rows. Up to 32 rows at a time the CPU computes in the caller's
- * thread. USAGE: rows whose shape has another number of elements than the model's features, or too
- * little room in the output (numbers, first to last). DATA: a value that is not finite in rows or
- * codes, by row and column from 0. */
+ * thread. USAGE: too little room in the output (numbers, first to last). DATA: rows that do not fit
+ * the model (their shape is neither the model's, axes of 1 aside, nor flat), or a value that is not
+ * finite in rows or codes, by row and column from 0. */
 
 /* codes: f32 [count, code_size], with room for codes_size numbers. */
 DIABOLO_API diabolo_status diabolo_encode(const diabolo_model* model, const diabolo_rows* rows,
@@ -340,7 +340,7 @@ DIABOLO_API diabolo_status diabolo_score_features(const diabolo_model* model,
  * leaving    The current device of the thread stays as it was. After a failure nothing of the call
  *            is under way. Destroying the model waits for what is.
  *
- * USAGE: rows of another type or size, memory of the host or of another device, too little room, a
+ * DATA: rows that do not fit the model. USAGE: rows of another type, memory of the host or of another device, too little room, a
  * stream of another device or one that is being captured. DEVICE: the model is on a CPU; the device
  * fails. RESOURCE: its memory is full. */
 
@@ -405,8 +405,8 @@ typedef struct diabolo_file_result {
 
 /* Reads input, writes output, in bounded memory whatever their size. Work in progress is in
  * OUTPUT.partial; output appears when it is whole. result may be null. Paths only, not "-":
- * standard streams belong to the program. DATA: input missing, damaged, bad value. USAGE: its rows
- * do not fit the model, or output is input. RESOURCE: memory, disk. CLOSED_PIPE: output is a pipe
+ * standard streams belong to the program. DATA: input missing, damaged, bad value, rows
+ * that do not fit the model. USAGE: output is input. RESOURCE: memory, disk. CLOSED_PIPE: output is a pipe
  * without a reader. INTERRUPTED: the callback asked to stop; `resume` continues. */
 DIABOLO_API diabolo_status diabolo_run_file(const diabolo_model* model, diabolo_verb verb,
                                             const char* input, const char* output,

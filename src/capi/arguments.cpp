@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/checked.h"
+#include "data/row_fit.h"
 #include "data/rows.h"
 #include "data/transform.h"
 
@@ -86,11 +87,9 @@ TensorDesc row_of(const diabolo_rows& rows) {
   return checked_row("rows", ErrorCode::kUsage, dtype, std::span(extents).first(rows.rank));
 }
 
-TensorDesc row_of(const diabolo_rows& rows, int64_t features) {
+TensorDesc row_of(const diabolo_rows& rows, const TensorDesc& expected) {
   const TensorDesc row = row_of(rows);
-  if (row.elems() != features)
-    throw Error(ErrorCode::kUsage, cat("rows: expected rows of ", features,
-                                       " features, which the model takes, found ", row.text()));
+  require_rows_fit(expected, {"rows", row, rows.count}, ", which the model takes");
   return row;
 }
 

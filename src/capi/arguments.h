@@ -33,8 +33,8 @@ diabolo_dtype dtype_number(DType dtype);
 // Type and shape of one row.
 TensorDesc row_of(const diabolo_rows& rows);
 
-// The same; throws too unless the model's `features` numbers make a row.
-TensorDesc row_of(const diabolo_rows& rows, int64_t features);
+// The same; throws Error{kData} unless rows of a model, `expected`, are such rows (data/row_fit.h).
+TensorDesc row_of(const diabolo_rows& rows, const TensorDesc& expected);
 
 // rows.count rows as bytes; name is for messages.
 std::span<const std::byte> bytes_of(const char* name, const diabolo_rows& rows);

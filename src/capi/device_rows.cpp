@@ -12,7 +12,7 @@ namespace {
 DeviceRows device_rows(const Model& model, const diabolo_rows* rows) {
   const diabolo_rows given = required_struct("rows", rows);
   DeviceRows out;
-  out.dtype = row_of(given, model.inference.features()).dtype();
+  out.dtype = row_of(given, model.file.row).dtype();
   out.data = bytes_of("rows", given).data();
   out.rows = given.count;
   if (reinterpret_cast<uintptr_t>(out.data) % size_bytes(out.dtype) != 0)

@@ -19,7 +19,7 @@ uint64_t code_size_of(const Model& model) {
 // Rows for this model, every value looked at.
 RawRows raw_rows(const Model& model, const diabolo_rows* rows) {
   const diabolo_rows given = required_struct("rows", rows);
-  const TensorDesc row = row_of(given, model.inference.features());
+  const TensorDesc row = row_of(given, model.file.row);
   RawRows out;
   out.dtype = row.dtype();
   out.bytes = bytes_of("rows", given);

@@ -11,6 +11,7 @@
 #include "backend/host/host_threads.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "data/row_fit.h"
 #include "run/fitting_inference.h"
 #include "run/handover_queue.h"
 #include "run/row_output.h"
@@ -52,14 +53,8 @@ void check_input(const ModelFile& model, const Dataset& input, const PipelineOpt
   if (options.verb == FileVerb::kScore && options.worst > model.features())
     throw Error(ErrorCode::kUsage, cat("worst features: expected at most ", model.features(),
                                        ", which a row has, found ", options.worst));
-  const FileVerb verb = options.verb;
-  const int64_t found = input.x().row.elems();
-  const int64_t expected = verb == FileVerb::kDecode ? model.network().code_size : model.features();
-  if (found == expected) return;
-  throw Error(ErrorCode::kUsage,
-              cat(input.name(), ": expected rows of ", expected, " numbers",
-                  verb == FileVerb::kDecode ? " (codes)" : cat(" (", model.row.text(), ")"),
-                  ", found ", input.text()));
+  if (options.verb != FileVerb::kDecode) return require_rows_fit(model.row, input);
+  require_rows_fit(TensorDesc(DType::kF32, {model.network().code_size}), input, " (codes)");
 }
 
 // What is written replaces the output, and before that OUTPUT.partial: neither may be what is read.

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "data/row_fit.h"
 #include "run/fitting_inference.h"
 #include "run/labels.h"
 #include "run/pca.h"
@@ -22,9 +23,7 @@ using UseBlock = std::function<void(std::span<const float> rows, std::span<const
 
 void for_each_block(const ModelFile& model, const Dataset& data, BadValue policy,
                     const UseBlock& use) {
-  if (data.x().row.elems() != model.features())
-    throw Error(ErrorCode::kUsage, cat(data.name(), ": expected rows of ", model.features(),
-                                       " numbers (", model.row.text(), "), found ", data.text()));
+  require_rows_fit(model.row, data);
   const uint64_t row_bytes = data.x().row.bytes();
   const auto width = static_cast<uint64_t>(model.features());
   const uint64_t most = std::max<uint64_t>(1, kBlockBytes / (width * sizeof(float)));

@@ -8,6 +8,7 @@
 #include "backend/host/host_memory.h"
 #include "base/checked.h"
 #include "base/hash.h"
+#include "data/row_fit.h"
 #include "run/order.h"
 
 namespace diabolo {
@@ -138,12 +139,6 @@ std::string hash_text(const TrainData& data) {
   return hasher.digest().hex();
 }
 
-void require_same_rows(const Dataset& data, const Dataset& validation) {
-  if (data.x().row.elems() == validation.x().row.elems()) return;
-  throw Error(ErrorCode::kData, cat(validation.name(), ": expected rows of ", data.x().row.elems(),
-                                    " numbers as in ", data.name(), ", found ", validation.text()));
-}
-
 // What becomes of the rows, which nobody should have to guess.
 std::string text_of(const Dataset& data, const TrainData& loaded) {
   const char* how = data.x().row.rank() > 1 ? ", rows flattened to " : ", ";
@@ -186,7 +181,7 @@ TrainData load_train_data(const Config& config, const Dataset& data, const Datas
     log.warning(data.name(), ": ", *data.rows() - out.train.rows,
                 " rows with bad values are left out");
   if (validation) {
-    require_same_rows(data, *validation);
+    require_rows_fit(data.x().row, *validation, cat(" as in ", data.name()));
     out.validation = read_rows(*validation, out.scaling, policy);
   } else if (const auto fraction = validation_fraction(config)) {
     out.validation = split_off(out.train, *fraction, config.train.seed, data.name());

@@ -188,7 +188,10 @@ TEST_F(BadArguments, Encode) {
   auto* crooked = reinterpret_cast<float*>(reinterpret_cast<char*>(out) + 1);
   expect(DIABOLO_USAGE, "a multiple of 4", diabolo_encode(model, &rows, crooked, 12));
   const diabolo_rows narrow = diabolo_rows_f32(values.data(), 4, kFeatures - 1);
-  expect(DIABOLO_USAGE, "expected rows of 12 features", diabolo_encode(model, &narrow, out, 12));
+  expect(DIABOLO_DATA, "expected rows f32[*,12], which the model takes, found f32[4,11]",
+         diabolo_encode(model, &narrow, out, 12));
+  const diabolo_rows one = diabolo_rows_f32(values.data(), kFeatures, 1);
+  expect(DIABOLO_DATA, "[1,12]", diabolo_encode(model, &one, out, 12));
 }
 
 TEST_F(BadArguments, Decode) {
@@ -352,7 +355,7 @@ TEST_F(BadArguments, EncodeAndScoreOnTheDevice) {
   try_bad_rows(score_rows);
   diabolo_rows rows = good;
   rows.shape[0] = kFeatures - 1;
-  expect(DIABOLO_USAGE, "which the model takes", encode_rows(&rows));
+  expect(DIABOLO_DATA, "which the model takes", encode_rows(&rows));
   rows = good;
   rows.data = reinterpret_cast<const char*>(values.data()) + 1;
   expect(DIABOLO_USAGE, "multiple of 4", encode_rows(&rows));

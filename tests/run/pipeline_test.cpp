@@ -300,10 +300,11 @@ TEST_F(PipelineTest, BadValues) {
 TEST_F(PipelineTest, InputsThatDoNotFitAreRefused) {
   const FloatData narrow(planar_rows(10, 11, 5), 11);
   const Error error = error_of(options("codes.npy"), *narrow.data);
-  EXPECT_EQ(error.code(), ErrorCode::kUsage);
-  EXPECT_THAT(error.what(), HasSubstr("expected rows of 12"));
-  EXPECT_EQ(error_of(options("rows.npy", FileVerb::kDecode), *data_.data).code(),
-            ErrorCode::kUsage);
+  EXPECT_EQ(error.code(), ErrorCode::kData);
+  EXPECT_THAT(error.what(), HasSubstr("expected rows f32[*,12], found f32[10,11]"));
+  const Error codes = error_of(options("rows.npy", FileVerb::kDecode), *data_.data);
+  EXPECT_EQ(codes.code(), ErrorCode::kData);
+  EXPECT_THAT(codes.what(), HasSubstr("expected rows f32[*,3] (codes), found f32[1237,12]"));
   PipelineOptions worst = options("scores.npy", FileVerb::kScore);
   worst.worst = 2;
   EXPECT_EQ(error_of(worst, *data_.data).code(), ErrorCode::kUsage);

@@ -1,0 +1,55 @@
+#include "data/row_fit.h"
+
+#include <vector>
+
+#include "base/error.h"
+
+namespace diabolo {
+namespace {
+
+// The extents that say anything about the order of the numbers.
+std::vector<int64_t> true_extents(const TensorDesc& row) {
+  std::vector<int64_t> out;
+  for (const int64_t extent : row.extents())
+    if (extent != 1) out.push_back(extent);
+  return out;
+}
+
+std::string text_of(const TensorDesc& row, std::optional<uint64_t> count) {
+  std::string out = cat(name(row.dtype()), "[", count ? cat(*count) : "*");
+  for (const int64_t extent : row.extents()) out += cat(",", extent);
+  return out + "]";
+}
+
+// What to do about it.
+std::string advice(const TensorDesc& expected, const FoundRows& found) {
+  const int64_t width = expected.elems();
+  if (found.row.elems() == width)
+    return cat("; give rows of that shape, or flat ones of ", width, " numbers");
+  const bool is_one_row =
+      found.row.elems() == 1 && found.count && *found.count == static_cast<uint64_t>(width);
+  if (!is_one_row) return "";
+  return cat("; the first axis counts rows, so these are ", width,
+             " rows of one number: make the shape of a single row [1,", width, "]");
+}
+
+}  // namespace
+
+bool rows_fit(const TensorDesc& expected, const TensorDesc& found) {
+  if (expected.elems() != found.elems()) return false;
+  const std::vector<int64_t> a = true_extents(expected), b = true_extents(found);
+  return a == b || a.size() <= 1 || b.size() <= 1;
+}
+
+void require_rows_fit(const TensorDesc& expected, const FoundRows& found, const std::string& what) {
+  if (rows_fit(expected, found.row)) return;
+  throw Error(ErrorCode::kData,
+              cat(found.name, ": expected rows ", text_of(expected, std::nullopt), what, ", found ",
+                  text_of(found.row, found.count), advice(expected, found)));
+}
+
+void require_rows_fit(const TensorDesc& expected, const Dataset& found, const std::string& what) {
+  require_rows_fit(expected, {found.name(), found.x().row, found.rows()}, what);
+}
+
+}  // namespace diabolo
