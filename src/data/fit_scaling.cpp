@@ -101,7 +101,7 @@ void add_row(std::span<float> row, uint64_t index, BadValue policy, const BlockP
   statistics.add(row);
 }
 
-Statistics pass_over(const Dataset& data, BadValue policy) {
+Statistics pass_over(const Dataset& data, BadValue policy, const std::vector<bool>* left_out) {
   if (data.is_stream() || !data.rows()) {
     throw Error(ErrorCode::kData, cat(data.name(),
                                       ": is a stream, which cannot be read twice; write "
@@ -120,6 +120,7 @@ Statistics pass_over(const Dataset& data, BadValue policy) {
     data.read(0, first, rows, raw);
     to_f32(row.dtype(), raw, values);
     for (uint64_t i = 0; i < rows; ++i) {
+      if (left_out && (*left_out)[first + i]) continue;
       const auto one = std::span(values).subspan(i * width, width);
       add_row(one, i, policy, {data.name(), first}, statistics);
     }
@@ -139,7 +140,9 @@ float inverse(double spread) {
 
 }  // namespace
 
-Scaling fit_scaling(const Dataset& data, Scale kind, BadValue policy) {
+Scaling fit_scaling(const Dataset& data, Scale kind, BadValue policy,
+                    const std::vector<bool>* left_out) {
+  DIABOLO_CHECK(!left_out || left_out->size() == data.rows(), "a mask of other rows");
   const auto width = static_cast<size_t>(data.x().row.elems());
   Scaling scaling{kind, std::vector(width, 0.0f), std::vector(width, 1.0f), {}};
   if (kind == Scale::kUnit)
@@ -147,7 +150,7 @@ Scaling fit_scaling(const Dataset& data, Scale kind, BadValue policy) {
   const bool needs_pass =
       kind == Scale::kStandard || kind == Scale::kMinmax || policy == BadValue::kMean;
   if (!needs_pass) return scaling;
-  const Statistics statistics = pass_over(data, policy);
+  const Statistics statistics = pass_over(data, policy, left_out);
   scaling.mean.resize(width);
   for (size_t i = 0; i < width; ++i) {
     scaling.mean[i] = static_cast<float>(statistics.mean[i]);

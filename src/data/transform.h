@@ -47,8 +47,10 @@ struct Scaling {
 
 // Computes a scaling in one pass over field x, in double (Welford). `unit` and `none` make a pass
 // only where the policy is kMean. Throws Error{kUsage} for unit of a float type, Error{kData} for a
-// stream that a pass is needed over, for bad values under kError, for no rows.
-Scaling fit_scaling(const Dataset& data, Scale kind, BadValue policy);
+// stream that a pass is needed over, for bad values under kError, for no rows. Rows of the file that
+// are true in left_out (null: none) are read, but neither counted nor looked at.
+Scaling fit_scaling(const Dataset& data, Scale kind, BadValue policy,
+                    const std::vector<bool>* left_out = nullptr);
 
 // Where a block of rows comes from, for messages.
 struct BlockPlace {

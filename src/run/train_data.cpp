@@ -32,11 +32,15 @@ void require_memory(const Dataset& data, uint64_t wanted) {
   if (wanted > available) fail_memory(data, wanted, available);
 }
 
+// Which rows of a file validate: true for them.
+using HeldOut = std::vector<bool>;
+
 // Reads a data set block by block into rows that grow.
 class RowsReader {
  public:
-  RowsReader(const Dataset& data, const Scaling& scaling, BadValue policy)
-      : data_(data), scaling_(scaling), policy_(policy) {
+  // held_out, or null, has one entry per row of the file.
+  RowsReader(const Dataset& data, const Scaling& scaling, BadValue policy, const HeldOut* held_out)
+      : data_(data), scaling_(scaling), policy_(policy), held_out_(held_out) {
     rows_.dtype = stays_bytes(data) ? DType::kU8 : DType::kF32;
     rows_.features = data.x().row.elems();
     raw_row_bytes_ = data.x().row.bytes();
@@ -60,6 +64,8 @@ class RowsReader {
     }
     return std::move(rows_);
   }
+  // The entries of held_out of the rows that were read: some are skipped.
+  HeldOut take_held_out() { return std::move(kept_held_out_); }
 
  private:
   void append(uint64_t first, uint64_t count) {
@@ -72,11 +78,16 @@ class RowsReader {
     if (rows_.dtype == DType::kU8) {
       rows_.bytes.insert(rows_.bytes.end(), raw.begin(), raw.end());
       rows_.rows += count;
+      for (uint64_t i = 0; held_out_ && i < count; ++i)
+        kept_held_out_.push_back((*held_out_)[first + i]);
       return;
     }
+    kept_.clear();
     floats_.resize(count * static_cast<uint64_t>(rows_.features));
     const uint64_t kept =
-        convert_rows(scaling_, policy_, {data_.name(), first}, data_.x().row.dtype(), raw, floats_);
+        convert_rows(scaling_, policy_, {data_.name(), first}, data_.x().row.dtype(), raw, floats_,
+                     held_out_ ? &kept_ : nullptr);
+    for (const uint64_t index : kept_) kept_held_out_.push_back((*held_out_)[first + index]);
     const auto bytes = std::as_bytes(std::span(floats_)).first(kept * rows_.row_bytes());
     rows_.bytes.insert(rows_.bytes.end(), bytes.begin(), bytes.end());
     rows_.rows += kept;
@@ -85,31 +96,52 @@ class RowsReader {
   const Dataset& data_;
   const Scaling& scaling_;
   BadValue policy_;
+  const HeldOut* held_out_;
+  HeldOut kept_held_out_;
   TrainRows rows_;
   uint64_t raw_row_bytes_ = 0;
   std::vector<std::byte> raw_;
   std::vector<float> floats_;
+  std::vector<uint64_t> kept_;
 };
 
-TrainRows read_rows(const Dataset& data, const Scaling& scaling, BadValue policy) {
-  TrainRows rows = RowsReader(data, scaling, policy).read();
-  if (rows.rows == 0) throw Error(ErrorCode::kData, data.name() + ": has no rows to train on");
-  if (rows.rows > 0xffffffffull)
-    throw Error(ErrorCode::kData,
-                cat(data.name(), ": ", rows.rows, " rows are more than 2^32 - 1"));
+void require_some_rows(uint64_t rows, const std::string& name) {
+  if (rows == 0) throw Error(ErrorCode::kData, name + ": has no rows to train on");
+  if (rows > 0xffffffffull)
+    throw Error(ErrorCode::kData, cat(name, ": ", rows, " rows are more than 2^32 - 1"));
+}
+
+// held_out comes back with one entry per row read.
+TrainRows read_rows(const Dataset& data, const Scaling& scaling, BadValue policy,
+                    HeldOut* held_out = nullptr) {
+  RowsReader reader(data, scaling, policy, held_out);
+  TrainRows rows = reader.read();
+  require_some_rows(rows.rows, data.name());
+  if (held_out) *held_out = reader.take_held_out();
   return rows;
 }
 
-// Moves `fraction` of the rows, at least one, to a set of their own; both keep the file's order.
-TrainRows split_off(TrainRows& all, double fraction, uint64_t seed, const std::string& name) {
+// A share of the rows, at least one, chosen by the seed.
+HeldOut choose_held_out(double fraction, uint64_t seed, uint64_t rows, const std::string& name) {
+  require_some_rows(rows, name);
   const auto count =
-      static_cast<uint64_t>(std::max(1.0, std::round(fraction * static_cast<double>(all.rows))));
-  if (count >= all.rows)
-    throw Error(ErrorCode::kData, cat(name, ": ", all.rows, " rows are too few to set ", fraction,
+      static_cast<uint64_t>(std::max(1.0, std::round(fraction * static_cast<double>(rows))));
+  if (count >= rows)
+    throw Error(ErrorCode::kData, cat(name, ": ", rows, " rows are too few to set ", fraction,
                                       " of them aside for validation"));
-  std::vector<uint32_t> order = epoch_order(seed, kSplitEpoch, all.rows);
-  std::vector<bool> is_chosen(all.rows, false);
-  for (uint64_t i = 0; i < count; ++i) is_chosen[order[i]] = true;
+  const std::vector<uint32_t> order = epoch_order(seed, kSplitEpoch, rows);
+  HeldOut chosen(rows, false);
+  for (uint64_t i = 0; i < count; ++i) chosen[order[i]] = true;
+  return chosen;
+}
+
+// Moves rows to a set of their own; both keep the file's order.
+TrainRows split_off(TrainRows& all, const HeldOut& is_chosen, const std::string& name) {
+  const auto count = static_cast<uint64_t>(std::ranges::count(is_chosen, true));
+  if (count == 0 || count == all.rows)
+    throw Error(ErrorCode::kData,
+                cat(name, ": of ", all.rows, " rows without bad values ", count,
+                    " are set aside for validation; some are needed there and for training"));
   TrainRows chosen;
   chosen.dtype = all.dtype;
   chosen.features = all.features;
@@ -175,16 +207,24 @@ TrainData load_train_data(const Config& config, const Dataset& data, const Datas
   if (data.rows()) require_memory(data, train_rows_bytes(data));  // before a pass over all of it
   TrainData out;
   const BadValue policy = config.data.on_bad_value;
-  out.scaling = fit_scaling(data, *config.data.scale, policy);
-  out.train = read_rows(data, out.scaling, policy);
+  const auto fraction = validation ? std::nullopt : validation_fraction(config);
+  const auto choose = [&](uint64_t rows) {
+    return choose_held_out(*fraction, config.train.seed, rows, data.name());
+  };
+  HeldOut held_out;  // a stream that does not say its length is split when it has ended
+  const bool is_split_first = fraction && data.rows();
+  if (is_split_first) held_out = choose(*data.rows());
+  out.scaling = fit_scaling(data, *config.data.scale, policy, is_split_first ? &held_out : nullptr);
+  out.train = read_rows(data, out.scaling, policy, is_split_first ? &held_out : nullptr);
+  if (fraction && !is_split_first) held_out = choose(out.train.rows);
   if (data.rows() && out.train.rows < *data.rows() && policy == BadValue::kSkip)
     log.warning(data.name(), ": ", *data.rows() - out.train.rows,
                 " rows with bad values are left out");
   if (validation) {
     require_rows_fit(data.x().row, *validation, cat(" as in ", data.name()));
     out.validation = read_rows(*validation, out.scaling, policy);
-  } else if (const auto fraction = validation_fraction(config)) {
-    out.validation = split_off(out.train, *fraction, config.train.seed, data.name());
+  } else if (fraction) {
+    out.validation = split_off(out.train, held_out, data.name());
   }
   log.info(text_of(data, out));
   out.hash = hash_text(out);

@@ -36,7 +36,7 @@ struct TrainData {
 };
 
 // Reads everything. config must be resolved for `data`. A fraction in config.train.validation takes
-// that share of the rows, chosen by the seed; the scaling is fitted before the split. Throws
+// that share of the rows, chosen by the seed; the scaling is fitted on the others. Throws
 // Error{kData}; Error{kResource} naming both sizes where the rows do not fit in memory.
 TrainData load_train_data(const Config& config, const Dataset& data, const Dataset* validation,
                           const Log& log);
