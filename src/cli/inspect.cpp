@@ -59,6 +59,8 @@ nlohmann::json model_json(const ModelFile& model, const std::string& path) {
   if (model.threshold) {
     json["threshold"] = *model.threshold;
     json["threshold_quantile"] = model.threshold_quantile;
+    json["threshold_from"] = name(model.threshold_from);
+    json["threshold_rows"] = model.threshold_rows;
   }
   json["provenance"] = {{"version", model.provenance.version},
                         {"data", model.provenance.data},
@@ -82,8 +84,10 @@ std::string model_text(const ModelFile& model, const std::string& path) {
            counted(model.provenance.epochs, "epoch"), ", seed ", model.provenance.seed)},
       {"made by", cat("diabolo ", printable(model.provenance.version))}};
   if (model.threshold)
-    rows.push_back({"threshold", cat(number_text(*model.threshold), ", quantile ",
-                                     number_text(model.threshold_quantile))});
+    rows.push_back(
+        {"threshold",
+         cat(number_text(*model.threshold), ", quantile ", number_text(model.threshold_quantile),
+             " of ", counted(model.threshold_rows, cat(name(model.threshold_from), " score")))});
   for (const auto* layers : {&network.encoder, &network.decoder})
     for (const Layer& layer : *layers)
       rows.push_back(

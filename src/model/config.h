@@ -120,7 +120,7 @@ struct ScheduleConfig {
 };
 
 struct OutputConfig {
-  double quantile = 0.95;          // of the training scores: the threshold
+  double quantile = 0.95;          // of the scores of validation, else training rows: the threshold
   DType code_dtype = DType::kF32;  // what encode writes: f32, f16, bf16
 };
 

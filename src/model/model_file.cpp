@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -69,7 +70,10 @@ json description_of(const ModelFile& model) {
       {"shape", std::vector<int64_t>(model.row.extents().begin(), model.row.extents().end())}};
   out["scale"] = name(model.scaling.kind);
   if (model.threshold)
-    out["threshold"] = {{"value", *model.threshold}, {"quantile", model.threshold_quantile}};
+    out["threshold"] = {{"value", *model.threshold},
+                        {"quantile", model.threshold_quantile},
+                        {"from", name(model.threshold_from)},
+                        {"rows", model.threshold_rows}};
   const Provenance& from = model.provenance;
   out["provenance"] = {{"version", from.version},
                        {"data", from.data},
@@ -100,6 +104,19 @@ TensorDesc row_from(const Fields& row) {
   return TensorDesc(*dtype, extents);
 }
 
+// Before `from` and `rows` were written it was a quantile of the training's scores.
+void read_threshold(const Fields& fields, ModelFile& model) {
+  model.threshold = fields.number("value");
+  model.threshold_quantile = fields.number("quantile");
+  model.threshold_rows = fields.has("rows") ? fields.count("rows") : model.provenance.rows;
+  if (!fields.has("from")) return;
+  const std::string from = fields.text("from");
+  const auto known = {ThresholdFrom::kTraining, ThresholdFrom::kValidation};
+  const auto found = std::ranges::find(known, from, [](ThresholdFrom one) { return name(one); });
+  if (found == known.end()) fields.fail(fields.where("from"), "not a kind of rows");
+  model.threshold_from = *found;
+}
+
 // Everything but the tensors.
 void read_description(const Fields& fields, ModelFile& model) {
   if (fields.count("format_version") != kFormatVersion)
@@ -109,14 +126,10 @@ void read_description(const Fields& fields, ModelFile& model) {
   const auto kind = scale_from_name(fields.text("scale"));
   if (!kind) fields.fail("scale", "not a scaling");
   model.scaling.kind = *kind;
-  if (fields.has("threshold")) {
-    const Fields threshold = fields.table("threshold");
-    model.threshold = threshold.number("value");
-    model.threshold_quantile = threshold.number("quantile");
-  }
   const Fields from = fields.table("provenance");
   model.provenance = {from.text("version"), from.text("data"), from.count("rows"),
                       from.count("seed"), from.count("epochs")};
+  if (fields.has("threshold")) read_threshold(fields.table("threshold"), model);
 }
 
 std::vector<float> read_vector(const SafetensorsFile& file, const std::string& name,
@@ -165,6 +178,10 @@ ModelFile read_model(const SafetensorsFile& file) {
 }
 
 }  // namespace
+
+const char* name(ThresholdFrom from) {
+  return from == ThresholdFrom::kValidation ? "validation" : "training";
+}
 
 std::string model_path(const std::string& path) {
   std::error_code ignored;

@@ -22,13 +22,19 @@ struct Provenance {
   uint64_t epochs = 0;  // that the weights have seen
 };
 
+// Which rows' scores the threshold is a quantile of.
+enum class ThresholdFrom { kTraining, kValidation };
+const char* name(ThresholdFrom from);  // "training", "validation"
+
 // A model in memory. Plain data; the weights are the f32 masters.
 struct ModelFile {
   Config config;                    // resolved
   TensorDesc row;                   // type and shape of one row as the training data had it
   Scaling scaling;                  // one entry per feature
   std::optional<double> threshold;  // of the score
-  double threshold_quantile = 0;    // which quantile of the training scores it is
+  double threshold_quantile = 0;    // which quantile of these rows' scores it is
+  ThresholdFrom threshold_from = ThresholdFrom::kTraining;
+  uint64_t threshold_rows = 0;
   Provenance provenance;
   std::vector<std::vector<float>> parameters;  // one per entry of network().parameters()
   std::string hash;                            // content hash where loaded or saved, else empty

@@ -50,7 +50,9 @@ void for_each_score(std::span<const float> scores, std::span<const uint8_t> labe
 
 }  // namespace
 
-double quantile(std::span<const float> values, double q) {
+namespace {
+
+std::vector<float> sorted_values(std::span<const float> values, double q) {
   if (values.empty() || !(q >= 0 && q <= 1))
     throw Error(ErrorCode::kUsage, cat("quantile: expected values and a number from 0 to 1, found ",
                                        values.size(), " values and ", q));
@@ -58,12 +60,29 @@ double quantile(std::span<const float> values, double q) {
     throw Error(ErrorCode::kData, "quantile: a value is NaN");
   std::vector<float> sorted(values.begin(), values.end());
   std::ranges::sort(sorted);
+  return sorted;
+}
+
+}  // namespace
+
+double quantile(std::span<const float> values, double q) {
+  const std::vector<float> sorted = sorted_values(values, q);
   const double place = q * static_cast<double>(sorted.size() - 1);
   const auto below = static_cast<size_t>(place);
   const size_t above = std::min(below + 1, sorted.size() - 1);
   const double share = place - static_cast<double>(below);
   const double low = sorted[below];
-  return low + share * (static_cast<double>(sorted[above]) - low);
+  const double high = sorted[above];
+  return share == 0 || low == high ? low : low + share * (high - low);  // of infinite ones too
+}
+
+double conformal_quantile(std::span<const float> values, double q) {
+  constexpr double kRounding = 1e-12;  // 0.07 * 100 is 7.000000000000001
+  const std::vector<float> sorted = sorted_values(values, q);
+  const double place = q * (static_cast<double>(sorted.size()) + 1);
+  const double rank = std::ceil(place * (1 - kRounding));
+  return sorted[static_cast<size_t>(
+      std::clamp(rank - 1, 0.0, static_cast<double>(sorted.size() - 1)))];
 }
 
 double auroc(std::span<const float> scores, std::span<const uint8_t> labels) {

@@ -13,7 +13,7 @@
 #include "run/checkpoint.h"
 #include "run/fitting_inference.h"
 #include "run/labels.h"
-#include "run/score.h"
+#include "run/threshold.h"
 #include "run/train_data.h"
 #include "run/train_session.h"
 #include "run/training_identity.h"
@@ -87,6 +87,8 @@ Training::Training(Backend& backend, const Config& config, const Dataset& data,
   if (!config_.data.labels.empty()) read_labels(*open_dataset(config_.data.labels), data);
   data_ = load_train_data(config_, data, validation, options.log);
   identity_ = training_identity(config_, data_.hash);
+  if (!has_validation())
+    warn_of_training_threshold(data_name_, data_.train.rows, network_, options.log);
 }
 
 TrainResult Training::run() {
@@ -311,14 +313,15 @@ void Training::add_threshold(ModelFile& model) const {
   InferenceOptions options;
   options.fast_policy = config_.train.fast_policy;
   FittingInference inference(backend_, model, options, options_.log);
-  const TrainRows& rows = data_.train;
+  const TrainRows& rows = has_validation() ? *data_.validation : data_.train;
   std::vector<float> scores(rows.rows);
   Scores out;
   out.score = scores;
   const RawRows in{rows.dtype, rows.dtype == DType::kF32, rows.bytes, rows.rows};
   inference.run([&](const Inference& scoring) { scoring.score(in, out); });
-  model.threshold_quantile = config_.output.quantile;
-  model.threshold = quantile(scores, config_.output.quantile);
+  put_threshold(model, scores,
+                has_validation() ? ThresholdFrom::kValidation : ThresholdFrom::kTraining,
+                config_.output.quantile, options_.log);
 }
 
 ModelFile Training::final_model() {
