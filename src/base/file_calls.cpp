@@ -98,29 +98,4 @@ std::string resolve_link(const std::string& path) {
   return error ? path : resolved.string();
 }
 
-Descriptor open_locked(FileSystem& fs, const std::string& path) {
-  constexpr int kFlags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW;
-  // The file may lose its name between open and lock when its writer finishes; then look again.
-  for (int attempt = 0; attempt < 10; ++attempt) {
-    const int fd = uninterrupted([&] { return fs.open(path.c_str(), kFlags, 0666); });
-    if (fd < 0) fail_write(path, "create", errno);
-    Descriptor descriptor(fs, fd);
-    // File systems without locks are used without.
-    if (uninterrupted([&] { return fs.lock(fd); }) != 0 && errno == EWOULDBLOCK)
-      throw Error(ErrorCode::kUsage, cat(path, ": another process is writing it; wait for it"));
-    struct stat opened {
-    }, named{};
-    int status = uninterrupted([&] { return fs.fstat(fd, &opened); });
-    if (status == 0) status = uninterrupted([&] { return fs.stat(path.c_str(), &named); });
-    if (status != 0 && errno != ENOENT) {
-      const int error = errno;
-      fs.unlink(path.c_str());
-      fail_write(path, "examine", error);
-    }
-    if (status == 0 && opened.st_ino == named.st_ino && opened.st_dev == named.st_dev)
-      return descriptor;
-  }
-  throw Error(ErrorCode::kResource, cat(path, ": cannot create: it keeps being replaced"));
-}
-
 }  // namespace diabolo

@@ -54,8 +54,4 @@ void require_replaceable(FileSystem& fs, const std::string& path);
 // path, or where it leads if it is a symbolic link to something.
 std::string resolve_link(const std::string& path);
 
-// Opens path for writing (created where needed, not truncated) and locks it; Error{kUsage} if
-// another process has. The descriptor surely is the file that has the name.
-Descriptor open_locked(FileSystem& fs, const std::string& path);
-
 }  // namespace diabolo

@@ -37,7 +37,7 @@ class Sink {
 // Writes a temporary file ".NAME.diabolo-tmp" beside the target; commit flushes it to disk, renames
 // it over the target and flushes the directory. Destroyed without commit it removes the temporary
 // file. What a killed process leaves behind is replaced by the next writer of the same target. Two
-// writers of one target at once: the second throws Error{kUsage}. A target that is a symbolic link
+// writers of one target at once: the second throws Error{kBusy}. A target that is a symbolic link
 // keeps being one; the file that it points to is replaced.
 class AtomicWriter final : public Sink {
  public:

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/file_calls.h"
+#include "base/file_lock.h"
 
 namespace diabolo {
 namespace {
@@ -80,10 +81,10 @@ PartialWriter::PartialWriter(std::string target, PartialOptions options, FileSys
       options_(std::move(options)) {
   DIABOLO_CHECK(options_.identity.find('\n') == std::string::npos, options_.identity);
   require_replaceable(fs, target_);
-  const bool is_there =
-      options_.resume && path_exists(partial_, {.fs = &fs}) && path_exists(journal_, {.fs = &fs});
+  const bool was_there = options_.resume && path_exists(partial_, {.fs = &fs});
   descriptor_ = open_locked(fs, partial_);
-  if (is_there) {
+  // Another writer may have finished meanwhile; an empty file is one that the lock has just made.
+  if (was_there && has_content() && path_exists(journal_, {.fs = &fs})) {
     has_checkpoint_ = true;
     continue_from_journal();
   } else {
@@ -93,6 +94,13 @@ PartialWriter::PartialWriter(std::string target, PartialOptions options, FileSys
 
 PartialWriter::~PartialWriter() {
   if (descriptor_.is_open() && !has_checkpoint_) descriptor_.fs().unlink(partial_.c_str());
+}
+
+bool PartialWriter::has_content() const {
+  struct stat info {};
+  if (uninterrupted([&] { return descriptor_.fs().fstat(descriptor_.get(), &info); }) != 0)
+    fail_write(partial_, "examine", errno);
+  return info.st_size > 0;
 }
 
 // The journal goes first: a journal without its bytes would be worse than none.

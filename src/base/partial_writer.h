@@ -35,7 +35,7 @@ class PartialWriter final : public Sink {
  public:
   // With resume: throws Error{kUsage} if the identity differs, Error{kData} if journal or partial
   // file are damaged; both say what to do. Without: replaces a partial output that is there.
-  // Error{kUsage} if another process writes the same target.
+  // Error{kBusy} if another process writes the same target.
   PartialWriter(std::string target, PartialOptions options, FileSystem& fs = real_file_system());
   ~PartialWriter() override;
   PartialWriter(PartialWriter&&) = delete;
@@ -56,6 +56,7 @@ class PartialWriter final : public Sink {
   void commit() override;
 
  private:
+  bool has_content() const;
   void start_anew();
   void continue_from_journal();
   void check_content(uint64_t bytes, const std::string& expected_hash);

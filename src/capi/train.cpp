@@ -55,6 +55,7 @@ TrainCallbacks callbacks_of(const diabolo_train_options& options, const TrainOpt
   return callbacks;
 }
 
+// Claims the folder: before anything in it is read.
 TrainOptions options_of(const Context& context, const diabolo_train_options& options) {
   TrainOptions train;
   train.log = context.log;
@@ -97,10 +98,10 @@ diabolo_train_result describe(const TrainResult& result) {
 
 // What both functions do once the data are open.
 void run_training(const std::shared_ptr<Context>& context, const Config& config,
-                  const Dataset& data, const diabolo_train_options& options, diabolo_model** model,
+                  const Dataset& data, const diabolo_train_options& options,
+                  const TrainOptions& train_options, diabolo_model** model,
                   diabolo_train_result* out) {
   const auto validation = open_validation(options, config);
-  const TrainOptions train_options = options_of(*context, options);
   TrainResult result = train(*context->backend, config, data, validation.get(), train_options,
                              callbacks_of(options, train_options));
   give_result("train result", describe(result), out);
@@ -120,6 +121,7 @@ void check_outputs(diabolo_model** model, const diabolo_train_result* result) {
 }  // namespace diabolo::capi
 
 using namespace diabolo::capi;
+using diabolo::TrainOptions;
 
 diabolo_status diabolo_train(const diabolo_context* context, const diabolo_rows* rows,
                              const diabolo_train_options* options, diabolo_model** model,
@@ -128,8 +130,9 @@ diabolo_status diabolo_train(const diabolo_context* context, const diabolo_rows*
     check_outputs(model, result);
     const auto found = find_context(context);
     const diabolo_train_options given = options_or_defaults("train options", options);
+    const TrainOptions train = options_of(*found, given);
     const auto data = dataset_of("rows", rows);
-    run_training(found, train_config(*found, given), *data, given, model, result);
+    run_training(found, train_config(*found, given), *data, given, train, model, result);
   });
 }
 
@@ -140,9 +143,10 @@ diabolo_status diabolo_train_file(const diabolo_context* context, const char* pa
     check_outputs(model, result);
     const auto found = find_context(context);
     const diabolo_train_options given = options_or_defaults("train options", options);
+    const TrainOptions train = options_of(*found, given);
     diabolo::Config config = train_config(*found, given);
     config.data.train = required_path("path", path);
     const auto data = diabolo::open_dataset(config.data.train, open_options(config.data));
-    run_training(found, config, *data, given, model, result);
+    run_training(found, config, *data, given, train, model, result);
   });
 }

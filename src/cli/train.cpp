@@ -54,21 +54,26 @@ Config configuration(const TrainArguments& arguments) {
   return config;
 }
 
-void check_usage(const TrainArguments& arguments, const Config& config) {
-  const bool has_data = !config.data.train.empty();
-  if (!has_data && !(arguments.resume && !arguments.output.empty()))
-    throw Error(ErrorCode::kUsage, "train: DATA is missing (diabolo train DATA -o RUN_DIR)");
-  if (arguments.print_config && has_data) return;
+[[noreturn]] void fail_without_data() {
+  throw Error(ErrorCode::kUsage, "train: DATA is missing (diabolo train DATA -o RUN_DIR)");
+}
+
+// What can be said before the folder is claimed; nothing in it has been read yet.
+void check_usage(const TrainArguments& arguments) {
+  if (arguments.output.empty() && arguments.data.empty()) fail_without_data();
   if (arguments.output.empty() || arguments.output == "-")
     throw Error(ErrorCode::kUsage, "train: -o RUN_DIR is missing (a folder for the results)");
   if (arguments.resume && arguments.overwrite)
     throw Error(ErrorCode::kUsage, "train: --resume and --overwrite exclude each other");
-  if (arguments.resume) open_run_directory(arguments.output, RunUse::kResume);
-  if (!has_data)
-    throw Error(
-        ErrorCode::kUsage,
-        cat("train: DATA is missing, and no configuration names it (it is ",
-            RunDirectory{arguments.output}.config(), " unless --preset or --config is given)"));
+}
+
+void require_data(const TrainArguments& arguments, const Config& config) {
+  if (!config.data.train.empty()) return;
+  if (!arguments.resume) fail_without_data();
+  throw Error(
+      ErrorCode::kUsage,
+      cat("train: DATA is missing, and no configuration names it (it is ",
+          RunDirectory{arguments.output}.config(), " unless --preset or --config is given)"));
 }
 
 std::unique_ptr<Dataset> open_validation(const Config& config) {
@@ -168,14 +173,26 @@ int print_config(const Config& config) {
   return 0;
 }
 
+// Nothing where nothing will be written.
+std::optional<RunDirectory> claimed_directory(const TrainArguments& arguments) {
+  if (arguments.dry_run) return std::nullopt;
+  return open_run_directory(arguments.output, use_of(arguments));
+}
+
 int run(const TrainArguments& arguments) {
-  const Config config = configuration(arguments);
   if (arguments.help_config) {
-    print_result(config_toml(config, true));
+    print_result(config_toml(configuration(arguments), true));
     return 0;
   }
-  check_usage(arguments, config);
-  if (arguments.print_config) return print_config(config);
+  if (arguments.print_config) {
+    const Config config = configuration(arguments);
+    if (!config.data.train.empty()) return print_config(config);
+  }
+  check_usage(arguments);
+  // Claimed before anything in it is read, until the training has ended.
+  const std::optional<RunDirectory> directory = claimed_directory(arguments);
+  const Config config = configuration(arguments);
+  require_data(arguments, config);
   Terminal terminal(arguments.out.progress, arguments.out.color);
   const auto data = open_dataset(config.data.train, open_options(config.data));
   const auto backend = open_backend(config.train.device, config.train.threads, terminal);
@@ -184,15 +201,14 @@ int run(const TrainArguments& arguments) {
     print_estimate(estimate_training(*backend, config, *data), arguments.out.json);
     return 0;
   }
-  const RunDirectory directory = open_run_directory(arguments.output, use_of(arguments));
-  if (arguments.resume) check_same_training(directory, config, *data);
-  const TrainResult result = train_in(directory, arguments, config, *data, *backend, terminal);
+  if (arguments.resume) check_same_training(*directory, config, *data);
+  const TrainResult result = train_in(*directory, arguments, config, *data, *backend, terminal);
   if (result.is_cancelled)
-    throw Error(stop_code(), cat(directory.checkpoint(), ": interrupted after ",
+    throw Error(stop_code(), cat(directory->checkpoint(), ": interrupted after ",
                                  counted(static_cast<uint64_t>(result.epochs), "epoch"),
                                  "; the state is saved (--resume continues)"));
-  say(result, directory, terminal);
-  if (arguments.out.json) print_json(json_of(result, directory));
+  say(result, *directory, terminal);
+  if (arguments.out.json) print_json(json_of(result, *directory));
   return 0;
 }
 

@@ -1,8 +1,10 @@
 #include "run/run_directory.h"
 
+#include <algorithm>
 #include <filesystem>
 
 #include "base/error.h"
+#include "base/file_lock.h"
 
 namespace diabolo {
 namespace {
@@ -17,44 +19,102 @@ constexpr const char* kOwnFiles[] = {"model.safetensors", "checkpoint.safetensor
   throw Error(ErrorCode::kResource, cat(path, ": cannot ", action, ": ", error.message()));
 }
 
-bool is_empty_or_absent(const std::string& path) {
+void remove_file(const std::string& path) {
   std::error_code error;
-  if (!stdfs::exists(path, error)) return true;
-  if (!stdfs::is_directory(path, error))
+  stdfs::remove(path, error);
+  if (error) fail(path, error, "remove");
+}
+
+void require_folder(const std::string& path) {
+  std::error_code error;
+  if (stdfs::exists(path, error) && !stdfs::is_directory(path, error))
     throw Error(ErrorCode::kUsage, path + " is not a folder; name another one with -o");
-  const bool is_empty = stdfs::is_empty(path, error);
-  if (error) fail(path, error, "read the folder");
-  return is_empty;
+}
+
+// The lock, and the temporary files of a training that was killed while it wrote them.
+bool is_passing(const std::string& name) {
+  return name == FolderLock::kFileName || std::ranges::any_of(kOwnFiles, [&](const char* own) {
+           return name == cat(".", own, ".diabolo-tmp");
+         });
+}
+
+// Whether nothing is in the folder that anybody could miss. A training that failed before its first
+// checkpoint may have left metrics without a line, and beside these (not by itself, where somebody
+// may have put it) its configuration.
+bool is_unused(const RunDirectory& directory) {
+  std::error_code error;
+  const bool has_failed = stdfs::file_size(directory.metrics(), error) == 0 && !error;
+  error.clear();
+  stdfs::directory_iterator entries(directory.path, error);
+  for (; !error && entries != stdfs::directory_iterator(); entries.increment(error)) {
+    const std::string name = entries->path().filename().string();
+    const bool is_left = has_failed && (name == "metrics.jsonl" || name == "config.toml");
+    if (!is_passing(name) && !is_left) return false;
+  }
+  if (error) fail(directory.path, error, "read the folder");
+  return true;
+}
+
+void check_use(const RunDirectory& directory, RunUse use) {
+  std::error_code error;
+  if (use == RunUse::kNew && !is_unused(directory))
+    throw Error(
+        ErrorCode::kUsage,
+        directory.path + " is not empty; use --resume to continue it or --overwrite to replace it");
+  if (use == RunUse::kResume && !stdfs::exists(directory.checkpoint(), error))
+    throw Error(ErrorCode::kModel,
+                directory.path +
+                    ": there is no checkpoint.safetensors to resume from; use --overwrite to "
+                    "start anew");
 }
 
 }  // namespace
 
-void RunDirectory::start() const {
-  if (!is_to_be_cleared) return;
-  std::error_code error;
-  for (const char* file : kOwnFiles) {
-    stdfs::remove(path + "/" + file, error);
-    if (error) fail(path + "/" + file, error, "remove");
+// Destroyed before a start is complete it removes what that made, unless something else was there.
+class RunClaim {
+ public:
+  enum class Stage { kClaimed, kBegun, kKept };
+
+  RunClaim(const std::string& path, RunUse use_in, FileSystem& fs)
+      : folder(path), use(use_in), lock(path, fs) {}
+  ~RunClaim() {
+    if (stage != Stage::kBegun || use != RunUse::kNew || !lock.is_ours()) return;
+    std::error_code ignored;
+    for (const char* file : kOwnFiles) stdfs::remove(folder + "/" + file, ignored);
   }
+
+  const std::string folder;
+  const RunUse use;
+  Stage stage = Stage::kClaimed;
+  FolderLock lock;
+};
+
+void RunDirectory::begin() const {
+  claim->stage = RunClaim::Stage::kBegun;
 }
 
-RunDirectory open_run_directory(const std::string& path, RunUse use) {
-  const RunDirectory directory{path, use == RunUse::kOverwrite};
+void RunDirectory::replace_earlier() const {
+  remove_file(model());
+  remove_file(metrics());
+}
+
+void RunDirectory::keep() const {
+  claim->stage = RunClaim::Stage::kKept;
+}
+
+void RunDirectory::require_ours() const {
+  if (!claim->lock.is_ours())
+    throw Error(ErrorCode::kBusy,
+                path + ": belongs to the process that this one was forked from; train in another");
+}
+
+RunDirectory open_run_directory(const std::string& path, RunUse use, FileSystem& fs) {
+  require_folder(path);
+  RunDirectory directory{path};
   std::error_code error;
-  const bool is_empty = is_empty_or_absent(path);
-  if (use == RunUse::kResume) {
-    if (!stdfs::exists(directory.checkpoint(), error))
-      throw Error(ErrorCode::kModel,
-                  path +
-                      ": there is no checkpoint.safetensors to resume from; use --overwrite to "
-                      "start anew");
-    return directory;
-  }
-  if (use == RunUse::kNew && !is_empty)
-    throw Error(ErrorCode::kUsage,
-                path + " is not empty; use --resume to continue it or --overwrite to replace it");
-  stdfs::create_directories(path, error);
-  if (error) fail(path, error, "create the folder");
+  if (use == RunUse::kResume && !stdfs::exists(path, error)) check_use(directory, use);
+  directory.claim = std::make_shared<RunClaim>(path, use, fs);
+  check_use(directory, use);
   return directory;
 }
 

@@ -1,35 +1,46 @@
-// The folder that a training writes to: names of its files, and when it may be used.
+// The folder that a training writes to: names of its files, when it may be used, and that one
+// training at a time uses it.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "base/file_system.h"
 
 namespace diabolo {
 
+enum class RunUse {
+  kNew,        // must be absent or empty, or hold nothing but what a failed start left
+  kResume,     // must hold a checkpoint
+  kOverwrite,  // files of an earlier run in it are replaced; others stay
+};
+
+class RunClaim;
+
 struct RunDirectory {
   std::string path;
-  bool is_to_be_cleared = false;  // it holds an earlier training, which start() removes
+  std::shared_ptr<RunClaim> claim = {};  // null: only names are wanted
 
   std::string model() const { return path + "/model.safetensors"; }
   std::string checkpoint() const { return path + "/checkpoint.safetensors"; }
   std::string config() const { return path + "/config.toml"; }
   std::string metrics() const { return path + "/metrics.jsonl"; }
 
-  // For a training that starts anew, once nothing but its steps can fail any more: an earlier model
-  // is not lost to a data file that cannot be read. Throws Error{kResource}.
-  void start() const;
+  // The three moments of a training that starts anew. Its checkpoint comes first: where that finds
+  // no room, an earlier training is not lost.
+  void begin() const;            // from here on files appear; if it fails, what it made goes
+  void replace_earlier() const;  // the checkpoint is there; what else an earlier training left goes
+  void keep() const;             // from here on there is something to resume from
+  // Before anything is written: Error{kBusy} in a child made by fork(), where the parent goes on.
+  void require_ours() const;
 };
 
-enum class RunUse {
-  kNew,        // must be absent or empty
-  kResume,     // must hold a checkpoint
-  kOverwrite,  // files of an earlier run in it are removed by start(); others stay
-};
-
-// Creates the folder where needed. Throws Error{kUsage} for one that is not empty (kNew; "use
+// Creates the folder where needed and claims it for as long as a copy of the result lives: until
+// then every other call, of any process or thread, throws Error{kBusy}. The claim comes before
+// anything in the folder is read. Throws Error{kUsage} for one that is not empty (kNew; "use
 // --resume or --overwrite"), Error{kModel} for one without a checkpoint (kResume), Error{kResource}
-// where it cannot be made.
-RunDirectory open_run_directory(const std::string& path, RunUse use);
+// where it cannot be made or locked. What is refused stays as it was.
+RunDirectory open_run_directory(const std::string& path, RunUse use,
+                                FileSystem& fs = real_file_system());
 
 }  // namespace diabolo

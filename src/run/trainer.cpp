@@ -41,6 +41,8 @@ class Training {
   bool has_validation() const { return data_.validation.has_value(); }
 
   void begin();
+  void start_directory();
+  void open_files();
   bool is_over() const;
   bool run_epoch();
   int next_count(uint64_t position) const;
@@ -122,15 +124,28 @@ void Training::begin() {
                   cat(options_.directory->path, ": train.epochs: expected at least ", begun,
                       ", which have begun, found ", epochs(), "; ask for more, or --overwrite"));
     session_->load_state(at_);
+    open_files();
   } else {
     session_->set_parameters(initial_parameters(network_, config_.train.seed));
-    if (options_.directory) options_.directory->start();
+    start_directory();
   }
+}
+
+// From here on whatever ends this process leaves something to resume from.
+void Training::start_directory() {
+  if (options_.directory) options_.directory->begin();
+  checkpoint();
+  if (options_.directory) options_.directory->replace_earlier();
+  open_files();
+  if (options_.directory) options_.directory->keep();
+}
+
+void Training::open_files() {
   if (options_.directory)
     metrics_file_ =
         std::make_unique<AppendWriter>(options_.directory->metrics(), at_.metrics_bytes, fs());
   if (callbacks_.resolved) callbacks_.resolved(config_);
-  checkpoint();  // from here on whatever ends this process leaves something to resume from
+  last_checkpoint_ = Clock::now();
 }
 
 bool Training::is_over() const {
@@ -233,6 +248,7 @@ bool Training::report() {
 void Training::checkpoint() {
   last_checkpoint_ = Clock::now();
   if (!options_.directory) return;
+  options_.directory->require_ours();
   session_->save_state(at_);
   save_checkpoint(at_, options_.directory->checkpoint(), fs());
 }

@@ -60,7 +60,8 @@ enum class Residency { kAuto, kResident, kSlots };
 
 // What does not change the result and is not part of the configuration.
 struct TrainOptions {
-  std::optional<RunDirectory> directory;  // nothing: in memory only
+  // Nothing: in memory only. Its claim is held as long as these options.
+  std::optional<RunDirectory> directory;
   bool resume = false;                    // from the directory's checkpoint
   Residency residency = Residency::kAuto;
   Capture capture = Capture::kOn;

@@ -111,7 +111,8 @@ TEST(AtomicWriterTest, TwoWritersOfOneTargetAreRefused) {
   AtomicWriter first(folder.file("a"));
   first.write("first");
   const Error error = error_of([&] { AtomicWriter second(folder.file("a")); });
-  EXPECT_EQ(error.code(), ErrorCode::kUsage);
+  EXPECT_EQ(error.code(), ErrorCode::kBusy);
+  EXPECT_THAT(error.what(), HasSubstr("this process is writing it"));
   first.commit();
   EXPECT_EQ(content_of(folder.file("a")), "first");
 }

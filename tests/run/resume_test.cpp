@@ -290,10 +290,7 @@ TEST_F(ResumeTest, RunDirectoriesAreNotOverwrittenByMistake) {
   EXPECT_EQ(code("run", RunUse::kNew), ErrorCode::kUsage);
   EXPECT_EQ(code("other", RunUse::kResume), ErrorCode::kModel);
   std::ofstream(folder_ / "run/notes.txt") << "mine";
-  const RunDirectory overwritten = open_run_directory(folder_ / "run", RunUse::kOverwrite);
-  EXPECT_TRUE(std::filesystem::exists(folder_ / "run/checkpoint.safetensors"));
-  overwritten.start();
-  EXPECT_FALSE(std::filesystem::exists(folder_ / "run/checkpoint.safetensors"));
+  run(config, options_for("run", RunUse::kOverwrite), 5);
   EXPECT_TRUE(std::filesystem::exists(folder_ / "run/notes.txt"));
 }
 
