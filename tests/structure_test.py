@@ -21,6 +21,7 @@ SEPARATE = {("data", "graph"), ("data", "ops"), ("cli", "capi"), ("capi", "cli")
 UNPARSED_FORMATS = {"raw"}
 SOURCES = ("*.h", "*.hpp", "*.cpp", "*.cu", "*.cuh", "*.c")
 MOST_LINES = 450  # 400 is where to stop and think, this is where to stop
+ONE_BY_CONTRACT = "include/diabolo"  # one header for C, one for C++, in sections by topic
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.M)
 CUDA_HEADER = re.compile(r"^(cuda|cublas|cudnn|curand|cusparse|nv|cub/|thrust/|cooperative_groups|"
@@ -146,7 +147,7 @@ def no_disabled_tests(root):
 def files_are_short(root):
     for path in sources(root, "src", "kernels", "include", "tests", "bench", "examples"):
         lines = read(path).count("\n")
-        if lines > MOST_LINES:
+        if lines > MOST_LINES and ONE_BY_CONTRACT not in str(path):
             yield f"{path}: {lines} lines, over {MOST_LINES}: two files, or fewer words"
 
 

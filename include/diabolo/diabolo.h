@@ -168,6 +168,12 @@ static inline diabolo_rows diabolo_rows_f32(const float* data, uint64_t count, u
  * that they would give alone. */
 typedef struct diabolo_model diabolo_model;
 
+/* A text that a model carries under a key. In arrays, wherefore this struct never grows. */
+typedef struct diabolo_entry {
+  const char* key;
+  const char* value;
+} diabolo_entry;
+
 typedef struct diabolo_load_options {
   uint64_t struct_size;
   int32_t allow_unverified; /* take a file that carries no hash, as other tools rewrite it */
@@ -185,7 +191,11 @@ typedef struct diabolo_model_info {
   uint64_t epochs;           /* that its weights have seen */
   uint64_t device_bytes;     /* memory held on the device now */
   double threshold;          /* of the score: training_quantile of the training scores is below */
-  double threshold_quantile; /* 0 where the model has no threshold (threshold: NaN) */
+  double threshold_quantile; /* 0 where the model has no threshold (threshold: NaN), or one that was
+                                chosen (diabolo_model_with) */
+  uint64_t feature_names;    /* as many as features, or 0: it has no names for them */
+  uint64_t metadata_count;   /* entries of free metadata */
+  uint64_t seed;             /* of the training */
 } diabolo_model_info;
 
 /* path: a model file or the folder of a training. MODEL: missing, damaged, of another kind or,
@@ -194,11 +204,77 @@ DIABOLO_API diabolo_status diabolo_model_load(const diabolo_context* context, co
                                               const diabolo_load_options* options,
                                               diabolo_model** model);
 
+/* The same from the bytes of a model file; they are not needed after the call. They are trusted as
+ * little as a file's. */
+DIABOLO_API diabolo_status diabolo_model_load_memory(const diabolo_context* context,
+                                                     const void* data, uint64_t bytes,
+                                                     const diabolo_load_options* options,
+                                                     diabolo_model** model);
+
 /* Writes one file, whole or not at all; an older one of that name is replaced. RESOURCE. */
 DIABOLO_API diabolo_status diabolo_model_save(const diabolo_model* model, const char* path);
 
+/* What diabolo_model_save writes, into memory with room for room_bytes; *bytes becomes how many it
+ * takes. With room_bytes 0 (data may be null) nothing is written, and OK tells their number; where
+ * there is too little room otherwise: USAGE, and *bytes is set too. */
+DIABOLO_API diabolo_status diabolo_model_save_memory(const diabolo_model* model, void* data,
+                                                     uint64_t room_bytes, uint64_t* bytes);
+
 DIABOLO_API diabolo_status diabolo_model_inspect(const diabolo_model* model,
                                                  diabolo_model_info* info);
+
+/* What there is to say of a model in text. */
+typedef int32_t diabolo_text;
+enum {
+  DIABOLO_TEXT_HASH = 1,   /* tells its content from any other: of the file that it was loaded from,
+                              else of the one that saving writes; 32 hexadecimal digits */
+  DIABOLO_TEXT_CONFIG = 2, /* the resolved configuration, as TOML: train options' config_path takes
+                              a file of it */
+  DIABOLO_TEXT_VERSION = 3, /* of the library that trained it: "0.1.0" */
+  DIABOLO_TEXT_DATA = 4,    /* the name of its training data; "rows" for rows in memory */
+  DIABOLO_TEXT_SCALE = 5    /* how rows are scaled: "unit", "standard", "minmax" or "none" */
+};
+
+/* Texts given back belong to the model and live as long as it does. */
+DIABOLO_API diabolo_status diabolo_model_text(const diabolo_model* model, diabolo_text which,
+                                              const char** text);
+
+/* *name: of a feature from 0; null where the model has no names. USAGE: no such feature. */
+DIABOLO_API diabolo_status diabolo_model_feature_name(const diabolo_model* model, uint64_t feature,
+                                                      const char** name);
+
+/* *value: of that key of the free metadata; null where there is none. */
+DIABOLO_API diabolo_status diabolo_model_metadata(const diabolo_model* model, const char* key,
+                                                  const char** value);
+
+/* The index-th entry of the free metadata, from 0, by key. USAGE: no such entry. */
+DIABOLO_API diabolo_status diabolo_model_metadata_at(const diabolo_model* model, uint64_t index,
+                                                     diabolo_entry* entry);
+
+/* A raw value x of feature i reaches the network as (x - shift[i]) * scale[i]. shift, scale: with
+ * room for `room` numbers each, at least the model's features. Either may be null. */
+DIABOLO_API diabolo_status diabolo_model_scaling(const diabolo_model* model, double* shift,
+                                                 double* scale, uint64_t room);
+
+/* What a copy has in place of the model's. Names and metadata: UTF-8, names without control
+ * characters and 4 MiB altogether; keys of 1 to 1000 bytes that do not begin with "diabolo", all
+ * entries 1 MiB. */
+typedef struct diabolo_model_changes {
+  uint64_t struct_size;
+  double threshold;                 /* of the score; 0: as it is */
+  const char* const* feature_names; /* one per feature; null: as they are */
+  uint64_t feature_name_count;
+  const diabolo_entry* metadata; /* added, in place of entries of the same key; a null value removes
+                                    the key; null: as it is */
+  uint64_t metadata_count;
+} diabolo_model_changes;
+
+/* *changed: a model like this one with the changes, to be saved, used and destroyed like any other;
+ * its results are the same bits. Both share the memory on the device. USAGE: a threshold that is
+ * negative or not finite, texts that are not as said above. */
+DIABOLO_API diabolo_status diabolo_model_with(const diabolo_model* model,
+                                              const diabolo_model_changes* changes,
+                                              diabolo_model** changed);
 
 /* Calls under way on it end as if it lived. Null is allowed. */
 DIABOLO_API diabolo_status diabolo_model_destroy(diabolo_model* model);
@@ -246,7 +322,12 @@ typedef struct diabolo_train_options {
   const char* run_directory;      /* for model, checkpoints and metrics; null: in memory only */
   diabolo_run_use run_use;
   diabolo_train_callback progress;
-  void* progress_user; /* handed to progress */
+  void* progress_user;              /* handed to progress */
+  const char* const* feature_names; /* to be kept in the model, one per feature; null: none */
+  uint64_t feature_name_count;
+  const diabolo_entry*
+      metadata;            /* to be kept in the model, see diabolo_model_changes; null: none */
+  uint64_t metadata_count; /* (a training that is resumed has those of its start) */
 } diabolo_train_options;
 
 typedef struct diabolo_train_result {

@@ -12,11 +12,13 @@
 #endif
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <functional>
 #include <initializer_list>
 #include <limits>
+#include <map>
 #include <memory>
 #include <optional>
 #include <ranges>
@@ -80,6 +82,25 @@ concept LastingNumbers =
 template <class Values>
 concept PassingNumbers =
     std::ranges::contiguous_range<Values> && !std::ranges::borrowed_range<Values>;
+
+// Texts as the C structs want them, borrowed.
+struct Texts {
+  std::vector<const char*> names;
+  std::vector<diabolo_entry> entries;
+
+  Texts(const std::vector<std::string>& feature_names,
+        const std::map<std::string, std::string>& metadata) {
+    for (const std::string& name : feature_names) names.push_back(name.c_str());
+    for (const auto& [key, value] : metadata) entries.push_back({key.c_str(), value.c_str()});
+  }
+  template <class Struct>
+  void fill(Struct& out) const {
+    out.feature_names = names.data();
+    out.feature_name_count = names.size();
+    out.metadata = entries.data();
+    out.metadata_count = entries.size();
+  }
+};
 
 // A callback's user: the function, and what it threw, which must not pass through C.
 template <class Progress>
@@ -202,11 +223,24 @@ struct TrainOptions {
   uint64_t epochs = 0, batch_size = 0, code_size = 0, seed = 0;  // 0: as configured
   double learning_rate = 0;
   std::optional<Rows> validation = {};
-  std::string run_directory = {};  // empty: in memory only
+  std::string run_directory = {};                    // empty: in memory only
+  std::vector<std::string> feature_names = {};       // kept in the model, one per feature
+  std::map<std::string, std::string> metadata = {};  // kept in the model
   diabolo_run_use run_use = DIABOLO_RUN_NEW;
   // False ends the training; the model is then the state so far. What it throws ends it too and
   // comes out of train.
   std::function<bool(const diabolo_train_progress&)> progress = {};
+};
+
+// What a copy of a model has in place of what the model has.
+struct ModelChanges {
+  double threshold = 0;                              // 0: as it is
+  std::vector<std::string> feature_names = {};       // none: as they are
+  std::map<std::string, std::string> metadata = {};  // added or replaced
+};
+
+struct ModelScaling {
+  std::vector<double> shift, scale;  // (x - shift[i]) * scale[i]
 };
 
 struct FileOptions {
@@ -263,6 +297,24 @@ class Model {
   }
   static Model load(const std::string& path) { return load(Context(), path); }
 
+  // From the bytes of a model file, and to them.
+  static Model load_memory(const Context& context, std::span<const std::byte> bytes,
+                           bool allow_unverified = false) {
+    auto options = detail::sized<diabolo_load_options>();
+    options.allow_unverified = allow_unverified;
+    Model model(context);
+    detail::check(diabolo_model_load_memory(context.get(), bytes.data(), bytes.size(), &options,
+                                            &model.handle_));
+    return model;
+  }
+  std::vector<std::byte> save_memory() const {
+    uint64_t bytes = 0;
+    detail::check(diabolo_model_save_memory(handle_, nullptr, 0, &bytes));
+    std::vector<std::byte> out(bytes);
+    detail::check(diabolo_model_save_memory(handle_, out.data(), out.size(), &bytes));
+    return out;
+  }
+
   Model(Model&& other) noexcept
       : context_(other.context_), handle_(std::exchange(other.handle_, nullptr)) {}
   Model& operator=(Model&& other) noexcept {
@@ -280,6 +332,52 @@ class Model {
     auto out = detail::sized<diabolo_model_info>();
     detail::check(diabolo_model_inspect(handle_, &out));
     return out;
+  }
+
+  std::string text(diabolo_text which) const {
+    const char* out = nullptr;
+    detail::check(diabolo_model_text(handle_, which, &out));
+    return out;
+  }
+
+  // Empty where the model has none.
+  std::vector<std::string> feature_names() const {
+    std::vector<std::string> out(info().feature_names);
+    for (uint64_t i = 0; i < out.size(); ++i) {
+      const char* name = nullptr;
+      detail::check(diabolo_model_feature_name(handle_, i, &name));
+      out[i] = name;
+    }
+    return out;
+  }
+
+  std::map<std::string, std::string> metadata() const {
+    std::map<std::string, std::string> out;
+    const uint64_t count = info().metadata_count;
+    for (uint64_t i = 0; i < count; ++i) {
+      diabolo_entry entry{};
+      detail::check(diabolo_model_metadata_at(handle_, i, &entry));
+      out.emplace(entry.key, entry.value);
+    }
+    return out;
+  }
+
+  ModelScaling scaling() const {
+    const uint64_t features = info().features;
+    ModelScaling out{std::vector<double>(features), std::vector<double>(features)};
+    detail::check(diabolo_model_scaling(handle_, out.shift.data(), out.scale.data(), features));
+    return out;
+  }
+
+  // A model like this one but for the changes; both share the memory on the device.
+  Model with(const ModelChanges& changes) const {
+    auto c = detail::sized<diabolo_model_changes>();
+    c.threshold = changes.threshold;
+    const detail::Texts texts(changes.feature_names, changes.metadata);
+    texts.fill(c);
+    Model model(context_);
+    detail::check(diabolo_model_with(handle_, &c, &model.handle_));
+    return model;
   }
 
   std::vector<float> encode(const Rows& rows) const {
@@ -376,6 +474,8 @@ class Model {
     detail::Callback<diabolo_train_progress> callback{options.progress, nullptr};
     auto c = detail::sized<diabolo_train_options>();
     fill(options, settings, c);
+    const detail::Texts texts(options.feature_names, options.metadata);
+    texts.fill(c);
     if (options.progress) c.progress = &callback.call;
     c.progress_user = &callback;
     auto local = detail::sized<diabolo_train_result>();

@@ -137,6 +137,7 @@ std::span<Number> output_of(const char* name, Number* data, uint64_t room, uint6
   return {data, *wanted};
 }
 
+template std::span<double> output_of(const char*, double*, uint64_t, uint64_t, uint64_t);
 template std::span<float> output_of(const char*, float*, uint64_t, uint64_t, uint64_t);
 template std::span<const float> output_of(const char*, const float*, uint64_t, uint64_t, uint64_t);
 template std::span<uint16_t> output_of(const char*, uint16_t*, uint64_t, uint64_t, uint64_t);

@@ -75,7 +75,14 @@ uint64_t fork_generation() {
 Model::Model(std::shared_ptr<const Context> context_in, ModelFile file_in)
     : context(std::move(context_in)),
       file(std::move(file_in)),
-      inference(*context->backend, file, options_of(*context)) {}
+      shared_inference(std::make_shared<Inference>(*context->backend, file, options_of(*context))),
+      inference(*shared_inference) {}
+
+Model::Model(const Model& like, ModelFile file_in)
+    : context(like.context),
+      file(std::move(file_in)),
+      shared_inference(like.shared_inference),
+      inference(*shared_inference) {}
 
 HandleTable<Context>& contexts() {
   static HandleTable<Context>* const table = std::make_unique<HandleTable<Context>>().release();

@@ -6,9 +6,11 @@
 // refused before anything of theirs is touched, and destroying one only forgets it.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <mutex>
 #include <shared_mutex>
+#include <string>
 #include <unordered_map>
 
 #include "backend/backend.h"
@@ -29,11 +31,16 @@ struct Context {
 
 struct Model {
   Model(std::shared_ptr<const Context> context, ModelFile file);
+  // One that computes as `like` does, by the same inference.
+  Model(const Model& like, ModelFile file);
 
   std::shared_ptr<const Context> context;
   ModelFile file;
-  Inference inference;
-  std::mutex saving;  // save_model writes file.hash, which nothing else here reads
+  std::shared_ptr<const Inference> shared_inference;
+  const Inference& inference;
+  mutable std::mutex saving;  // one file at a time
+  mutable std::mutex texts_mutex;
+  mutable std::map<diabolo_text, std::string> texts;  // that were asked for
 };
 
 // How many forks lie between this process and the one that loaded the library.

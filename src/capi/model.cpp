@@ -3,6 +3,7 @@
 #include <limits>
 #include <mutex>
 
+#include "base/checked.h"
 #include "capi/arguments.h"
 #include "capi/handles.h"
 #include "capi/status.h"
@@ -26,7 +27,34 @@ diabolo_model_info describe(const Model& model) {
   info.device_bytes = model.inference.bytes();
   info.threshold = file.threshold.value_or(std::numeric_limits<double>::quiet_NaN());
   info.threshold_quantile = file.threshold ? file.threshold_quantile : 0;
+  info.feature_names = file.texts.feature_names.size();
+  info.metadata_count = file.texts.metadata.size();
+  info.seed = file.provenance.seed;
   return info;
+}
+
+LoadOptions load_of(const diabolo_load_options& options) {
+  LoadOptions load;
+  load.allow_unverified = options.allow_unverified != 0;
+  return load;
+}
+
+template <class Byte, class Address>
+std::span<Byte> bytes_at(const char* name, Address* data, uint64_t bytes) {
+  if (bytes == 0) return {};
+  if (!data) fail_null(name);
+  if (!checked_cast<int64_t>(bytes))
+    throw Error(ErrorCode::kUsage, cat(name, ": ", bytes, " bytes are more than any memory holds"));
+  return {static_cast<Byte*>(data), bytes};
+}
+
+void save_memory(const Model& model, void* data, uint64_t room, uint64_t& bytes) {
+  bytes = model_file_bytes(model.file);
+  if (room == 0) return;
+  const auto out = bytes_at<std::byte>("data", data, room);
+  if (room < bytes)
+    throw Error(ErrorCode::kUsage, cat("data: expected room for ", bytes, " bytes, found ", room));
+  save_model_bytes(model.file, out.first(bytes));
 }
 
 }  // namespace
@@ -41,10 +69,21 @@ diabolo_status diabolo_model_load(const diabolo_context* context, const char* pa
     required("model", model) = nullptr;
     const auto found = find_context(context);
     const diabolo_load_options given = options_or_defaults("load options", options);
-    diabolo::LoadOptions load;
-    load.allow_unverified = given.allow_unverified != 0;
     const std::string name = required_path("path", path);
-    *model = new_handle(std::make_shared<Model>(found, diabolo::load_model(name, load)));
+    *model = new_handle(std::make_shared<Model>(found, diabolo::load_model(name, load_of(given))));
+  });
+}
+
+diabolo_status diabolo_model_load_memory(const diabolo_context* context, const void* data,
+                                         uint64_t bytes, const diabolo_load_options* options,
+                                         diabolo_model** model) {
+  return guarded(__func__, [&] {
+    required("model", model) = nullptr;
+    const auto found = find_context(context);
+    const diabolo_load_options given = options_or_defaults("load options", options);
+    const auto content = bytes_at<const std::byte>("data", data, bytes);
+    *model = new_handle(
+        std::make_shared<Model>(found, diabolo::load_model_bytes(content, "data", load_of(given))));
   });
 }
 
@@ -53,7 +92,15 @@ diabolo_status diabolo_model_save(const diabolo_model* model, const char* path) 
     const auto found = find_model(model);
     const std::string name = required_path("path", path);
     const std::lock_guard lock(found->saving);
-    diabolo::save_model(found->file, name);
+    diabolo::write_model(found->file, name);
+  });
+}
+
+diabolo_status diabolo_model_save_memory(const diabolo_model* model, void* data,
+                                         uint64_t room_bytes, uint64_t* bytes) {
+  return guarded(__func__, [&] {
+    const auto found = find_model(model);
+    save_memory(*found, data, room_bytes, required("bytes", bytes));
   });
 }
 

@@ -29,6 +29,8 @@ inline constexpr uint64_t kFirstSize<diabolo_load_options> = 16;
 template <>
 inline constexpr uint64_t kFirstSize<diabolo_model_info> = 112;
 template <>
+inline constexpr uint64_t kFirstSize<diabolo_model_changes> = 48;
+template <>
 inline constexpr uint64_t kFirstSize<diabolo_train_options> = 120;
 template <>
 inline constexpr uint64_t kFirstSize<diabolo_train_result> = 40;

@@ -7,6 +7,7 @@
 #include "base/file_writer.h"
 #include "capi/arguments.h"
 #include "capi/handles.h"
+#include "capi/model_texts.h"
 #include "capi/status.h"
 #include "capi/train_config.h"
 #include "model/config_toml.h"
@@ -59,6 +60,10 @@ TrainCallbacks callbacks_of(const diabolo_train_options& options, const TrainOpt
 TrainOptions options_of(const Context& context, const diabolo_train_options& options) {
   TrainOptions train;
   train.log = context.log;
+  add_texts(
+      "train options",
+      {options.feature_names, options.feature_name_count, options.metadata, options.metadata_count},
+      train.texts);
   check_choice("train options.run_use", options.run_use, 0, DIABOLO_RUN_OVERWRITE + 1);
   if (options.run_directory) {
     const std::string path = required_path("train options.run_directory", options.run_directory);

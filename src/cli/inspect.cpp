@@ -62,12 +62,21 @@ nlohmann::json model_json(const ModelFile& model, const std::string& path) {
     json["threshold_from"] = name(model.threshold_from);
     json["threshold_rows"] = model.threshold_rows;
   }
+  if (!model.texts.feature_names.empty()) json["feature_names"] = model.texts.feature_names;
+  if (!model.texts.metadata.empty()) json["metadata"] = model.texts.metadata;
   json["provenance"] = {{"version", model.provenance.version},
                         {"data", model.provenance.data},
                         {"rows", model.provenance.rows},
                         {"seed", model.provenance.seed},
                         {"epochs", model.provenance.epochs}};
   return json;
+}
+
+std::string threshold_text(const ModelFile& model) {
+  const std::string value = number_text(*model.threshold);
+  if (model.threshold_from == ThresholdFrom::kChosen) return value + ", chosen";
+  return cat(value, ", quantile ", number_text(model.threshold_quantile), " of ",
+             counted(model.threshold_rows, cat(name(model.threshold_from), " score")));
 }
 
 std::string model_text(const ModelFile& model, const std::string& path) {
@@ -83,11 +92,9 @@ std::string model_text(const ModelFile& model, const std::string& path) {
        cat(printable(model.provenance.data), ", ", counted(model.provenance.rows, "row"), ", ",
            counted(model.provenance.epochs, "epoch"), ", seed ", model.provenance.seed)},
       {"made by", cat("diabolo ", printable(model.provenance.version))}};
-  if (model.threshold)
-    rows.push_back(
-        {"threshold",
-         cat(number_text(*model.threshold), ", quantile ", number_text(model.threshold_quantile),
-             " of ", counted(model.threshold_rows, cat(name(model.threshold_from), " score")))});
+  if (model.threshold) rows.push_back({"threshold", threshold_text(model)});
+  for (const auto& [key, value] : model.texts.metadata)
+    rows.push_back({printable(key), printable(value)});
   for (const auto* layers : {&network.encoder, &network.decoder})
     for (const Layer& layer : *layers)
       rows.push_back(

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/checked.h"
+#include "base/memory_file.h"
 #include "model/json_text.h"
 #include "model/safetensors.h"
 
@@ -111,7 +112,7 @@ void read_threshold(const Fields& fields, ModelFile& model) {
   model.threshold_rows = fields.has("rows") ? fields.count("rows") : model.provenance.rows;
   if (!fields.has("from")) return;
   const std::string from = fields.text("from");
-  const auto known = {ThresholdFrom::kTraining, ThresholdFrom::kValidation};
+  const auto known = {ThresholdFrom::kTraining, ThresholdFrom::kValidation, ThresholdFrom::kChosen};
   const auto found = std::ranges::find(known, from, [](ThresholdFrom one) { return name(one); });
   if (found == known.end()) fields.fail(fields.where("from"), "not a kind of rows");
   model.threshold_from = *found;
@@ -173,6 +174,8 @@ ModelFile read_model(const SafetensorsFile& file) {
     throw Error(ErrorCode::kModel, cat(file.name(), ": the configuration is not resolved"));
   resolved(model.config, model.scaling.kind);  // checks combinations
   read_tensors(file, model);
+  model.texts = read_texts(file);
+  check_texts(model.texts, model.features());
   model.hash = file.content_hash();
   return model;
 }
@@ -180,6 +183,7 @@ ModelFile read_model(const SafetensorsFile& file) {
 }  // namespace
 
 const char* name(ThresholdFrom from) {
+  if (from == ThresholdFrom::kChosen) return "chosen";
   return from == ThresholdFrom::kValidation ? "validation" : "training";
 }
 
@@ -188,27 +192,30 @@ std::string model_path(const std::string& path) {
   return std::filesystem::is_directory(path, ignored) ? path + "/model.safetensors" : path;
 }
 
-ModelFile load_model(const std::string& path, const LoadOptions& options) {
-  const std::string file_path = model_path(path);
+namespace {
+
+ModelFile load_file(const std::string& path, const LoadOptions& options) {
   SafetensorsOptions open_options;
   open_options.allow_unverified = options.allow_unverified;
   open_options.fs = options.fs;
-  const SafetensorsFile file = SafetensorsFile::open(file_path, open_options);
+  const SafetensorsFile file = SafetensorsFile::open(path, open_options);
   try {
     return read_model(file);
   } catch (const Error& error) {
     if (error.code() == ErrorCode::kModel) throw;
     // Combinations and sizes are checked by code that also serves the command line.
-    throw Error(ErrorCode::kModel, cat(file_path, ": ", error.what()));
+    throw Error(ErrorCode::kModel, cat(path, ": ", error.what()));
   }
 }
 
-void save_model(ModelFile& model, const std::string& path, FileSystem& fs) {
+// Borrows the model's weights.
+SafetensorsWriter writer_of(const ModelFile& model) {
   const std::vector<ParameterSpec> specs = model.network().parameters();
   DIABOLO_CHECK(specs.size() == model.parameters.size(), "the model's weights are not complete");
   SafetensorsWriter writer;
   writer.set_metadata(kDescription,
                       description_of(model).dump(-1, ' ', false, json::error_handler_t::replace));
+  write_texts(model.texts, writer);
   const TensorDesc vector(DType::kF32, {model.features()});
   const auto add = [&](const std::string& name, const TensorDesc& desc,
                        const std::vector<float>& values) {
@@ -218,7 +225,61 @@ void save_model(ModelFile& model, const std::string& path, FileSystem& fs) {
   add(kScale, vector, model.scaling.scale);
   if (!model.scaling.mean.empty()) add(kMean, vector, model.scaling.mean);
   for (size_t i = 0; i < specs.size(); ++i) add(specs[i].name, specs[i].desc, model.parameters[i]);
-  model.hash = writer.write(path, fs);
+  return writer;
+}
+
+// Memory as somewhere to write to.
+class MemorySink final : public Sink {
+ public:
+  explicit MemorySink(std::span<std::byte> room) : room_(room) {}
+
+  using Sink::write;
+  void write(std::span<const std::byte> bytes) override {
+    DIABOLO_CHECK(bytes.size() <= room_.size(), bytes.size(), " bytes, room for ", room_.size());
+    std::ranges::copy(bytes, room_.begin());
+    room_ = room_.subspan(bytes.size());
+  }
+  bool can_rewrite() const override { return false; }
+  void write_at(uint64_t, std::span<const std::byte>) override { DIABOLO_CHECK(false, "no"); }
+  void commit() override {}
+
+ private:
+  std::span<std::byte> room_;
+};
+
+}  // namespace
+
+ModelFile load_model(const std::string& path, const LoadOptions& options) {
+  return load_file(model_path(path), options);
+}
+
+ModelFile load_model_bytes(std::span<const std::byte> bytes, const std::string& name,
+                           const LoadOptions& options) {
+  MemoryFile file(bytes);
+  LoadOptions from_memory = options;
+  from_memory.fs = &file;
+  return load_file(name, from_memory);
+}
+
+void save_model(ModelFile& model, const std::string& path, FileSystem& fs) {
+  model.hash = write_model(model, path, fs);
+}
+
+std::string write_model(const ModelFile& model, const std::string& path, FileSystem& fs) {
+  return writer_of(model).write(path, fs);
+}
+
+uint64_t model_file_bytes(const ModelFile& model) {
+  return writer_of(model).file_bytes();
+}
+
+std::string model_file_hash(const ModelFile& model) {
+  return writer_of(model).content_hash();
+}
+
+void save_model_bytes(const ModelFile& model, std::span<std::byte> out) {
+  MemorySink sink(out);
+  writer_of(model).write(sink);
 }
 
 const char* library_version() {

@@ -4,12 +4,14 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/file_system.h"
 #include "model/config.h"
 #include "model/model.h"
+#include "model/model_texts.h"
 
 namespace diabolo {
 
@@ -23,8 +25,8 @@ struct Provenance {
 };
 
 // Which rows' scores the threshold is a quantile of.
-enum class ThresholdFrom { kTraining, kValidation };
-const char* name(ThresholdFrom from);  // "training", "validation"
+enum class ThresholdFrom { kTraining, kValidation, kChosen };  // chosen: no rows, a user's number
+const char* name(ThresholdFrom from);                          // "training", "validation", "chosen"
 
 // A model in memory. Plain data; the weights are the f32 masters.
 struct ModelFile {
@@ -36,6 +38,7 @@ struct ModelFile {
   ThresholdFrom threshold_from = ThresholdFrom::kTraining;
   uint64_t threshold_rows = 0;
   Provenance provenance;
+  ModelTexts texts;
   std::vector<std::vector<float>> parameters;  // one per entry of network().parameters()
   std::string hash;                            // content hash where loaded or saved, else empty
 
@@ -52,6 +55,19 @@ struct LoadOptions {
 ModelFile load_model(const std::string& path, const LoadOptions& options = {});
 // Atomic. Throws Error{kResource}. Sets model.hash.
 void save_model(ModelFile& model, const std::string& path, FileSystem& fs = real_file_system());
+
+// The same; returns the hash.
+std::string write_model(const ModelFile& model, const std::string& path,
+                        FileSystem& fs = real_file_system());
+
+// Loads from the bytes of a file, which are `name` in messages.
+ModelFile load_model_bytes(std::span<const std::byte> bytes, const std::string& name,
+                           const LoadOptions& options = {});
+// What save_model writes: how many bytes, their content hash, and the bytes themselves, for which
+// `out` has the room.
+uint64_t model_file_bytes(const ModelFile& model);
+std::string model_file_hash(const ModelFile& model);
+void save_model_bytes(const ModelFile& model, std::span<std::byte> out);
 
 // The file that a path given as MODEL means.
 std::string model_path(const std::string& path);

@@ -82,6 +82,11 @@ class SafetensorsWriter {
   // what content_hash of the file will say.
   std::string write(const std::string& path, FileSystem& fs = real_file_system()) const;
 
+  // The same bytes, into a sink that the caller commits.
+  std::string write(Sink& sink) const;
+  uint64_t file_bytes() const;
+  std::string content_hash() const;
+
  private:
   struct Entry {
     std::string name;

@@ -89,20 +89,43 @@ std::string SafetensorsWriter::header(const std::vector<Entry>& entries) const {
   }
   text += '}';
   text.resize((text.size() + 7) / 8 * 8, ' ');
+  DIABOLO_CHECK(text.size() <= kMaxSafetensorsHeaderBytes, "a header of ", text.size());
   text.replace(kHashPrefix.size(), kHashDigits, header_hash(text));
   return text;
 }
 
-std::string SafetensorsWriter::write(const std::string& path, FileSystem& fs) const {
+namespace {
+
+std::string hash_in(const std::string& header) {
+  return header.substr(kHashPrefix.size(), kHashDigits);
+}
+
+}  // namespace
+
+std::string SafetensorsWriter::write(Sink& sink) const {
   const std::vector<Entry> entries = sorted();
   const std::string text = header(entries);
-  DIABOLO_CHECK(text.size() <= kMaxSafetensorsHeaderBytes, path, ": a header of ", text.size());
+  sink.write(length_field(text.size()));
+  sink.write(text);
+  for (const Entry& entry : entries) sink.write(entry.bytes);
+  return hash_in(text);
+}
+
+std::string SafetensorsWriter::write(const std::string& path, FileSystem& fs) const {
   AtomicWriter writer(path, fs);
-  writer.write(length_field(text.size()));
-  writer.write(text);
-  for (const Entry& entry : entries) writer.write(entry.bytes);
+  std::string hash = write(writer);
   writer.commit();
-  return text.substr(kHashPrefix.size(), kHashDigits);
+  return hash;
+}
+
+uint64_t SafetensorsWriter::file_bytes() const {
+  uint64_t bytes = kLengthBytes + header(sorted()).size();
+  for (const Entry& entry : entries_) bytes += entry.bytes.size();
+  return bytes;
+}
+
+std::string SafetensorsWriter::content_hash() const {
+  return hash_in(header(sorted()));
 }
 
 }  // namespace diabolo

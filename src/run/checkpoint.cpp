@@ -70,6 +70,7 @@ void save_checkpoint(const Checkpoint& checkpoint, const std::string& path, File
   writer.set_metadata(
       kDescription,
       description_of(checkpoint).dump(-1, ' ', false, json::error_handler_t::replace));
+  write_texts(checkpoint.texts, writer);
   const auto add = [&](const char* name, const std::vector<float>& values) {
     if (values.empty()) return;
     const TensorDesc desc(DType::kF32, {static_cast<int64_t>(values.size())});
@@ -94,6 +95,7 @@ Checkpoint load_checkpoint(const std::string& path, uint64_t elems, const std::s
     throw Error(ErrorCode::kModel, cat(path,
                                        ": belongs to a training with other data or another "
                                        "configuration; use --overwrite to start anew"));
+  out.texts = read_texts(file);
   const TensorDesc desc(DType::kF32, {static_cast<int64_t>(elems)});
   const auto read = [&](const char* name, std::vector<float>& values, bool is_required) {
     if (!is_required && file.find(name) == nullptr) return;

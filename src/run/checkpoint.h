@@ -9,6 +9,7 @@
 
 #include "base/file_system.h"
 #include "model/config.h"
+#include "model/model_texts.h"
 
 namespace diabolo {
 
@@ -23,6 +24,8 @@ struct Checkpoint {
   double reconstruction_sum = 0, penalty_sum = 0;  // its terms, where there is a penalty
   double seconds = 0;                              // of the epoch under way
   uint64_t metrics_bytes = 0;                      // of metrics.jsonl that belong to it
+
+  ModelTexts texts;  // of the model
 
   std::optional<double> last_validation_loss;
   double best_validation_loss = 0;

@@ -87,6 +87,7 @@ Training::Training(Backend& backend, const Config& config, const Dataset& data,
       row_(data.x().row),
       network_(Network::of(config_.model, data.x().row.elems())) {
   if (!config_.data.labels.empty()) read_labels(*open_dataset(config_.data.labels), data);
+  check_texts(options_.texts, network_.features);
   data_ = load_train_data(config_, data, validation, options.log);
   identity_ = training_identity(config_, data_.hash);
   if (!has_validation())
@@ -109,6 +110,7 @@ TrainResult Training::run() {
 void Training::begin() {
   session_ = std::make_unique<TrainSession>(backend_, config_, network_, data_, options_);
   at_.identity = identity_;
+  at_.texts = options_.texts;
   if (options_.resume) {
     DIABOLO_CHECK(options_.directory.has_value(), "nothing to resume from");
     at_ =
@@ -123,6 +125,8 @@ void Training::begin() {
       throw Error(ErrorCode::kUsage,
                   cat(options_.directory->path, ": train.epochs: expected at least ", begun,
                       ", which have begun, found ", epochs(), "; ask for more, or --overwrite"));
+    if (options_.texts != ModelTexts{}) at_.texts = options_.texts;
+    check_texts(at_.texts, network_.features);
     session_->load_state(at_);
     open_files();
   } else {
@@ -300,6 +304,7 @@ ModelFile Training::model_of(const std::vector<float>& master, int64_t epochs) c
   model.scaling = data_.scaling;
   model.provenance = {library_version(), data_name_, data_.train.rows, config_.train.seed,
                       static_cast<uint64_t>(epochs)};
+  model.texts = at_.texts;
   model.parameters = session_->parameters_of(master);
   return model;
 }

@@ -66,6 +66,7 @@ struct TrainOptions {
   Residency residency = Residency::kAuto;
   Capture capture = Capture::kOn;
   int max_steps_per_launch = 64;
+  ModelTexts texts;  // of the model; none when resuming: those of the checkpoint
   Log log;
   FileSystem* fs = nullptr;  // null: the real one
 };

@@ -116,6 +116,22 @@ TEST_F(Cpp, FailuresAreExceptionsWithAStatus) {
             DIABOLO_DATA);
 }
 
+TEST_F(Cpp, AModelCarriesTextsThroughMemory) {
+  TrainOptions options = quick();
+  options.feature_names = {"a", "b", "c", "d", "e", "f"};
+  options.metadata = {{"site", "3"}};
+  const Model model = Model::train(context, rows, options);
+  const Model loaded = Model::load_memory(context, model.save_memory());
+  EXPECT_EQ(loaded.feature_names(), options.feature_names);
+  EXPECT_EQ(loaded.metadata(), options.metadata);
+  EXPECT_EQ(loaded.text(DIABOLO_TEXT_HASH), model.text(DIABOLO_TEXT_HASH));
+  EXPECT_EQ(loaded.scaling().shift, model.scaling().shift);
+  const Model strict = loaded.with({.threshold = 0.5, .metadata = {{"site", "4"}}});
+  EXPECT_EQ(strict.info().threshold, 0.5);
+  EXPECT_EQ(strict.metadata().at("site"), "4");
+  EXPECT_EQ(strict.score(rows), model.score(rows));
+}
+
 TEST_F(Cpp, RowsOfOtherTypes) {
   const Model model = Model::train(context, rows, quick());
   const std::vector<uint8_t> bytes = {1, 2, 3, 4, 5, 6};

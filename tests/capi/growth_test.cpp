@@ -99,6 +99,14 @@ std::vector<Struct> Growth::structs() {
        }},
       {"model info", 112, bytes_of(sized<diabolo_model_info>()), Way::kFilled,
        [](void* s) { return diabolo_model_inspect(model, static_cast<diabolo_model_info*>(s)); }},
+      {"model changes", 48, bytes_of(sized<diabolo_model_changes>()), Way::kTaken,
+       [](void* s) {
+         diabolo_model* made = nullptr;
+         const auto status =
+             diabolo_model_with(model, static_cast<diabolo_model_changes*>(s), &made);
+         EXPECT_EQ(diabolo_model_destroy(made), DIABOLO_OK);
+         return status;
+       }},
       {"train options", 120, bytes_of(quick_training()), Way::kTaken,
        [this](void* s) { return train(static_cast<diabolo_train_options*>(s), nullptr); }},
       {"train result", 40, bytes_of(sized<diabolo_train_result>()), Way::kFilled,
