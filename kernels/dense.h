@@ -16,6 +16,7 @@
 #include "kernels/common/activations.h"
 #include "kernels/common/losses.h"
 #include "kernels/common/scalar.h"
+#include "kernels/common/scores.h"
 
 namespace diabolo::kernels {
 
@@ -56,7 +57,8 @@ struct DenseLoss {
   Accum<T>* loss = nullptr;  // [1]
 };
 
-// Computes score[b] = 1/O * sum over o of (f(x W + b) - target)^2; y is never stored.
+// Computes score[b] = 1/O * sum over o of (f(x W + b) - target)^2, +inf where that is NaN; y is
+// never stored.
 template <class T>
 struct DenseScore {
   DenseShape shape;
@@ -144,7 +146,7 @@ void dense_score_reference(const DenseScore<T>& p) {
         const Accum<T> d = y - widen(p.target[b * s.O + o]);
         sum += d * d;
       }
-      p.score[b] = sum / Accum<T>(static_cast<double>(s.O));
+      p.score[b] = infinite_if_nan(Accum<T>(sum / Accum<T>(static_cast<double>(s.O))));
     }
   });
 }

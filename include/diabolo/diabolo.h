@@ -389,13 +389,14 @@ DIABOLO_API diabolo_status diabolo_reconstruct(const diabolo_model* model, const
                                                float* out, uint64_t out_size);
 
 /* scores: f32 [count]: for each row the mean over features of the squared error of reconstruction,
- * in the model's scaled units. */
+ * in the model's scaled units. +inf where that is beyond f32 or cannot be computed; never NaN. */
 DIABOLO_API diabolo_status diabolo_score(const diabolo_model* model, const diabolo_rows* rows,
                                          float* scores, uint64_t scores_size);
 
-/* Scores and, for each row, the `worst` features with the largest squared errors, largest first:
- * features and errors are [count, worst], each with room for worst_size numbers. USAGE too: worst
- * is 0, over DIABOLO_MAX_WORST, or over the model's features. */
+/* Scores and, for each row, the `worst` features with the largest squared errors, largest first,
+ * equal ones by rising feature: features and errors are [count, worst], each with room for
+ * worst_size numbers. An error that cannot be computed is +inf. USAGE too: worst is 0, over
+ * DIABOLO_MAX_WORST, or over the model's features. */
 DIABOLO_API diabolo_status diabolo_score_features(const diabolo_model* model,
                                                   const diabolo_rows* rows, uint64_t worst,
                                                   float* scores, uint64_t scores_size,

@@ -43,18 +43,16 @@ Launch make(const Gather<Source, T>& p, const CpuFeatures& cpu, void*) {
   };
 }
 
-// The M largest errors of a row so far, by (error descending, index ascending). A row's features
-// come in rising order, so a later one goes in only if it is strictly larger. A NaN counts as
-// larger than every number: it is the feature to look at.
+// The M worst features of a row so far, in the order of is_worse.
 class Worst {
  public:
   Worst(uint32_t* index, float* error, int64_t capacity)
       : index_(index), error_(error), capacity_(capacity) {}
 
   void offer(uint32_t index, float error) {
-    if (size_ == capacity_ && !is_larger(error, error_[size_ - 1])) return;
+    if (size_ == capacity_ && !comes_before(index, error, size_ - 1)) return;
     int64_t at = size_ < capacity_ ? size_++ : size_ - 1;
-    for (; at > 0 && is_larger(error, error_[at - 1]); --at) {
+    for (; at > 0 && comes_before(index, error, at - 1); --at) {
       index_[at] = index_[at - 1];
       error_[at] = error_[at - 1];
     }
@@ -63,7 +61,9 @@ class Worst {
   }
 
  private:
-  static bool is_larger(float a, float b) { return a > b || (a != a && b == b); }
+  bool comes_before(uint32_t index, float error, int64_t place) const {
+    return is_worse(error, index, error_[place], index_[place]);
+  }
 
   uint32_t* index_;
   float* error_;
@@ -82,7 +82,7 @@ void score_one(const RowScore<T>& p, int64_t b) {
     widen_block(p.target + b * p.D + at, t, length);
     for (int64_t k = 0; k < length; ++k) {
       const float e = error[k] - t[k];
-      error[k] = e * e;
+      error[k] = infinite_if_nan(e * e);
     }
     sum.add(error, length);
     if (p.M == 0) continue;

@@ -74,7 +74,7 @@ float score_row(ForwardBlock forward, const float* z, const T* target, int64_t O
     for (int64_t k = 0; k < length; ++k) error[k] -= t[k];
     sum.add_squares(error, length);
   }
-  return sum.total() / static_cast<float>(O);
+  return infinite_if_nan(sum.total() / static_cast<float>(O));
 }
 
 template <class T>

@@ -1,14 +1,12 @@
 // Dense layer with the score of each row: anomaly scoring without storing the reconstruction.
 //
-// Computes    score[b] = 1/O sum_o (f(x W + b)[b,o] - target[b,o])^2
+// Computes    score[b] = 1/O sum_o (f(x W + b)[b,o] - target[b,o])^2, +inf where that is NaN
 // Shapes      x [B,I], W [I,O] or [O,I], bias [O] f32, target [B,O], score [B] f32
 // Work split  as dense_forward; in the epilogue one warp sums a row of the tile; a second pass adds
-// the
-//             tiles of a row
+//             the tiles of a row
 // Traffic     (B I + I O + B O) sizeof(T) in, 4 B O / 128 for the parts; 2 B I O flops
 // Numerics    float; lane, butterfly, then tiles in ascending order. The tile is chosen by O alone,
-// so a
-//             row's score does not depend on its batch
+//             so a row's score does not depend on its batch
 // Limits      refuse_dense in choose.cpp
 // Source      kernels/dense.h
 #include "kernels/cuda/flat.cuh"
@@ -94,7 +92,7 @@ __global__ void __launch_bounds__(kFlatThreads)
   if (row >= p.rows) return;
   float sum = 0;
   for (int64_t t = 0; t < p.tile_columns; ++t) sum += p.parts[row * p.tile_columns + t];
-  p.score[row] = sum / p.columns;
+  p.score[row] = infinite_if_nan(sum / p.columns);
 }
 
 template <class T>

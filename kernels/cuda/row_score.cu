@@ -1,15 +1,14 @@
 // The reconstruction error of each row and the features that it came from.
 //
-// Computes    score[b] = 1/D sum_d (y - target)^2; the M largest squared errors of the row, by
-// (error
-//             descending, index ascending)
+// Computes    score[b] = 1/D sum_d (y - target)^2; the M largest squared errors of the row, in the
+//             order of is_worse; +inf where a score or an error is NaN
 // Shapes      y and target [B,D], score [B] f32, worst_index and worst_error [B,M], M <= 32
 // Work split  one warp a row. The M worst are found one after another: each pass over the row takes
-// the
-//             largest error that comes after the previous in that order
+//             the largest error that comes after the previous in that order
 // Traffic     2 (M + 1) B D sizeof(T), all but the first pass from cache
-// Numerics    float; lanes ascending, then butterfly: independent of the batch. NaN errors come
-// last Limits      B, D >= 1, M <= min(D, 32) Source      kernels/score.h
+// Numerics    float; lanes ascending, then butterfly: independent of the batch
+// Limits      B, D >= 1, M <= min(D, 32)
+// Source      kernels/score.h, kernels/common/scores.h
 #include "kernels/cuda/flat.cuh"
 
 namespace diabolo::kernels::cuda {
@@ -23,22 +22,14 @@ struct Candidate {
   int64_t index;
 };
 
-// What an error is ordered by: a NaN as if it were infinite.
-GPU_VERB float rank(float error) {
-  return error == error ? error : INFINITY;
-}
-
-// True if a comes before b in (error descending, index ascending).
 GPU_VERB bool comes_before(const Candidate& a, const Candidate& b) {
-  const float of_a = rank(a.error);
-  const float of_b = rank(b.error);
-  return of_a > of_b || (of_a == of_b && a.index < b.index);
+  return is_worse(a.error, a.index, b.error, b.index);
 }
 
 template <class T>
 GPU_VERB float squared_error(const RowScore<T>& p, int64_t at) {
   const float d = widen(p.y[at]) - widen(p.target[at]);
-  return d * d;
+  return infinite_if_nan(d * d);
 }
 
 template <class T>

@@ -264,6 +264,30 @@ TYPED_TEST(DenseKernelsTest, Loss) {
   });
 }
 
+// Rows with a NaN, an infinity, and a number whose square f32 cannot hold; the others stay as they are.
+TYPED_TEST(DenseKernelsTest, AScoreThatIsNotFiniteIsInfinite) {
+  using T = TypeParam;
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  Case c;
+  c.shape = {5, 3, 4};
+  const Layer<T> layer(c, this->random_);
+  const auto score_of = [&](const std::vector<T>& host_x, const std::vector<T>& host_target) {
+    const DeviceArray<T> x(host_x), target(host_target);
+    const DeviceArray<float> score(unwritten<float>(5));
+    run(DenseScore<T>{c.shape, c.activation, x.data(), layer.weight.data(), layer.bias.data(),
+                      target.data(), score.data()},
+        c);
+    return score.read();
+  };
+  std::vector<T> x = layer.x.read(), target = layer.target.read();
+  std::vector<float> expected = score_of(x, target);
+  x[1 * 3 + 2] = narrow<T>(std::numeric_limits<float>::quiet_NaN());
+  x[2 * 3 + 0] = narrow<T>(kInfinity);
+  target[3 * 4 + 3] = narrow<T>(-3e38f);
+  expected[1] = expected[2] = expected[3] = kInfinity;
+  EXPECT_EQ(score_of(x, target), expected);
+}
+
 TYPED_TEST(DenseKernelsTest, Score) {
   using T = TypeParam;
   this->for_each_case([&](const Case& c) {

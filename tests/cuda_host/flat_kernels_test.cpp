@@ -229,18 +229,23 @@ TEST_F(FlatKernelsTest, RowScore) {
   row_score<Bf16>();
 }
 
-// A NaN ranks as the largest error, so that a broken reconstruction shows where it is broken.
-TEST_F(FlatKernelsTest, RowScoreRanksNanFirst) {
+// A broken reconstruction shows where it is broken: what is NaN, infinite or beyond f32 comes first,
+// in the order of the features.
+TEST_F(FlatKernelsTest, RowScoreTakesAllThatIsNotFiniteForInfinite) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
   std::vector<float> values(40, 0.0f);
   values[7] = 3;
-  values[33] = std::numeric_limits<float>::quiet_NaN();
-  const DeviceArray<float> y(values), target(40), score(1), error(3);
-  const DeviceArray<uint32_t> index(3);
+  values[10] = std::numeric_limits<float>::quiet_NaN();
+  values[11] = -kInfinity;
+  values[34] = 3e38f;
+  values[33] = kInfinity;
+  const DeviceArray<float> y(values), target(40), score(1), error(6);
+  const DeviceArray<uint32_t> index(6);
   run_kernel(
-      RowScore<float>{1, 40, 3, y.data(), target.data(), score.data(), index.data(), error.data()});
-  EXPECT_EQ(index.read(), (std::vector<uint32_t>{33, 7, 0}));
-  EXPECT_TRUE(std::isnan(score.read()[0]));
-  EXPECT_TRUE(std::isnan(error.read()[0]));
+      RowScore<float>{1, 40, 6, y.data(), target.data(), score.data(), index.data(), error.data()});
+  EXPECT_EQ(index.read(), (std::vector<uint32_t>{10, 11, 33, 34, 7, 0}));
+  EXPECT_EQ(error.read(), (std::vector<float>{kInfinity, kInfinity, kInfinity, kInfinity, 9, 0}));
+  EXPECT_EQ(score.read()[0], kInfinity);
 }
 
 TEST_F(FlatKernelsTest, Gather) {

@@ -157,6 +157,24 @@ TYPED_TEST(CpuDense, ScoreIsTheReference) {
   }
 }
 
+// Rows with a NaN, an infinity, and a number whose square f32 cannot hold; the others stay as they are.
+TYPED_TEST(CpuDense, AScoreThatIsNotFiniteIsInfinite) {
+  using T = TypeParam;
+  Layer<T> layer({5, 3, 4}, false, 250);
+  const auto score_of = [&] {
+    std::vector<float> score(5, std::nanf(""));
+    run_call(DenseScore<T>{layer.shape, Activation::kIdentity, layer.x.data(), layer.weight.data(),
+                           layer.bias.data(), layer.target.data(), score.data()});
+    return score;
+  };
+  std::vector<float> expected = score_of();
+  layer.x[1 * 3 + 2] = narrow<T>(std::nanf(""));
+  layer.x[2 * 3 + 0] = narrow<T>(INFINITY);
+  layer.target[3 * 4 + 3] = narrow<T>(-3e38f);
+  expected[1] = expected[2] = expected[3] = INFINITY;
+  EXPECT_EQ(score_of(), expected);
+}
+
 template <class T>
 void check_data_grad(const Layer<T>& layer, Activation activation, bool with_saved) {
   const DenseShape& s = layer.shape;

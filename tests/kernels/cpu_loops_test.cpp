@@ -262,14 +262,29 @@ TYPED_TEST(CpuLoops, RowScoreIsTheReference) {
   }
 }
 
-TEST(CpuRowScore, ANanIsTheWorstFeature) {
-  const std::vector<float> y = {1, std::nanf(""), 3}, target = {0, 0, 0};
-  float score = 0, error[2];
-  uint32_t index[2];
-  run_call(RowScore<float>{1, 3, 2, y.data(), target.data(), &score, index, error});
-  EXPECT_TRUE(std::isnan(score));
-  EXPECT_EQ(index[0], 1u);
-  EXPECT_EQ(index[1], 2u);
+// All that is not finite counts as +inf, and ties go to the lower feature: in the fast kernel and in
+// the reference.
+TEST(CpuRowScore, WhatIsNotFiniteIsInfiniteAndTheWorst) {
+  const std::vector<float> y = {-INFINITY, 1, 3, 3e38f, std::nanf(""), INFINITY, 3, 0};
+  const std::vector<float> target(8, 0.0f);
+  const std::vector<uint32_t> order = {0, 3, 4, 5, 2, 6, 1, 7};
+  const std::vector<float> errors = {INFINITY, INFINITY, INFINITY, INFINITY, 9, 9, 1, 0};
+  for (int64_t worst = 1; worst <= 8; ++worst) {
+    for (const bool is_reference : {false, true}) {
+      float score = 0;
+      std::vector<uint32_t> index(worst);
+      std::vector<float> error(worst);
+      const RowScore<float> call{
+          1, 8, worst, y.data(), target.data(), &score, index.data(), error.data()};
+      if (is_reference)
+        row_score_reference(call);
+      else
+        run_call(call);
+      EXPECT_EQ(score, INFINITY);
+      EXPECT_EQ(index, std::vector<uint32_t>(order.begin(), order.begin() + worst));
+      EXPECT_EQ(error, std::vector<float>(errors.begin(), errors.begin() + worst));
+    }
+  }
 }
 
 }  // namespace

@@ -33,10 +33,10 @@ const OpCases* find_cases(const OpDef& op) {
 }
 
 const char* name(Fill fill) {
-  static constexpr const char* kNames[] = {"garbage", "uniform",  "unit",  "integers", "binary",
-                                           "sparse",  "large",    "tiny",  "zeros",    "ones",
-                                           "nan",     "rankings", "bytes", "order",    "bad order",
-                                           "state",   "halted"};
+  static constexpr const char* kNames[] = {"garbage",   "uniform", "unit",     "integers", "binary",
+                                           "sparse",    "large",   "tiny",     "zeros",    "ones",
+                                           "nan",       "broken",  "rankings", "bytes",    "order",
+                                           "bad order", "state",   "halted"};
   return kNames[static_cast<int>(fill)];
 }
 

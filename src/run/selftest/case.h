@@ -30,6 +30,7 @@ enum class Fill {
   kZeros,
   kOnes,
   kNotANumber,
+  kBroken,       // integers as above, among them some NaN and infinities of both signs
   kRankings,     // each row a permutation of 0 … D - 1: no two alike
   kBytes,        // u8: 0 … 255
   kPermutation,  // u32: an order of rows

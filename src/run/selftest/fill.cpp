@@ -34,6 +34,21 @@ double power(Engine& engine, double low, double high) {
   return (engine() & 1) ? size : -size;
 }
 
+// A tenth of the elements is broken, so that rows of a few are broken and whole ones.
+double broken(Engine& engine) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  switch (below(engine, 30)) {
+    case 0:
+      return std::numeric_limits<double>::quiet_NaN();
+    case 1:
+      return kInfinity;
+    case 2:
+      return -kInfinity;
+    default:
+      return static_cast<double>(below(engine, 7) - 3);
+  }
+}
+
 double draw(Engine& engine, Fill fill) {
   switch (fill) {
     case Fill::kUniform:
@@ -55,6 +70,8 @@ double draw(Engine& engine, Fill fill) {
       return 1;
     case Fill::kNotANumber:
       return std::numeric_limits<double>::quiet_NaN();
+    case Fill::kBroken:
+      return broken(engine);
     case Fill::kBytes:
       return static_cast<double>(below(engine, 256));
     default:

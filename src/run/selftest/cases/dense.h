@@ -22,7 +22,7 @@ inline TensorDesc weight_desc(DType dtype, const LayerSize& size, bool weight_tr
 inline std::vector<Operand> layer_operands(DType dtype, const LayerSize& size, Fill fill,
                                            bool has_bias, bool weight_transposed) {
   // Weights stay ordinary where x is extreme: their product is then as extreme as x.
-  const bool is_extreme = fill == Fill::kLarge || fill == Fill::kTiny;
+  const bool is_extreme = fill == Fill::kLarge || fill == Fill::kTiny || fill == Fill::kBroken;
   const Fill rest = is_extreme ? Fill::kUniform : fill;
   std::vector<Operand> in = {{TensorDesc(dtype, {size.B, size.I}), fill},
                              {weight_desc(dtype, size, weight_transposed), rest}};

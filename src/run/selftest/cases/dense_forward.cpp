@@ -94,6 +94,7 @@ void list_score(CaseList& list) {
       const auto activation = static_cast<Activation>(a);
       add_score(list, {activation}, dtype, {7, 13, 31}, Fill::kSparse).is_quick = true;
       add_score(list, {activation, false, true}, dtype, {17, 33, 66}, Fill::kUniform);
+      add_score(list, {activation}, dtype, {33, 5, 3}, Fill::kBroken).is_quick = true;
     }
     if (dtype != DType::kF64)
       add_score(list, {Activation::kSigmoid}, dtype, {32, 512, 784}, Fill::kUniform).is_large =

@@ -71,6 +71,11 @@ void list_row_score(CaseList& list) {
         ranked.is_quick = rows.B == 7;
         list.add(kRowScore, RowScoreAttrs{worst}, cat(text, " worst ", worst, " integers"),
                  {{desc, Fill::kIntegers}, {desc, Fill::kIntegers}});
+        Case& broken =
+            list.add(kRowScore, RowScoreAttrs{worst}, cat(text, " worst ", worst, " broken"),
+                     {{desc, Fill::kBroken}, {desc, Fill::kBroken}});
+        broken.has_rows = {true, true};
+        broken.is_quick = rows.B == 7;
       }
     }
   }
