@@ -22,6 +22,8 @@ class Arguments {
  public:
   explicit Arguments(CLI::App& app) : app_(app) {}
 
+  std::string command() const;  // "encode"
+
   // Options that follow are listed under this heading.
   void group(const std::string& heading) { group_ = heading; }
 
@@ -29,6 +31,8 @@ class Arguments {
   void positional(const std::string& name, std::string& target, const std::string& what);
   void optional_positional(const std::string& name, std::string& target, const std::string& what);
   void flag(const std::string& names, bool& target, const std::string& what);
+  // Two options, described already, of which only one may be given.
+  void exclude(const std::string& name, const std::string& other);
   void text(const std::string& names, std::string& target, const std::string& type,
             const std::string& what);
   void required_text(const std::string& names, std::string& target, const std::string& type,

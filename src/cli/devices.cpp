@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "cli/json_output.h"
 #include "cli/options.h"
 #include "cli/table.h"
 
@@ -46,7 +47,9 @@ std::string text(const DeviceInfo& cpu, const CudaDevices& cuda) {
 int run(const OutputOptions& out) {
   const auto host = create_host_backend();
   const CudaDevices cuda = list_cuda_devices();
-  out.json ? print_json(json_of(host->info(), cuda)) : print_result(text(host->info(), cuda));
+  Terminal terminal(out);
+  out.json ? print_json(out, terminal, json_of(host->info(), cuda))
+           : print_result(text(host->info(), cuda));
   return 0;
 }
 

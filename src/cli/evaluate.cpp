@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "cli/commands.h"
+#include "cli/json_output.h"
 #include "cli/options.h"
 #include "cli/table.h"
 #include "run/labels.h"
@@ -46,7 +47,7 @@ std::unique_ptr<Dataset> open_pca_rows(const EvaluateArguments& arguments, const
   if (arguments.pca_from) return open_rows(*arguments.pca_from, arguments.data, model.row);
   const std::string& trained_on = model.config.data.train;
   if (trained_on.empty() || trained_on == "-" || !path_exists(trained_on)) {
-    terminal.line(cat("PCA is left out: the training data '", trained_on,
+    terminal.warn(cat("PCA is left out: the training data '", trained_on,
                       "' are not there (--pca-from FILE names others)"));
     return nullptr;
   }
@@ -85,7 +86,7 @@ std::string text(const nlohmann::json& metrics) {
 }
 
 int run(const EvaluateArguments& arguments) {
-  Terminal terminal("none", arguments.out.color);
+  Terminal terminal(arguments.out);
   const ModelFile model = open_model(arguments.model, arguments.model_options, terminal);
   const auto input = open_rows(arguments.input, arguments.data, model.row);
   const auto pca_rows = open_pca_rows(arguments, model, terminal);
@@ -99,9 +100,11 @@ int run(const EvaluateArguments& arguments) {
   options.on_bad_value = bad_value(arguments.data, model);
   options.inference = inference_options(config);
   options.log = terminal.log();
-  const nlohmann::json metrics = evaluate(*backend, model, *input, options);
+  nlohmann::json metrics = evaluate(*backend, model, *input, options);
   if (arguments.out.json) {
-    print_json(metrics);
+    metrics.update(model_fields(arguments.model, model));
+    metrics["input"] = arguments.input;
+    print_json(arguments.out, terminal, std::move(metrics));
   } else {
     print_result(text(metrics));
   }

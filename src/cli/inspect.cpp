@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "cli/commands.h"
+#include "cli/json_output.h"
 #include "cli/options.h"
 #include "cli/table.h"
 
@@ -45,8 +46,6 @@ nlohmann::json layer_json(const Layer& layer) {
 nlohmann::json model_json(const ModelFile& model, const std::string& path) {
   const Network network = model.network();
   nlohmann::json json = {{"kind", "model"},
-                         {"file", model_path(path)},
-                         {"hash", model.hash},
                          {"row", model.row.text()},
                          {"features", network.features},
                          {"code_size", network.code_size},
@@ -54,6 +53,7 @@ nlohmann::json model_json(const ModelFile& model, const std::string& path) {
                          {"scale", name(model.scaling.kind)},
                          {"layers", nlohmann::json::array()},
                          {"config", config_json(model.config)}};
+  json.update(model_fields(path, model));
   for (const auto* layers : {&network.encoder, &network.decoder})
     for (const Layer& layer : *layers) json["layers"].push_back(layer_json(layer));
   if (model.threshold) {
@@ -105,7 +105,7 @@ std::string model_text(const ModelFile& model, const std::string& path) {
 
 nlohmann::json data_json(const Dataset& data) {
   nlohmann::json json = {{"kind", "data"},
-                         {"file", data.name()},
+                         {"input", data.name()},
                          {"shape", data.text()},
                          {"dtype", name(data.x().row.dtype())},
                          {"features", data.x().row.elems()},
@@ -124,15 +124,16 @@ std::string data_text(const Dataset& data) {
 }
 
 int run(const InspectArguments& arguments) {
-  Terminal terminal("none", arguments.out.color);
+  Terminal terminal(arguments.out);
   if (is_model(arguments.path)) {
     const ModelFile model = open_model(arguments.path, arguments.model_options, terminal);
-    arguments.out.json ? print_json(model_json(model, arguments.path))
+    arguments.out.json ? print_json(arguments.out, terminal, model_json(model, arguments.path))
                        : print_result(model_text(model, arguments.path));
     return 0;
   }
   const auto data = open_dataset(arguments.path, open_options(data_config(arguments.data)));
-  arguments.out.json ? print_json(data_json(*data)) : print_result(data_text(*data));
+  arguments.out.json ? print_json(arguments.out, terminal, data_json(*data))
+                     : print_result(data_text(*data));
   return 0;
 }
 

@@ -19,6 +19,14 @@ std::atomic<int64_t> requested_ms = 0;
 std::atomic<bool> is_polled = false;
 std::atomic<bool> has_file = false;
 char file_to_remove[4096] = {};
+
+// What a signal that ends the process writes; read only where has_text says that it is whole.
+struct StopText {
+  char bytes[512] = {};
+  size_t size = 0;
+};
+StopText text_at_interrupt, text_at_terminate;
+std::atomic<bool> has_text = false;
 static_assert(std::atomic<int>::is_always_lock_free && std::atomic<bool>::is_always_lock_free &&
               std::atomic<int64_t>::is_always_lock_free);
 
@@ -28,17 +36,28 @@ int64_t now_ms() {
   return int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
 }
 
+[[noreturn]] void end_at_once(int signal) {
+  const StopText& text = signal == SIGINT ? text_at_interrupt : text_at_terminate;
+  if (has_text.load() && write(STDOUT_FILENO, text.bytes, text.size) < 0) _exit(128 + signal);
+  _exit(128 + signal);
+}
+
+void set(StopText& target, const std::string& text) {
+  target.size = text.size() <= sizeof target.bytes ? text.size() : 0;
+  std::memcpy(target.bytes, text.data(), target.size);
+}
+
 extern "C" void on_stop_signal(int signal) {
   if (!is_polled.load()) {
     if (has_file.load()) unlink(file_to_remove);
-    _exit(128 + signal);
+    end_at_once(signal);
   }
   const int64_t now = now_ms();
   int64_t earlier = 0;
   if (requested_ms.compare_exchange_strong(earlier, now)) {
     requested_signal.store(signal);
   } else if (now - earlier > kSameRequestMs) {
-    _exit(128 + signal);
+    end_at_once(signal);
   }
 }
 
@@ -59,6 +78,13 @@ void remove_on_stop(const std::string& path) {
   if (has_file.load() || path.size() >= sizeof file_to_remove) return;
   std::memcpy(file_to_remove, path.c_str(), path.size() + 1);
   has_file.store(true);
+}
+
+void print_on_stop(const std::string& at_interrupt, const std::string& at_terminate) {
+  has_text.store(false);
+  set(text_at_interrupt, at_interrupt);
+  set(text_at_terminate, at_terminate);
+  has_text.store(!at_interrupt.empty() || !at_terminate.empty());
 }
 
 bool stop_is_requested() {

@@ -19,6 +19,10 @@ bool stop_is_requested();
 // At most one; a path that is too long to be kept stays.
 void remove_on_stop(const std::string& path);
 
+// A signal that ends the process at once writes the text for SIGINT or SIGTERM, of at most some
+// hundred bytes, to standard output; empty: nothing.
+void print_on_stop(const std::string& at_interrupt, const std::string& at_terminate);
+
 // kInterrupted or kTerminated, by the signal that asked.
 ErrorCode stop_code();
 

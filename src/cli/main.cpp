@@ -6,6 +6,7 @@
 
 #include "cli/commands.h"
 #include "cli/interrupt.h"
+#include "cli/json_output.h"
 #include "cli/terminal.h"
 
 namespace diabolo::cli {
@@ -26,15 +27,26 @@ constexpr std::array kCommands = {
     Command{"presets", "the named configurations", describe_presets},
 };
 
-// Colour is decided before options are understood, since they may be what is wrong.
-bool errors_are_colored(int argc, char** argv) {
-  std::string choice = "auto";
+// How errors are reported. Decided before options are understood, since they may be what is wrong.
+struct ErrorStyle {
+  bool is_colored = false, as_json = false;
+  std::string command;  // empty: none of ours
+};
+
+ErrorStyle error_style(int argc, char** argv) {
+  ErrorStyle style;
+  std::string color = "auto";
   for (int i = 1; i < argc; ++i) {
     const std::string_view argument = argv[i];
-    if (argument == "--color" && i + 1 < argc) choice = argv[i + 1];
-    if (argument.starts_with("--color=")) choice = argument.substr(8);
+    if (argument == "--") break;
+    if (argument == "--color" && i + 1 < argc) color = argv[i + 1];
+    if (argument.starts_with("--color=")) color = argument.substr(8);
+    if (argument == "--json") style.as_json = true;
   }
-  return wants_color(choice, STDERR_FILENO);
+  style.is_colored = wants_color(color, STDERR_FILENO);
+  for (const Command& command : kCommands)
+    if (argc > 1 && argv[1] == std::string_view(command.name)) style.command = command.name;
+  return style;
 }
 
 int run(int argc, char** argv) {
@@ -44,28 +56,33 @@ int run(int argc, char** argv) {
   return 0;
 }
 
-int fail(ErrorCode code, const std::string& message, bool is_colored) {
-  if (code != ErrorCode::kClosedPipe) print_error(message, is_colored);
+int fail(ErrorCode code, const std::string& message, const ErrorStyle& style) {
+  if (code == ErrorCode::kClosedPipe) return static_cast<int>(code);
+  print_error(message, style.is_colored);
+  if (style.as_json) print_json_error(style.command, code, message);
   return static_cast<int>(code);
+}
+
+int run_and_report(int argc, char** argv) {
+  const ErrorStyle style = error_style(argc, argv);
+  if (style.as_json) prepare_json_for_signals(style.command);
+  try {
+    return run(argc, argv);
+  } catch (const Error& error) {
+    return fail(error.code(), error.what(), style);
+  } catch (const std::bad_alloc&) {
+    return fail(ErrorCode::kResource, "out of memory", style);
+  } catch (const std::exception& error) {
+    return fail(ErrorCode::kFailure,
+                cat("internal error: ", error.what(), " (a bug; please report it)"), style);
+  }
 }
 
 }  // namespace
 }  // namespace diabolo::cli
 
 int main(int argc, char** argv) {
-  using diabolo::ErrorCode;
   diabolo::cli::hold_closed_streams();
   diabolo::cli::install_signal_handlers();
-  const bool is_colored = diabolo::cli::errors_are_colored(argc, argv);
-  try {
-    return diabolo::cli::run(argc, argv);
-  } catch (const diabolo::Error& error) {
-    return diabolo::cli::fail(error.code(), error.what(), is_colored);
-  } catch (const std::bad_alloc&) {
-    return diabolo::cli::fail(ErrorCode::kResource, "out of memory", is_colored);
-  } catch (const std::exception& error) {
-    return diabolo::cli::fail(
-        ErrorCode::kFailure,
-        diabolo::cat("internal error: ", error.what(), " (a bug; please report it)"), is_colored);
-  }
+  return diabolo::cli::run_and_report(argc, argv);
 }

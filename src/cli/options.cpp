@@ -20,10 +20,15 @@ bool looks_raw(const std::string& path, const OpenOptions& options) {
 
 void OutputOptions::describe(Arguments& arguments, bool has_progress) {
   arguments.group("Output");
-  arguments.flag("--json", json, "the result as one JSON object on standard output");
+  command = arguments.command();
+  arguments.flag("--json", json,
+                 "the result, or the error, as one JSON object in one line on standard output");
+  arguments.flag("-q,--quiet", is_quiet, "nothing on standard error but errors");
+  arguments.flag("-v,--verbose", is_verbose, "also the device, and why it was chosen");
+  arguments.exclude("--quiet", "--verbose");
   if (has_progress)
     arguments.choice("--progress", progress, {"auto", "plain", "none"},
-                     "a bar on a terminal, else a line every 30 s; plain: lines always");
+                     "a bar on a terminal, else a line every 30 s; plain: lines, at least one");
   arguments.choice("--color", color, {"auto", "always", "never"},
                    "auto: on a terminal, unless NO_COLOR is set");
 }
@@ -55,9 +60,10 @@ void ModelOptions::describe(Arguments& arguments) {
 }
 
 std::unique_ptr<Backend> open_backend(const std::string& device, int64_t threads,
-                                      Terminal& terminal) {
+                                      Terminal& terminal, DeviceLine says) {
   OpenedDevice opened = open_device(device, static_cast<uint64_t>(threads));
-  terminal.line(opened.line);
+  const bool is_wanted = says == DeviceLine::kAlways || opened.leaves_gpu_unused;
+  is_wanted ? terminal.line(opened.line) : terminal.detail(opened.line);
   return std::move(opened.backend);
 }
 
@@ -79,8 +85,7 @@ InferenceOptions inference_options(const TrainConfig& config) {
 
 ModelFile open_model(const std::string& path, const ModelOptions& options, Terminal& terminal) {
   ModelFile model = load_model(path, {.allow_unverified = options.allow_unverified});
-  if (options.allow_unverified)
-    terminal.line(cat("warning: ", path, ": taken without asking for its hash"));
+  if (options.allow_unverified) terminal.warn(cat(path, ": taken without asking for its hash"));
   return model;
 }
 

@@ -17,11 +17,10 @@
 
 namespace diabolo::cli {
 
-// --json --progress --color
-struct OutputOptions {
+// --json --quiet --verbose --progress --color
+struct OutputOptions : TerminalOptions {
   bool json = false;
-  std::string progress = "auto";
-  std::string color = "auto";
+  std::string command;  // whose options these are
 
   void describe(Arguments& arguments, bool has_progress);
 };
@@ -48,9 +47,12 @@ struct ModelOptions {
   void describe(Arguments& arguments);
 };
 
-// open_device, which says in one line what it has opened.
+// What a command says about the device that it has opened: always, or only with --verbose and where a
+// GPU that is there is left unused.
+enum class DeviceLine { kAlways, kWhereItMatters };
 std::unique_ptr<Backend> open_backend(const std::string& device, int64_t threads,
-                                      Terminal& terminal);
+                                      Terminal& terminal,
+                                      DeviceLine says = DeviceLine::kWhereItMatters);
 
 // The part of a configuration that inference reads: the defaults with the options given.
 TrainConfig inference_config(const DeviceOptions& options);

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "cli/interrupt.h"
+#include "cli/json_output.h"
 #include "cli/progress.h"
 #include "cli/table.h"
 
@@ -35,19 +36,33 @@ PipelineOptions pipeline_options(const PipelineArguments& arguments, const Model
   return options;
 }
 
-int dry_run(const PipelineArguments& arguments, const ModelFile& model, const Dataset& input,
-            const PipelineOptions& options) {
-  const PipelineEstimate estimate = estimate_pipeline(model, input, options);
-  if (estimate.output_bytes && arguments.output != "-")
-    require_free_disk(arguments.output, *estimate.output_bytes);
-  nlohmann::json json = {{"input", input.text()},
+// What every object of these commands begins with.
+nlohmann::json file_fields(const PipelineArguments& arguments, const ModelFile& model) {
+  nlohmann::json json = model_fields(arguments.model, model);
+  json["input"] = arguments.input;
+  json["output"] = arguments.output;
+  return json;
+}
+
+nlohmann::json json_of(const PipelineEstimate& estimate, const Dataset& input) {
+  nlohmann::json json = {{"input_shape", input.text()},
                          {"output_row", estimate.row.text()},
                          {"weight_bytes", estimate.weight_bytes},
                          {"buffer_bytes", estimate.buffer_bytes}};
   if (estimate.rows) json["rows"] = *estimate.rows;
   if (estimate.output_bytes) json["output_bytes"] = *estimate.output_bytes;
+  return json;
+}
+
+int dry_run(const PipelineArguments& arguments, const ModelFile& model, const Dataset& input,
+            const PipelineOptions& options, Terminal& terminal) {
+  const PipelineEstimate estimate = estimate_pipeline(model, input, options);
+  if (estimate.output_bytes && arguments.output != "-")
+    require_free_disk(arguments.output, *estimate.output_bytes);
   if (arguments.out.json) {
-    print_json(json);
+    nlohmann::json json = json_of(estimate, input);
+    json.update(file_fields(arguments, model));
+    print_json(arguments.out, terminal, std::move(json));
     return 0;
   }
   const std::string rows = estimate.rows ? cat(*estimate.rows) : "an unknown number of";
@@ -62,10 +77,13 @@ int dry_run(const PipelineArguments& arguments, const ModelFile& model, const Da
 
 nlohmann::json summary(const PipelineArguments& arguments, const ModelFile& model,
                        const PipelineResult& result) {
-  nlohmann::json json = {
-      {"output", arguments.output},          {"rows_read", result.rows_read},
-      {"rows_written", result.rows_written}, {"resumed_rows", result.resumed_rows},
-      {"batch_rows", result.batch_rows},     {"seconds", result.seconds}};
+  nlohmann::json json = file_fields(arguments, model);
+  json["rows_read"] = result.rows_read;
+  json["rows_written"] = result.rows_written;
+  json["rows_skipped"] = result.rows_read - result.rows_written;
+  json["rows_resumed"] = result.resumed_rows;
+  json["batch_rows"] = result.batch_rows;
+  json["seconds"] = result.seconds;
   if (arguments.verb == FileVerb::kScore && model.threshold) {
     json["threshold"] = *model.threshold;
     json["above_threshold"] = result.above_threshold;
@@ -117,9 +135,8 @@ void describe_pipeline(Arguments& arguments, PipelineArguments& target, const ch
 }
 
 int run_file_command(const PipelineArguments& arguments) {
-  Terminal terminal(arguments.out.progress, arguments.out.color);
-  if (arguments.out.json && arguments.output == "-")
-    throw Error(ErrorCode::kUsage, "--json: standard output is taken by -o - (write to a file)");
+  Terminal terminal(arguments.out);
+  check_json_is_alone(arguments.out, arguments.output);
   const ModelFile model = open_model(arguments.model, arguments.model_options, terminal);
   if (is_same_file(model_path(arguments.model), arguments.output))
     throw Error(ErrorCode::kUsage, cat(arguments.output, ": is the model itself, which would be ",
@@ -127,7 +144,7 @@ int run_file_command(const PipelineArguments& arguments) {
   const auto input = open_rows(arguments.input, arguments.data, input_row(arguments, model));
   const TrainConfig config = inference_config(arguments.device);
   PipelineOptions options = pipeline_options(arguments, model, config);
-  if (arguments.dry_run) return dry_run(arguments, model, *input, options);
+  if (arguments.dry_run) return dry_run(arguments, model, *input, options, terminal);
   const auto backend = open_backend(config.device, config.threads, terminal);
   check_precision(backend->info(), config.precision);
   ProgressLine line(terminal);
@@ -143,8 +160,9 @@ int run_file_command(const PipelineArguments& arguments) {
   if (result.is_cancelled)
     throw Error(stop_code(), cat(arguments.output, ": interrupted after ",
                                  counted(result.rows_read, "row"), " (--resume continues)"));
+  line.finish();
   say(arguments, model, result, terminal);
-  if (arguments.out.json) print_json(summary(arguments, model, result));
+  if (arguments.out.json) print_json(arguments.out, terminal, summary(arguments, model, result));
   return 0;
 }
 

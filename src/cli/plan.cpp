@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "cli/json_output.h"
 #include "cli/options.h"
 #include "cli/table.h"
 #include "cli/train_config.h"
@@ -27,7 +28,8 @@ struct Subject {
   Config config;  // resolved
   Network network;
   TensorDesc row;
-  uint64_t rows = 0;  // of the training data; 0: not known
+  uint64_t rows = 0;     // of the training data; 0: not known
+  nlohmann::json files;  // model and model_hash, or input, for --json
 };
 
 constexpr Mode kModes[] = {Mode::kTrain,  Mode::kValidate,    Mode::kEncode,
@@ -82,7 +84,8 @@ Subject subject_of_model(const PlanArguments& arguments, Terminal& terminal) {
   config.train.threads = 0;
   arguments.config.override(config);
   check_model_stays(arguments, model.config, config);
-  return {config, model.network(), model.row, model.provenance.rows};
+  return {config, model.network(), model.row, model.provenance.rows,
+          model_fields(arguments.model, model)};
 }
 
 Subject subject_of_config(const PlanArguments& arguments) {
@@ -91,7 +94,7 @@ Subject subject_of_config(const PlanArguments& arguments) {
   if (arguments.features) {
     config = resolved(config, Scale::kUnit);
     return {config, Network::of(config.model, *arguments.features),
-            TensorDesc(DType::kF32, {*arguments.features}), 0};
+            TensorDesc(DType::kF32, {*arguments.features}), 0, nlohmann::json::object()};
   }
   if (config.data.train.empty())
     throw Error(ErrorCode::kUsage,
@@ -99,7 +102,8 @@ Subject subject_of_config(const PlanArguments& arguments) {
   const auto data = open_dataset(config.data.train, open_options(config.data));
   config = resolved(config, default_scale(*data));
   const TensorDesc row = data->x().row;
-  return {config, Network::of(config.model, row.elems()), row, data->rows().value_or(0)};
+  return {config, Network::of(config.model, row.elems()), row, data->rows().value_or(0),
+          nlohmann::json{{"input", config.data.train}}};
 }
 
 DeviceInfo device_of(const PlanArguments& arguments, const Config& config, Terminal& terminal) {
@@ -140,16 +144,18 @@ std::map<std::string, uint64_t> memory_of(const Graph& graph, const Subject& sub
   return bytes;
 }
 
-void print(const Plan& plan, const std::map<std::string, uint64_t>& memory, bool as_json) {
+void print(const Plan& plan, const std::map<std::string, uint64_t>& memory,
+           const PlanArguments& arguments, const Subject& subject, Terminal& terminal) {
   uint64_t total = plan.arena_bytes();
   for (const auto& [name, bytes] : memory) total += bytes;
-  if (as_json) {
+  if (arguments.out.json) {
     nlohmann::json json = plan_json(plan);
+    json.update(subject.files);
+    json["mode"] = arguments.mode;
     json["memory"] = memory;
     json["memory"]["arena"] = plan.arena_bytes();
     json["memory_bytes"] = total;
-    print_json(json);
-    return;
+    return print_json(arguments.out, terminal, std::move(json));
   }
   std::vector<std::vector<std::string>> rows;
   for (const auto& [name, bytes] : memory) rows.push_back({"  " + name, cat(bytes, " bytes")});
@@ -159,7 +165,7 @@ void print(const Plan& plan, const std::map<std::string, uint64_t>& memory, bool
 }
 
 int run(const PlanArguments& arguments) {
-  Terminal terminal("none", arguments.out.color);
+  Terminal terminal(arguments.out);
   const Subject subject = arguments.model.empty() ? subject_of_config(arguments)
                                                   : subject_of_model(arguments, terminal);
   const DeviceInfo device = device_of(arguments, subject.config, terminal);
@@ -167,7 +173,8 @@ int run(const PlanArguments& arguments) {
   const Graph graph =
       build_graph(subject.config.model, subject.network, build_options(arguments, subject));
   const Plan plan = Plan::compile(graph, device, policy_of(subject.config.train));
-  print(plan, memory_of(plan.graph(), subject, mode_of(arguments.mode)), arguments.out.json);
+  print(plan, memory_of(plan.graph(), subject, mode_of(arguments.mode)), arguments, subject,
+        terminal);
   return 0;
 }
 

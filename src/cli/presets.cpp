@@ -1,9 +1,11 @@
 // diabolo presets
 #include "model/presets.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "cli/json_output.h"
 #include "cli/options.h"
 #include "model/config_toml.h"
 
@@ -26,23 +28,30 @@ std::string differences(const Config& config) {
   return text;
 }
 
-int list(const OutputOptions& out) {
+nlohmann::json json_of(const Preset& preset) {
+  return {{"name", preset.name}, {"what", preset.what}, {"config", config_json(preset.make())}};
+}
+
+int list(const OutputOptions& out, Terminal& terminal) {
   nlohmann::json json = nlohmann::json::array();
   std::string text;
   for (const Preset& preset : presets()) {
-    json.push_back(
-        {{"name", preset.name}, {"what", preset.what}, {"config", config_json(preset.make())}});
+    json.push_back(json_of(preset));
     text += cat(preset.name, ": ", preset.what, "\n", differences(preset.make()));
   }
   text += "diabolo presets NAME prints all of one as TOML\n";
-  out.json ? print_json(json) : print_result(text);
+  out.json ? print_json(out, terminal, {{"presets", std::move(json)}}) : print_result(text);
   return 0;
 }
 
 int run(const PresetArguments& arguments) {
-  if (arguments.name.empty()) return list(arguments.out);
+  Terminal terminal(arguments.out);
+  if (arguments.name.empty()) return list(arguments.out, terminal);
   const Config config = preset_config(arguments.name);
-  arguments.out.json ? print_json(config_json(config)) : print_result(config_toml(config, true));
+  const auto preset = std::ranges::find(presets(), arguments.name, &Preset::name);
+  arguments.out.json ? print_json(arguments.out, terminal,
+                                  {{"presets", nlohmann::json::array({json_of(*preset)})}})
+                     : print_result(config_toml(config, true));
   return 0;
 }
 

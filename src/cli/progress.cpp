@@ -59,26 +59,36 @@ bool ProgressLine::is_due() {
 }
 
 // On a terminal the bar gives way where the line is too long for it.
-void ProgressLine::draw(double share, const std::string& before, const std::string& after) {
-  const std::string percent = number("%3.0f%%", 100 * share);
-  if (!terminal_.can_redraw()) {
-    terminal_.line(cat(before, percent, "  ", after));
-    return;
+void ProgressLine::draw(const Parts& parts) {
+  if (!parts.share) {
+    const std::string text = parts.before + parts.after;
+    return terminal_.can_redraw() ? terminal_.live_line(text) : terminal_.line(text);
   }
+  const std::string percent = number("%3.0f%%", 100 * *parts.share);
+  if (!terminal_.can_redraw()) return terminal_.line(cat(parts.before, percent, "  ", parts.after));
   const auto columns = static_cast<size_t>(std::max(terminal_.columns() - 1, 1));
-  std::string bar = bar_text(share, kBarWidth) + " ";
-  if (before.size() + bar.size() + percent.size() + 2 + after.size() > columns) bar.clear();
-  const std::string text = cat(before, bar, percent, "  ", after).substr(0, columns);
-  if (!terminal_.is_colored() || bar.empty() || text.size() < before.size() + bar.size()) {
-    terminal_.live_line(text);
-    return;
-  }
+  const std::string& before = parts.before;
+  std::string bar = bar_text(*parts.share, kBarWidth) + " ";
+  if (before.size() + bar.size() + percent.size() + 2 + parts.after.size() > columns) bar.clear();
+  const std::string text = cat(before, bar, percent, "  ", parts.after).substr(0, columns);
+  if (!terminal_.is_colored() || bar.empty() || text.size() < before.size() + bar.size())
+    return terminal_.live_line(text);
   terminal_.live_line(
       cat(before, "\033[36m", bar, "\033[0m", text.substr(before.size() + bar.size())));
 }
 
+void ProgressLine::show(const Parts& parts) {
+  const bool is_now = is_due();
+  if (is_now) draw(parts);
+  if (terminal_.is_plain()) not_shown_ = is_now ? std::nullopt : std::optional(parts);
+}
+
+void ProgressLine::finish() {
+  if (not_shown_ && !terminal_.is_silent()) draw(*not_shown_);
+  not_shown_.reset();
+}
+
 void ProgressLine::show(const TrainProgress& progress) {
-  if (!is_due()) return;
   std::string after =
       cat(short_number(progress.samples_per_s), " samples/s  loss ", number("%.5g", progress.loss));
   if (progress.validation_loss)
@@ -88,22 +98,18 @@ void ProgressLine::show(const TrainProgress& progress) {
   const double share = progress.steps == 0 ? 0
                                            : static_cast<double>(progress.step) /
                                                  static_cast<double>(progress.steps);
-  draw(share, cat("epoch ", progress.epoch, "/", progress.epochs, " "), after);
+  show(Parts{share, cat("epoch ", progress.epoch, "/", progress.epochs, " "), after});
 }
 
 void ProgressLine::show(const PipelineProgress& progress) {
-  if (!is_due()) return;
   const auto rows = static_cast<double>(progress.rows);
   std::string after = cat(short_number(progress.rows_per_s), " rows/s");
-  if (!progress.total_rows) {
-    const std::string text = cat(short_number(rows), " rows  ", after);
-    terminal_.can_redraw() ? terminal_.live_line(text) : terminal_.line(text);
-    return;
-  }
+  if (!progress.total_rows)
+    return show(Parts{std::nullopt, cat(short_number(rows), " rows  "), after});
   const auto total = static_cast<double>(*progress.total_rows);
   if (progress.rows_per_s > 0)
     after += cat("  ETA ", clock_text((total - rows) / progress.rows_per_s));
-  draw(total > 0 ? rows / total : 1, "", after);
+  show(Parts{total > 0 ? rows / total : 1, "", after});
 }
 
 }  // namespace diabolo::cli

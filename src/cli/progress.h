@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
 
 #include "cli/terminal.h"
@@ -24,15 +25,23 @@ class ProgressLine {
 
   void show(const TrainProgress& progress);
   void show(const PipelineProgress& progress);
+  // With --progress plain a short run says its last state, which was not yet due.
+  void finish();
 
  private:
   using Clock = std::chrono::steady_clock;
+  struct Parts {
+    std::optional<double> share;  // done, from 0 to 1, where the whole is known
+    std::string before, after;
+  };
+  void show(const Parts& parts);
   bool is_due();
-  void draw(double share, const std::string& before, const std::string& after);
+  void draw(const Parts& parts);
 
   Terminal& terminal_;
   Clock::time_point start_;
   double shown_s_ = 0;  // since start_, of the last line or redraw
+  std::optional<Parts> not_shown_;
 };
 
 }  // namespace diabolo::cli

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "cli/json_output.h"
 #include "cli/options.h"
 #include "cli/table.h"
 
@@ -43,7 +44,7 @@ std::vector<std::unique_ptr<Backend>> open_backends(const SelftestArguments& arg
   const CudaDevices cuda = list_cuda_devices();
   for (const DeviceInfo& device : cuda.devices)
     backends.push_back(open_backend(cat("cuda:", device.index), threads, terminal));
-  if (cuda.devices.empty()) terminal.line(cat("no CUDA device: ", cuda.why_none));
+  if (cuda.devices.empty()) terminal.detail(cat("no CUDA device: ", cuda.why_none));
   return backends;
 }
 
@@ -57,7 +58,7 @@ std::string table(const std::vector<SelftestRow>& rows) {
   return table_text(lines);
 }
 
-nlohmann::json json_of(const std::vector<SelftestRow>& rows) {
+nlohmann::json list_of(const std::vector<SelftestRow>& rows) {
   nlohmann::json list = nlohmann::json::array();
   for (const SelftestRow& row : rows) {
     nlohmann::json entry = {{"op", row.op},         {"kernel", row.kernel},
@@ -66,7 +67,7 @@ nlohmann::json json_of(const std::vector<SelftestRow>& rows) {
     if (!row.reason.empty()) entry["reason"] = row.reason;
     list.push_back(std::move(entry));
   }
-  return {{"rows", list}};
+  return list;
 }
 
 int64_t count(const std::vector<SelftestRow>& rows, SelftestVerdict verdict) {
@@ -74,8 +75,21 @@ int64_t count(const std::vector<SelftestRow>& rows, SelftestVerdict verdict) {
                        [verdict](const SelftestRow& row) { return row.verdict == verdict; });
 }
 
+nlohmann::json json_of(const std::vector<SelftestRow>& rows, double seconds) {
+  const int64_t failed = count(rows, SelftestVerdict::kFail);
+  nlohmann::json json = {{"kernels", list_of(rows)},
+                         {"passed", count(rows, SelftestVerdict::kPass)},
+                         {"failed", failed},
+                         {"skipped", count(rows, SelftestVerdict::kSkip)},
+                         {"seconds", seconds}};
+  if (failed > 0)
+    json["error"] = error_json(ErrorCode::kFailure,
+                               cat(counted(static_cast<uint64_t>(failed), "kernel"), " failed"));
+  return json;
+}
+
 int run(const SelftestArguments& arguments) {
-  Terminal terminal("auto", arguments.out.color);
+  Terminal terminal(arguments.out);
   const auto start = std::chrono::steady_clock::now();
   const auto owned = open_backends(arguments, terminal);
   std::vector<Backend*> backends;
@@ -88,8 +102,9 @@ int run(const SelftestArguments& arguments) {
     return true;
   };
   const std::vector<SelftestRow> rows = run_selftest(backends, options);
-  arguments.out.json ? print_json(json_of(rows)) : print_result(table(rows));
   const auto seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start);
+  arguments.out.json ? print_json(arguments.out, terminal, json_of(rows, seconds.count()))
+                     : print_result(table(rows));
   const int64_t failed = count(rows, SelftestVerdict::kFail);
   terminal.line(cat(count(rows, SelftestVerdict::kPass), " kernels passed, ", failed, " failed, ",
                     count(rows, SelftestVerdict::kSkip), " skipped, ", number_text(seconds.count()),

@@ -6,7 +6,6 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <nlohmann/json.hpp>
 
 #include "base/file_writer.h"
 
@@ -65,14 +64,14 @@ void print_result(std::string_view text) {
   out.commit();
 }
 
-void print_json(const nlohmann::json& json) {
-  print_result(json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
-}
-
-Terminal::Terminal(const std::string& progress, const std::string& color)
-    : is_colored_(wants_color(color, STDERR_FILENO)),
-      can_redraw_(progress == "auto" && isatty(STDERR_FILENO) == 1 && !is_dumb()),
-      is_silent_(progress == "none") {}
+Terminal::Terminal(const TerminalOptions& options)
+    : is_colored_(wants_color(options.color, STDERR_FILENO)),
+      can_redraw_(options.progress == "auto" && !options.is_quiet && isatty(STDERR_FILENO) == 1 &&
+                  !is_dumb()),
+      is_quiet_(options.is_quiet),
+      is_verbose_(options.is_verbose),
+      is_silent_(options.progress == "none" || options.is_quiet),
+      is_plain_(options.progress == "plain") {}
 
 int Terminal::columns() const {
   winsize size{};
@@ -81,9 +80,27 @@ int Terminal::columns() const {
 }
 
 void Terminal::line(std::string_view text) {
+  if (is_quiet_) return;
   const std::lock_guard lock(mutex_);
   put(cat(has_live_line_ ? "\r\033[K" : "", printable(text), "\n"));
   has_live_line_ = false;
+}
+
+void Terminal::detail(std::string_view text) {
+  if (is_verbose_) line(text);
+}
+
+void Terminal::warn(std::string_view text) {
+  {
+    const std::lock_guard lock(mutex_);
+    warnings_.emplace_back(text);
+  }
+  line(cat("warning: ", text));
+}
+
+std::vector<std::string> Terminal::warnings() {
+  const std::lock_guard lock(mutex_);
+  return warnings_;
 }
 
 void Terminal::live_line(std::string_view text) {
@@ -100,7 +117,7 @@ void Terminal::end_live_line() {
 
 Log Terminal::log() {
   return Log([this](LogLevel level, std::string_view text) {
-    line(level == LogLevel::kWarning ? cat("warning: ", text) : std::string(text));
+    level == LogLevel::kWarning ? warn(text) : line(text);
   });
 }
 

@@ -2,9 +2,9 @@
 #pragma once
 
 #include <mutex>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/log.h"
 
@@ -25,29 +25,41 @@ void print_error(std::string_view message, bool is_colored);
 
 // The result, on standard output. Throws Error{kClosedPipe} or Error{kResource}.
 void print_result(std::string_view text);
-void print_json(const nlohmann::json& json);
 
-// Standard error as lines, of which the last one may be redrawn. Thread-safe.
+// --progress --color --quiet --verbose
+struct TerminalOptions {
+  std::string progress = "auto";
+  std::string color = "auto";
+  bool is_quiet = false, is_verbose = false;
+};
+
+// Standard error as lines, of which the last one may be redrawn; with --quiet nothing goes there.
+// Thread-safe.
 class Terminal {
  public:
-  Terminal(const std::string& progress, const std::string& color);
+  explicit Terminal(const TerminalOptions& options);
   ~Terminal() { end_live_line(); }
   Terminal(Terminal&&) = delete;
 
   bool is_colored() const { return is_colored_; }
   bool can_redraw() const { return can_redraw_; }
-  bool is_silent() const { return is_silent_; }  // --progress none
+  bool is_silent() const { return is_silent_; }  // --progress none, --quiet
+  bool is_plain() const { return is_plain_; }    // --progress plain
   int columns() const;
 
   void line(std::string_view text);
+  void detail(std::string_view text);     // a line, with --verbose only
+  void warn(std::string_view text);       // "warning: TEXT"
   void live_line(std::string_view text);  // replaces the one before
   void end_live_line();                   // what stands there stays
   Log log();                              // information and warnings as lines
+  std::vector<std::string> warnings();    // so far, those that --quiet kept back among them
 
  private:
   std::mutex mutex_;
-  bool is_colored_, can_redraw_, is_silent_;
+  bool is_colored_, can_redraw_, is_quiet_, is_verbose_, is_silent_, is_plain_;
   bool has_live_line_ = false;
+  std::vector<std::string> warnings_;
 };
 
 }  // namespace diabolo::cli

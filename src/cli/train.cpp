@@ -6,6 +6,7 @@
 #include "base/file_writer.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
+#include "cli/json_output.h"
 #include "cli/options.h"
 #include "cli/progress.h"
 #include "cli/table.h"
@@ -92,10 +93,16 @@ nlohmann::json json_of(const TrainEstimate& estimate) {
           {"arena_bytes", estimate.arena_bytes}};
 }
 
-void print_estimate(const TrainEstimate& estimate, bool as_json) {
-  if (as_json) {
-    print_json(json_of(estimate));
-    return;
+nlohmann::json file_fields(const TrainArguments& arguments, const Config& config) {
+  return {{"input", config.data.train}, {"output", arguments.output}};
+}
+
+void print_estimate(const TrainEstimate& estimate, const TrainArguments& arguments,
+                    const Config& config, Terminal& terminal) {
+  if (arguments.out.json) {
+    nlohmann::json json = json_of(estimate);
+    json.update(file_fields(arguments, config));
+    return print_json(arguments.out, terminal, std::move(json));
   }
   print_result(cat("rows        ", estimate.rows, "\nfeatures    ", estimate.features,
                    "\nparameters  ", estimate.parameters, "\nsteps       ", estimate.steps,
@@ -109,11 +116,17 @@ RunUse use_of(const TrainArguments& arguments) {
 }
 
 nlohmann::json json_of(const TrainResult& result, const RunDirectory& directory) {
-  nlohmann::json json = {{"model", directory.model()},
-                         {"epochs", result.epochs},
-                         {"stopped_early", result.is_stopped_early}};
+  nlohmann::json json = model_fields(directory.path, result.model);
+  json["rows_read"] = result.rows_read;
+  json["rows_skipped"] = result.rows_skipped;
+  json["validation_rows"] = result.validation_rows;
+  json["epochs"] = result.epochs;
+  json["stopped_early"] = result.is_stopped_early;
   if (!result.metrics.empty()) json["last_epoch"] = result.metrics.back().json();
-  if (result.model.threshold) json["threshold"] = *result.model.threshold;
+  if (result.model.threshold) {
+    json["threshold"] = *result.model.threshold;
+    json["threshold_quantile"] = result.model.threshold_quantile;
+  }
   return json;
 }
 
@@ -164,12 +177,34 @@ TrainResult train_in(const RunDirectory& directory, const TrainArguments& argume
   callbacks.resolved = [&directory](const Config& resolved) {
     write_file(directory.config(), config_toml(resolved));
   };
-  return train(backend, config, data, validation.get(), options, callbacks);
+  TrainResult result = train(backend, config, data, validation.get(), options, callbacks);
+  if (!result.is_cancelled) line.finish();
+  return result;
 }
 
-int print_config(const Config& config) {
+int print_config(const TrainArguments& arguments, const Config& config, Terminal& terminal) {
   const auto data = open_dataset(config.data.train, open_options(config.data));
-  print_result(config_toml(resolved(config, default_scale(*data))));
+  const Config ready = resolved(config, default_scale(*data));
+  if (arguments.out.json) {
+    print_json(arguments.out, terminal, {{"config", config_json(ready)}});
+  } else {
+    print_result(config_toml(ready));
+  }
+  return 0;
+}
+
+int help_config(const TrainArguments& arguments, const Config& config, Terminal& terminal) {
+  if (!arguments.out.json) {
+    print_result(config_toml(config, true));
+    return 0;
+  }
+  auto keys = nlohmann::json::array();
+  for (const ConfigKey& key : config_keys())
+    keys.push_back({{"key", key.path()},
+                    {"type", type_text(key)},
+                    {"value", value_text(key.get(config))},
+                    {"meaning", key.meaning}});
+  print_json(arguments.out, terminal, {{"keys", std::move(keys)}});
   return 0;
 }
 
@@ -180,25 +215,23 @@ std::optional<RunDirectory> claimed_directory(const TrainArguments& arguments) {
 }
 
 int run(const TrainArguments& arguments) {
-  if (arguments.help_config) {
-    print_result(config_toml(configuration(arguments), true));
-    return 0;
-  }
+  Terminal terminal(arguments.out);
+  if (arguments.help_config) return help_config(arguments, configuration(arguments), terminal);
   if (arguments.print_config) {
     const Config config = configuration(arguments);
-    if (!config.data.train.empty()) return print_config(config);
+    if (!config.data.train.empty()) return print_config(arguments, config, terminal);
   }
   check_usage(arguments);
   // Claimed before anything in it is read, until the training has ended.
   const std::optional<RunDirectory> directory = claimed_directory(arguments);
   const Config config = configuration(arguments);
   require_data(arguments, config);
-  Terminal terminal(arguments.out.progress, arguments.out.color);
   const auto data = open_dataset(config.data.train, open_options(config.data));
-  const auto backend = open_backend(config.train.device, config.train.threads, terminal);
+  const auto backend =
+      open_backend(config.train.device, config.train.threads, terminal, DeviceLine::kAlways);
   check_precision(backend->info(), config.train.precision);
   if (arguments.dry_run) {
-    print_estimate(estimate_training(*backend, config, *data), arguments.out.json);
+    print_estimate(estimate_training(*backend, config, *data), arguments, config, terminal);
     return 0;
   }
   if (arguments.resume) check_same_training(*directory, config, *data);
@@ -208,7 +241,11 @@ int run(const TrainArguments& arguments) {
                                  counted(static_cast<uint64_t>(result.epochs), "epoch"),
                                  "; the state is saved (--resume continues)"));
   say(result, *directory, terminal);
-  if (arguments.out.json) print_json(json_of(result, *directory));
+  if (arguments.out.json) {
+    nlohmann::json json = json_of(result, *directory);
+    json.update(file_fields(arguments, config));
+    print_json(arguments.out, terminal, std::move(json));
+  }
   return 0;
 }
 

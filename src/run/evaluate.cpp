@@ -21,8 +21,9 @@ constexpr uint64_t kBlockBytes = uint64_t{8} << 20;
 // Scaled rows of a data set, block by block; `kept` are their indices in the file.
 using UseBlock = std::function<void(std::span<const float> rows, std::span<const uint64_t> kept)>;
 
-void for_each_block(const ModelFile& model, const Dataset& data, BadValue policy,
-                    const UseBlock& use) {
+// How many rows it has read.
+uint64_t for_each_block(const ModelFile& model, const Dataset& data, BadValue policy,
+                        const UseBlock& use) {
   require_rows_fit(model.row, data);
   const uint64_t row_bytes = data.x().row.bytes();
   const auto width = static_cast<uint64_t>(model.features());
@@ -34,7 +35,7 @@ void for_each_block(const ModelFile& model, const Dataset& data, BadValue policy
     const uint64_t wanted = data.rows() ? std::min(most, *data.rows() - first) : most;
     const uint64_t count =
         wanted == 0 ? 0 : data.read(0, first, wanted, std::span(raw).first(wanted * row_bytes));
-    if (count == 0) return;
+    if (count == 0) return first;
     kept.clear();
     const uint64_t good = convert_rows(
         model.scaling, policy, {data.name(), first}, data.x().row.dtype(),
@@ -42,7 +43,7 @@ void for_each_block(const ModelFile& model, const Dataset& data, BadValue policy
     for (uint64_t& index : kept) index += first;
     use(std::span(rows).first(good * width), kept);
     first += count;
-    if (count < most) return;
+    if (count < most) return first;
   }
 }
 
@@ -145,9 +146,10 @@ class Evaluation {
     for (const uint64_t index : kept) labels_.push_back(all_labels_[index]);
   }
 
-  nlohmann::json json(const ModelFile& model) const {
+  nlohmann::json json(const ModelFile& model, uint64_t rows_read) const {
     const bool is_unit = model.scaling.kind == Scale::kUnit;
-    nlohmann::json out = {{"rows", rows_}};
+    nlohmann::json out = {
+        {"rows", rows_}, {"rows_read", rows_read}, {"rows_skipped", rows_read - rows_}};
     model_errors_.put(out["reconstruction"], is_unit, true);
     if (pca_) {
       out["pca"]["code_size"] = pca_->components();
@@ -178,13 +180,13 @@ nlohmann::json evaluate(Backend& backend, const ModelFile& model, const Dataset&
   if (options.pca_from) pca.emplace(fitted_pca(model, *options.pca_from, options.on_bad_value));
   FittingInference inference(backend, model, options.inference, options.log);
   Evaluation evaluation(inference, model.features(), pca ? &*pca : nullptr, labels);
-  for_each_block(model, data, options.on_bad_value,
-                 [&](std::span<const float> rows, std::span<const uint64_t> kept) {
-                   evaluation.add(rows, kept);
-                 });
+  const auto add = [&](std::span<const float> rows, std::span<const uint64_t> kept) {
+    evaluation.add(rows, kept);
+  };
+  const uint64_t rows_read = for_each_block(model, data, options.on_bad_value, add);
   if (evaluation.rows() == 0)
     throw Error(ErrorCode::kData, data.name() + ": has no rows to evaluate");
-  return evaluation.json(model);
+  return evaluation.json(model, rows_read);
 }
 
 }  // namespace diabolo

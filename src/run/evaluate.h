@@ -21,7 +21,7 @@ struct EvaluateOptions {
   Log log;
 };
 
-// The object of docs/guide.md: rows, reconstruction.{mse,psnr_db,psnr_images_db},
+// The object of docs/json.md: rows, rows_read, rows_skipped, reconstruction.{mse,psnr_db,psnr_images_db},
 // pca.{code_size,mse,psnr_db}, anomaly.{auroc,average_precision,threshold,false_alarm_rate}; what
 // does not apply is absent. mse is in scaled units, PSNR for unit scale only.
 nlohmann::json evaluate(Backend& backend, const ModelFile& model, const Dataset& data,

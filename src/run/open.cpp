@@ -1,6 +1,9 @@
 #include "run/open.h"
 
+#include <unistd.h>
+
 #include <charconv>
+#include <cstdlib>
 #include <optional>
 #include <string_view>
 
@@ -38,14 +41,23 @@ OpenedDevice opened(std::unique_ptr<Backend> backend, const std::string& why = "
   return {std::move(backend), std::move(line)};
 }
 
+// Whether a driver has a GPU for this process, which its user did not hide on purpose: then it is worth
+// a word that it stays unused. (/dev/dxg: Windows' subsystem for Linux.)
+bool is_gpu_there() {
+  if (std::getenv("CUDA_VISIBLE_DEVICES") != nullptr) return false;
+  return access("/dev/nvidiactl", F_OK) == 0 || access("/dev/dxg", F_OK) == 0;
+}
+
 OpenedDevice open_auto(uint64_t threads) {
   const CudaDevices cuda = list_cuda_devices();
   const size_t count = cuda.devices.size();
   if (count > 0)
     return opened(create_cuda_backend(cuda.devices.front().index),
                   cat(", chosen as the first of ", count, " CUDA device", count == 1 ? "" : "s"));
-  return opened(open_host(threads),
-                cat(", chosen because there is no CUDA device: ", cuda.why_none));
+  OpenedDevice host =
+      opened(open_host(threads), cat(", chosen because there is no CUDA device: ", cuda.why_none));
+  host.leaves_gpu_unused = is_gpu_there();
+  return host;
 }
 
 }  // namespace

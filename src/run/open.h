@@ -13,7 +13,8 @@ namespace diabolo {
 
 struct OpenedDevice {
   std::unique_ptr<Backend> backend;
-  std::string line;  // "device: cpu (AMD EPYC, 2 threads)" and, for auto, why
+  std::string line;                // "device: cpu (AMD EPYC, 2 threads)" and, for auto, why
+  bool leaves_gpu_unused = false;  // auto took the CPU beside a GPU that it could not use
 };
 
 // "auto", "cpu", "cuda" or "cuda:N"; threads, 0 for all, are the CPU's. Throws Error{kUsage} for

@@ -74,6 +74,7 @@ class RowsReader {
     if (before + added > rows_.bytes.capacity()) {
       require_memory(data_, 2 * before + added);  // a stream: the vector doubles
     }
+    rows_.rows_read += count;
     const std::span<const std::byte> raw = std::span(raw_).first(count * raw_row_bytes_);
     if (rows_.dtype == DType::kU8) {
       rows_.bytes.insert(rows_.bytes.end(), raw.begin(), raw.end());

@@ -21,6 +21,7 @@ struct TrainRows {
   DType dtype = DType::kF32;  // kU8 or kF32
   int64_t features = 0;
   uint64_t rows = 0;
+  uint64_t rows_read = 0;  // of the file, skipped ones and those set aside among them
   std::vector<std::byte> bytes;
 
   Source source() const { return dtype == DType::kU8 ? Source::kRawU8 : Source::kScaled; }

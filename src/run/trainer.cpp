@@ -40,6 +40,7 @@ class Training {
   int64_t epochs() const { return config_.train.epochs; }
   bool has_validation() const { return data_.validation.has_value(); }
 
+  void count_rows(bool has_validation_file);
   void begin();
   void start_directory();
   void open_files();
@@ -92,6 +93,14 @@ Training::Training(Backend& backend, const Config& config, const Dataset& data,
   identity_ = training_identity(config_, data_.hash);
   if (!has_validation())
     warn_of_training_threshold(data_name_, data_.train.rows, network_, options.log);
+  count_rows(validation != nullptr);
+}
+
+void Training::count_rows(bool has_validation_file) {
+  result_.rows_read = data_.train.rows_read;
+  result_.validation_rows = data_.validation ? data_.validation->rows : 0;
+  const uint64_t set_aside = has_validation_file ? 0 : result_.validation_rows;
+  result_.rows_skipped = result_.rows_read - data_.train.rows - set_aside;
 }
 
 TrainResult Training::run() {

@@ -76,6 +76,9 @@ struct TrainResult {
   bool is_cancelled = false;
   bool is_stopped_early = false;
   int64_t epochs = 0;                 // completed
+  uint64_t rows_read = 0;             // of the training data
+  uint64_t rows_skipped = 0;          // of these
+  uint64_t validation_rows = 0;       // taken from these, or of a file of their own
   std::vector<EpochMetrics> metrics;  // of the epochs done by this call
 };
 

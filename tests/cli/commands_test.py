@@ -156,10 +156,10 @@ def test_inspect_plan_selftest_devices_presets(folder):
         assert plan["steps"] and plan["memory_bytes"] >= plan["arena_bytes"]
     plan = json_of("plan", "--preset", "deep", "--features", "784", "--for", "sm_90")
     assert all(step["kernel"].startswith("cuda.") for step in plan["steps"])
-    checked = json_of("selftest", "--quick", "--filter", "add/", "--device", "cpu")["rows"]
+    checked = json_of("selftest", "--quick", "--filter", "add/", "--device", "cpu")["kernels"]
     assert {row["verdict"] for row in checked if row["kernel"].startswith("cpu")} == {"pass"}
     assert json_of("devices")["devices"][0]["device"] == "cpu"
-    assert [preset["name"] for preset in json_of("presets")] == ["dense", "denoising", "deep"]
+    assert [preset["name"] for preset in json_of("presets")["presets"]] == ["dense", "denoising", "deep"]
 
 
 def test_configuration_flag_before_file_before_preset(folder):
@@ -209,7 +209,7 @@ def test_streams(folder):
     run("encode", model, data, "-o", folder / "codes.raw")
     wanted = (folder / "codes.raw").read_bytes()
     result = run("encode", model, "-", "-o", "-", input=data.read_bytes())
-    assert result.stdout.endswith(wanted) and b"device:" in result.stderr
+    assert result.stdout.endswith(wanted) and b"rows/s" in result.stderr
     raw = numpy.load(data).tobytes()
     result = run("encode", model, "-", "-o", "-", "--dtype", "f32", "--shape", "16",
                  "--output-format", "raw", input=raw)

@@ -33,9 +33,6 @@ def test_usage_is_2(folder):
     assert "sm_90" in error_of("plan", model, "--for", "sm_91", code=2)
     for another in (["--preset", "deep"], ["--data", data], ["--features", 16], ["--code-size", 5]):
         assert "MODEL has its own" in error_of("plan", model, *another, code=2)
-    numpy.save(folder / "narrow.npy", rows(10, features=5))
-    error = error_of("encode", model, folder / "narrow.npy", "-o", folder / "c.npy", code=2)
-    assert "16" in error and "5" in error
     run(code=2)
 
 
@@ -108,6 +105,26 @@ def test_bad_data_is_3(folder):
                                    code=3)
 
 
+def test_data_that_do_not_fit_are_3(folder):
+    """Wherever they come in."""
+    data, model = prepared(folder)
+    narrow, labels = folder / "narrow.npy", folder / "labels.npy"
+    numpy.save(narrow, rows(10, features=5))
+    numpy.save(labels, numpy.arange(299) % 9 == 0)
+    output = ["-o", folder / "c.npy"]
+    training = ["train", data, "-o", folder / "r", *SMALL]
+    for arguments in (["encode", model, narrow, *output], ["reconstruct", model, narrow, *output],
+                      ["decode", model, narrow, *output], ["score", model, narrow, *output],
+                      ["evaluate", model, narrow],
+                      ["evaluate", model, data, "--pca-from", narrow],
+                      [*training, "--validation", narrow]):
+        error = error_of(*arguments, code=3)
+        assert "narrow.npy: expected" in error and "f32[10,5]" in error, error
+    for fit in (["evaluate", model, data, "--labels"], [*training, "--labels"]):
+        assert "299" in error_of(*fit, labels, code=3)
+        assert "one number per row" in error_of(*fit, data, code=3)
+
+
 def test_bad_models_are_4(folder):
     data, model = prepared(folder)
     error_of("inspect", folder / "nothing.safetensors", code=4)
@@ -163,9 +180,12 @@ def test_no_cuda_device_is_6_and_auto_takes_the_cpu(folder):
     for device in ("cuda", "cuda:3"):
         error_of("encode", model, data, "-o", folder / "c.npy", "--device", device, code=6,
                  env=hidden)
-    lines = run("encode", model, data, "-o", folder / "c.npy", env=hidden).stderr.decode()
-    chosen = [line for line in lines.splitlines() if line.startswith("device: cpu")]
-    assert len(chosen) == 1 and "no CUDA device" in chosen[0]
+    encode = ["encode", model, data, "-o", folder / "c.npy"]
+    for arguments, count in ((["train", data, "-o", folder / "r", *SMALL[:-2], "--epochs", 1], 1),
+                             (encode, 0), ([*encode, "--verbose"], 1)):
+        lines = run(*arguments, env=hidden).stderr.decode().splitlines()
+        chosen = [line for line in lines if line.startswith("device: cpu")]
+        assert len(chosen) == count and all("no CUDA device" in line for line in chosen), lines
 
 
 def test_divergence_is_7(folder):
@@ -266,6 +286,11 @@ def test_color_and_progress(folder):
     assert re.search(rb"\r\033\[Kepoch \d+/200 .*samples/s", text), text[-500:]
     quiet = train(data, folder / "quiet", "--epochs", "3", "--progress", "none").stderr
     assert b"samples/s  loss" not in quiet
+    plain = train(data, folder / "plain", "--epochs", "3", "--progress", "plain").stderr
+    assert re.search(rb"^epoch 3/3 100%  .*samples/s  loss", plain, re.MULTILINE), plain
+    encode = ["encode", model, "-", "-o", folder / "c.raw", "--progress"]
+    assert b"300 rows  " in run(*encode, "plain", input=data.read_bytes()).stderr
+    assert run(*encode, "none", input=data.read_bytes()).stderr.count(b"\n") == 1
 
 
 if __name__ == "__main__":
