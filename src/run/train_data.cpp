@@ -181,6 +181,39 @@ std::string text_of(const Dataset& data, const TrainData& loaded) {
   return text;
 }
 
+// What an output activation can give; empty: every number.
+const char* output_range(kernels::Activation activation) {
+  switch (activation) {
+    case kernels::Activation::kIdentity:
+    case kernels::Activation::kLeakyRelu:
+      return "";
+    case kernels::Activation::kRelu:
+    case kernels::Activation::kSoftplus:
+      return "no number below 0";
+    case kernels::Activation::kElu:
+      return "no number below -1";
+    case kernels::Activation::kGelu:
+    case kernels::Activation::kSilu:
+      return "hardly a number below 0";
+    case kernels::Activation::kTanh:
+      return "no number outside [-1,1]";
+    case kernels::Activation::kSigmoid:
+      return "no number outside [0,1]";
+  }
+  return "";
+}
+
+// Standard scale puts half of the values below 0 and some beyond 1: an output that does not reach
+// them learns nothing there, however long it trains.
+void warn_of_output_range(const Config& config, const Log& log) {
+  const kernels::Activation output = *config.model.decoder.output;
+  const std::string_view range = output_range(output);
+  if (*config.data.scale != Scale::kStandard || range.empty()) return;
+  log.warning("model.decoder.output = \"", kernels::name(output), "\" gives ", range,
+              ", and data of scale standard lie on both sides of 0: what it does not reach cannot "
+              "come back; use \"identity\", or data.scale = \"minmax\"");
+}
+
 }  // namespace
 
 std::optional<double> validation_fraction(const Config& config) {
@@ -228,6 +261,7 @@ TrainData load_train_data(const Config& config, const Dataset& data, const Datas
     out.validation = split_off(out.train, held_out, data.name());
   }
   log.info(text_of(data, out));
+  warn_of_output_range(config, log);
   out.hash = hash_text(out);
   return out;
 }

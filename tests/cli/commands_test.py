@@ -36,6 +36,18 @@ def test_train_says_what_becomes_of_the_rows(folder):
             in said), said
 
 
+def test_an_output_that_cannot_reach_its_targets_is_named_once(folder):
+    data = folder / "x.npy"
+    numpy.save(data, rows(300))
+    for scale, output, count in (("standard", "sigmoid", 1), ("standard", "relu", 1),
+                                 ("standard", "tanh", 1), ("standard", "auto", 0),
+                                 ("standard", "leaky_relu", 0), ("minmax", "sigmoid", 0)):
+        said = train(data, folder / "run", "--epochs", "2", "--overwrite", "--scale", scale,
+                     "--set", f"model.decoder.output={output}").stderr.decode()
+        assert said.count("cannot come back") == count, (scale, output, said)
+        assert count == 0 or 'use "identity", or data.scale = "minmax"' in said
+
+
 def test_encode_decode_reconstruct_open_in_numpy(folder):
     data, model = folder / "x.npy", folder / "run"
     numpy.save(data, rows(300))
