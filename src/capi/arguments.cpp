@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <vector>
 
@@ -42,6 +43,16 @@ bool are_finite(std::span<const float> values) {
   throw Error(ErrorCode::kData,
               cat(name, ": row ", at / width, ", column ", at % width, " is ",
                   std::isnan(*bad) ? "NaN" : "infinite or beyond f32", "; mend or drop that row"));
+}
+
+// The values as floats; a double that f32 cannot hold is as finite as another, being centred first.
+void finite_or_not(DType dtype, std::span<const std::byte> raw, std::span<float> out) {
+  if (dtype != DType::kF64) return to_f32(dtype, raw, out);
+  for (size_t i = 0; i < out.size(); ++i) {
+    double value;
+    std::memcpy(&value, raw.data() + i * sizeof value, sizeof value);
+    out[i] = std::isfinite(value) ? 0.0f : static_cast<float>(value);
+  }
 }
 
 bool is_aligned(const void* data, size_t alignment) {
@@ -113,7 +124,7 @@ void check_finite(const char* name, DType dtype, std::span<const std::byte> byte
   for (uint64_t first = 0; first < elems; first += kBlock) {
     const uint64_t count = std::min<uint64_t>(kBlock, elems - first);
     const std::span<float> values = std::span(block).first(count);
-    to_f32(dtype, bytes.subspan(first * size, count * size), values);
+    finite_or_not(dtype, bytes.subspan(first * size, count * size), values);
     if (!are_finite(values)) fail_value(name, values, first, width);
   }
 }

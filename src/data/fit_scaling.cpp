@@ -4,13 +4,12 @@
 #include <limits>
 
 #include "base/error.h"
+#include "data/fit.h"
 #include "data/numbers.h"
-#include "data/transform.h"
+#include "data/wide.h"
 
 namespace diabolo {
 namespace {
-
-constexpr uint64_t kPassBytes = 4 << 20;
 
 // Per feature, in double; Welford's recurrence (Technometrics 4(3), 1962), which loses no digits to
 // a large mean.
@@ -60,6 +59,7 @@ struct Statistics {
   }
 };
 
+// Signed types only for models begun before require_scale refused them.
 double unit_maximum(const Dataset& data) {
   const DType dtype = data.x().row.dtype();
   switch (dtype) {
@@ -83,7 +83,7 @@ double unit_maximum(const Dataset& data) {
       return static_cast<double>(INT64_MAX);
     default:
       throw Error(ErrorCode::kUsage, cat(data.name(), ": has ", data.text(),
-                                         "; scale unit needs an integer type; use "
+                                         "; scale unit needs an unsigned integer type; use "
                                          "--scale standard, minmax or none"));
   }
 }
@@ -102,32 +102,14 @@ void add_row(std::span<float> row, uint64_t index, BadValue policy, const BlockP
 }
 
 Statistics pass_over(const Dataset& data, BadValue policy, const std::vector<bool>* left_out) {
-  if (data.is_stream() || !data.rows()) {
-    throw Error(ErrorCode::kData, cat(data.name(),
-                                      ": is a stream, which cannot be read twice; write "
-                                      "it to a file, or use --scale none or unit"));
-  }
-  const TensorDesc& row = data.x().row;
-  const auto width = static_cast<size_t>(row.elems());
-  const uint64_t step = std::max<uint64_t>(1, kPassBytes / row.bytes());
+  const auto width = static_cast<size_t>(data.x().row.elems());
   Statistics statistics(width);
-  std::vector<std::byte> raw;
-  std::vector<float> values;
-  for (uint64_t first = 0; first < *data.rows(); first += step) {
-    const uint64_t rows = std::min(step, *data.rows() - first);
-    raw.resize(rows * row.bytes());
-    values.resize(rows * width);
-    data.read(0, first, rows, raw);
-    to_f32(row.dtype(), raw, values);
-    for (uint64_t i = 0; i < rows; ++i) {
-      if (left_out && (*left_out)[first + i]) continue;
-      const auto one = std::span(values).subspan(i * width, width);
-      add_row(one, i, policy, {data.name(), first}, statistics);
-    }
-  }
-  if (std::ranges::all_of(statistics.count, [](double count) { return count == 0.0; }))
-    throw Error(ErrorCode::kData,
-                cat(data.name(), ": has no usable row to compute a scaling from"));
+  std::vector<float> values(width);
+  for_each_raw_row(data, left_out, [&](const BlockPlace& place, uint64_t index, auto raw) {
+    to_f32(data.x().row.dtype(), raw, values);
+    add_row(values, index, policy, place, statistics);
+  });
+  require_values(data, statistics.count);
   return statistics;
 }
 
@@ -140,6 +122,19 @@ float inverse(double spread) {
 
 }  // namespace
 
+void require_passes(const Dataset& data) {
+  if (!data.is_stream() && data.rows()) return;
+  throw Error(ErrorCode::kData, cat(data.name(),
+                                    ": is a stream, which cannot be read twice; write "
+                                    "it to a file, or use --scale none or unit"));
+}
+
+void require_values(const Dataset& data, std::span<const double> counts) {
+  if (std::ranges::all_of(counts, [](double count) { return count == 0.0; }))
+    throw Error(ErrorCode::kData,
+                cat(data.name(), ": has no usable row to compute a scaling from"));
+}
+
 Scaling fit_scaling(const Dataset& data, Scale kind, BadValue policy,
                     const std::vector<bool>* left_out) {
   DIABOLO_CHECK(!left_out || left_out->size() == data.rows(), "a mask of other rows");
@@ -150,6 +145,10 @@ Scaling fit_scaling(const Dataset& data, Scale kind, BadValue policy,
   const bool needs_pass =
       kind == Scale::kStandard || kind == Scale::kMinmax || policy == BadValue::kMean;
   if (!needs_pass) return scaling;
+  if (is_wide(data.x().row.dtype())) {
+    fit_wide(data, policy, left_out, scaling);
+    return scaling;
+  }
   const Statistics statistics = pass_over(data, policy, left_out);
   scaling.mean.resize(width);
   for (size_t i = 0; i < width; ++i) {

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
 
 #include "base/error.h"
 #include "data/numbers.h"
+#include "data/wide.h"
 
 namespace diabolo {
 namespace {
@@ -13,47 +15,60 @@ namespace {
 constexpr std::array kScaleNames = {"unit", "standard", "minmax", "none"};
 constexpr std::array kBadValueNames = {"error", "zero", "mean", "skip"};
 
-// Without aliases the loop is vectorised.
+// Without aliases the loops are vectorised.
 void scale_values(float* __restrict values, const float* __restrict shift,
                   const float* __restrict scale, size_t count) {
   for (size_t i = 0; i < count; ++i) values[i] = (values[i] - shift[i]) * scale[i];
 }
 
-// Scaled values of one row. False, with the column, at the first bad one unless the policy mends
-// it.
-struct RowScaler {
-  const Scaling& scaling;
-  BadValue policy;
+template <class T>
+void scale_wide(const std::byte* __restrict raw, const Scaling::Wide& wide, float* __restrict out,
+                size_t count) {
+  const double* __restrict shift = wide.shift.data();
+  const double* __restrict rest = wide.rest.data();
+  const double* __restrict scale = wide.scale.data();
+  for (size_t i = 0; i < count; ++i) {
+    T value;
+    std::memcpy(&value, raw + i * sizeof(T), sizeof(T));
+    out[i] = static_cast<float>(difference(value, shift[i], rest[i]) * scale[i]);
+  }
+}
 
-  float mended(size_t column) const {
-    return policy == BadValue::kMean ? scaling.mean[column] : 0.0f;
+std::vector<double> widened(const std::vector<float>& values) {
+  return {values.begin(), values.end()};
+}
+
+// What takes the place of a bad value in the i-th column, scaled.
+float mended(const Scaling& scaling, bool in_double, BadValue policy, size_t i) {
+  const bool to_mean = policy == BadValue::kMean;
+  if (in_double) {
+    const Scaling::Wide& wide = scaling.wide;
+    const double value = to_mean ? wide.mean[i] : 0.0;
+    return static_cast<float>(difference(value, wide.shift[i], wide.rest[i]) * wide.scale[i]);
   }
-  float scaled(float value, size_t column) const {
-    return (value - scaling.shift[column]) * scaling.scale[column];
+  return ((to_mean ? scaling.mean[i] : 0.0f) - scaling.shift[i]) * scaling.scale[i];
+}
+
+// Mends a scaled row that is not finite. False, with the column, where it stays bad: the policy mends
+// nothing, or what it puts there is not finite once it is scaled.
+bool mend(const Scaling& scaling, bool in_double, BadValue policy, std::span<float> row,
+          size_t& column) {
+  for (column = 0; column < row.size(); ++column) {
+    if (std::isfinite(row[column])) continue;
+    if (policy == BadValue::kError || policy == BadValue::kSkip) return false;
+    row[column] = mended(scaling, in_double, policy, column);
+    if (!std::isfinite(row[column])) return false;
   }
-  // Slow path, for a row with a bad value. False if it stays bad.
-  bool mend(std::span<float> row, size_t& column) const {
-    for (column = 0; column < row.size(); ++column) {
-      if (std::isfinite(row[column])) continue;
-      if (policy == BadValue::kError || policy == BadValue::kSkip) return false;
-      row[column] = mended(column);
-    }
-    return true;
-  }
-  // A finite value may leave f32's range while it is scaled: that is as bad.
-  bool scale(std::span<float> row, size_t& column) const {
-    const size_t width = row.size();
-    scale_values(row.data(), scaling.shift.data(), scaling.scale.data(), width);
-    if (all_finite(row)) return true;
-    for (column = 0; column < width; ++column) {
-      if (std::isfinite(row[column])) continue;
-      if (policy == BadValue::kError || policy == BadValue::kSkip) return false;
-      row[column] = scaled(mended(column), column);
-      if (!std::isfinite(row[column])) return false;
-    }
-    return true;
-  }
-};
+  return true;
+}
+
+void unscale_wide(const Scaling::Wide& wide, std::span<float> rows) {
+  const size_t width = wide.shift.size();
+  for (size_t start = 0; start < rows.size(); start += width)
+    for (size_t i = 0; i < width; ++i)
+      rows[start + i] = static_cast<float>(
+          (static_cast<double>(rows[start + i]) / wide.scale[i] + wide.rest[i]) + wide.shift[i]);
+}
 
 }  // namespace
 
@@ -70,7 +85,20 @@ const char* name(BadValue policy) {
 }
 
 Scale default_scale(const Dataset& data) {
-  return data.holds_images() && !is_float(data.x().row.dtype()) ? Scale::kUnit : Scale::kStandard;
+  return data.holds_images() ? Scale::kUnit : Scale::kStandard;
+}
+
+bool has_unit_range(DType dtype) {
+  constexpr std::array kUnsigned = {DType::kBool, DType::kU8, DType::kU16, DType::kU32,
+                                    DType::kU64};
+  return std::ranges::find(kUnsigned, dtype) != kUnsigned.end();
+}
+
+void require_scale(const Dataset& data, Scale kind) {
+  if (kind != Scale::kUnit || has_unit_range(data.x().row.dtype())) return;
+  throw Error(ErrorCode::kUsage, cat(data.name(), ": has ", data.text(),
+                                     "; scale unit needs an unsigned integer type; use "
+                                     "--scale standard, minmax or none"));
 }
 
 void fail_bad_value(const BlockPlace& place, uint64_t row, uint64_t column, float value) {
@@ -88,15 +116,17 @@ uint64_t convert_rows(const Scaling& scaling, BadValue policy, const BlockPlace&
                 " of ", out.size());
   DIABOLO_CHECK(policy != BadValue::kMean || scaling.mean.size() == width, "no means");
   DIABOLO_CHECK(raw.size() == out.size() * size_bytes(dtype), raw.size(), " bytes");
-  const RowScaler scaler{scaling, policy};
+  const bool in_double = is_wide(dtype);
+  std::optional<Scaling> completed;
+  if (in_double && scaling.wide.shift.empty()) completed = with_wide(scaling);
+  const Scaling& used = completed ? *completed : scaling;
   const uint64_t row_bytes = width * size_bytes(dtype);
   uint64_t rows_kept = 0;
   for (uint64_t row = 0; row < out.size() / width; ++row) {
     const auto to = out.subspan(rows_kept * width, width);
-    to_f32(dtype, raw.subspan(row * row_bytes, row_bytes), to);
+    scale_rows(used, dtype, raw.subspan(row * row_bytes, row_bytes), to);
     size_t column = 0;
-    bool is_good = all_finite(to) || scaler.mend(to, column);
-    is_good = is_good && scaler.scale(to, column);
+    const bool is_good = all_finite(to) || mend(used, in_double, policy, to, column);
     if (!is_good && policy != BadValue::kSkip) fail_bad_value(place, row, column, to[column]);
     if (!is_good) continue;
     if (kept) kept->push_back(row);
@@ -105,9 +135,37 @@ uint64_t convert_rows(const Scaling& scaling, BadValue policy, const BlockPlace&
   return rows_kept;
 }
 
+Scaling with_wide(const Scaling& scaling) {
+  Scaling out = scaling;
+  if (!out.wide.shift.empty()) return out;
+  out.wide.shift = widened(scaling.shift);
+  out.wide.rest.assign(scaling.shift.size(), 0.0);
+  out.wide.scale = widened(scaling.scale);
+  out.wide.mean = widened(scaling.mean);
+  return out;
+}
+
+void scale_rows(const Scaling& scaling, DType dtype, std::span<const std::byte> raw,
+                std::span<float> out) {
+  const size_t width = scaling.shift.size();
+  DIABOLO_CHECK(raw.size() == out.size() * size_bytes(dtype), raw.size(), " bytes");
+  if (!is_wide(dtype)) {
+    to_f32(dtype, raw, out);
+    for (size_t start = 0; start < out.size(); start += width)
+      scale_values(out.data() + start, scaling.shift.data(), scaling.scale.data(), width);
+    return;
+  }
+  if (scaling.wide.shift.empty()) return scale_rows(with_wide(scaling), dtype, raw, out);
+  visit_wide(dtype, [&]<class T>(T) {
+    for (size_t start = 0; start < out.size(); start += width)
+      scale_wide<T>(raw.data() + start * sizeof(T), scaling.wide, out.data() + start, width);
+  });
+}
+
 void unscale_rows(const Scaling& scaling, std::span<float> rows) {
   const size_t width = scaling.shift.size();
   DIABOLO_CHECK(width > 0 && rows.size() % width == 0, rows.size());
+  if (!scaling.wide.shift.empty()) return unscale_wide(scaling.wide, rows);
   for (size_t start = 0; start < rows.size(); start += width) {
     for (size_t i = 0; i < width; ++i)
       rows[start + i] = rows[start + i] / scaling.scale[i] + scaling.shift[i];

@@ -1,5 +1,6 @@
 // From the numbers of a file to the floats that a model sees: scaled = (value - shift) * scale, per
-// feature, where value is the file's number rounded to f32. The model file stores the result.
+// feature, in f32 for the types that f32 holds, in double for wider ones (data/wide.h): 1e9 + noise
+// has its noise in digits that f32 drops. The model file stores shift and scale.
 #pragma once
 
 #include <cstddef>
@@ -24,7 +25,7 @@ enum class Scale {
 const char* name(Scale scale);  // "unit", "standard", "minmax", "none"
 std::optional<Scale> scale_from_name(std::string_view text);
 
-// What to do with NaN, infinity and numbers that f32 cannot hold.
+// What to do with NaN, infinity and numbers whose scaled value f32 cannot hold.
 enum class BadValue {
   kError,
   kZero,  // becomes 0 before scaling
@@ -33,8 +34,16 @@ enum class BadValue {
 };
 const char* name(BadValue policy);  // "error", "zero", "mean", "skip"
 
-// unit for image containers, standard for everything else: never decided by looking at values.
+// unit for images (Dataset::holds_images), standard for everything else: never decided by looking at
+// values.
 Scale default_scale(const Dataset& data);
+
+// Whether unit scale brings the type's numbers to [0,1]: unsigned integers.
+bool has_unit_range(DType dtype);
+
+// Throws Error{kUsage} for unit scale of a type without that range: half of a signed type's numbers
+// would be out of a sigmoid's reach.
+void require_scale(const Dataset& data, Scale kind);
 
 // Each vector has one entry per feature (row.elems()).
 struct Scaling {
@@ -43,7 +52,20 @@ struct Scaling {
   std::vector<float> scale = {};
   std::vector<float> mean =
       {};  // before scaling; for kMean. Empty if no pass over the data was made.
+
+  // The same to all digits, where fitted on rows of a wide type; serves rows of such types. Empty
+  // (shift is): the floats above are exact.
+  struct Wide {
+    std::vector<double> shift = {};
+    std::vector<double> rest = {};  // what shift lacks, at most half its last digit
+    std::vector<double> scale = {};
+    std::vector<double> mean = {};
+  };
+  Wide wide = {};
 };
+
+// The same with `wide` filled, from the floats if it was empty.
+Scaling with_wide(const Scaling& scaling);
 
 // Computes a scaling in one pass over field x, in double (Welford). `unit` and `none` make a pass
 // only where the policy is kMean. Throws Error{kUsage} for unit of a float type, Error{kData} for a
@@ -72,7 +94,12 @@ uint64_t convert_rows(const Scaling& scaling, BadValue policy, const BlockPlace&
 [[noreturn]] void fail_bad_value(const BlockPlace& place, uint64_t row, uint64_t column,
                                  float value);
 
-// The inverse, one row at a time in place: value = scaled / scale + shift. rows: a multiple of the
+// Scaled values of raw rows, bad ones as NaN or infinity. A scaling with_wide costs nothing more.
+void scale_rows(const Scaling& scaling, DType dtype, std::span<const std::byte> raw,
+                std::span<float> out);
+
+// The inverse, one row at a time in place: value = scaled / scale + shift, in double where the
+// scaling is wide; the result is f32, whose steps near 1e9 are 64. rows: a multiple of the
 // features.
 void unscale_rows(const Scaling& scaling, std::span<float> rows);
 

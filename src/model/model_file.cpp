@@ -22,6 +22,12 @@ constexpr int64_t kFormatVersion = 1;
 constexpr const char* kShift = "preprocessing.shift";
 constexpr const char* kScale = "preprocessing.scale";
 constexpr const char* kMean = "preprocessing.mean";
+// f64[D]: the same to all digits, where the rows are of a wide type (Scaling::Wide). Files of version
+// 0.1 have none of the four; the floats then serve.
+constexpr const char* kWideShift = "preprocessing.wide_shift";
+constexpr const char* kWideRest = "preprocessing.wide_rest";
+constexpr const char* kWideScale = "preprocessing.wide_scale";
+constexpr const char* kWideMean = "preprocessing.wide_mean";
 
 // Reads fields of the description, each with its type checked.
 class Fields {
@@ -133,12 +139,13 @@ void read_description(const Fields& fields, ModelFile& model) {
   if (fields.has("threshold")) read_threshold(fields.table("threshold"), model);
 }
 
-std::vector<float> read_vector(const SafetensorsFile& file, const std::string& name,
-                               const TensorDesc& desc) {
+template <class Number = float>
+std::vector<Number> read_vector(const SafetensorsFile& file, const std::string& name,
+                                const TensorDesc& desc) {
   const SafetensorsFile::Tensor& tensor = file.require(name, desc);
-  std::vector<float> values(static_cast<size_t>(desc.elems()));
+  std::vector<Number> values(static_cast<size_t>(desc.elems()));
   file.read(tensor, std::as_writable_bytes(std::span(values)));
-  for (const float value : values)
+  for (const Number value : values)
     if (!std::isfinite(value))
       throw Error(ErrorCode::kModel, cat(file.name(), ": ", name,
                                          " holds numbers that are not "
@@ -146,19 +153,36 @@ std::vector<float> read_vector(const SafetensorsFile& file, const std::string& n
   return values;
 }
 
+template <class Number>
+void require_no_zero(const SafetensorsFile& file, const std::string& name,
+                     std::span<const Number> values) {
+  if (std::ranges::find(values, Number{0}) == values.end()) return;
+  throw Error(ErrorCode::kModel, cat(file.name(), ": ", name, " holds a 0"));
+}
+
+Scaling::Wide read_wide(const SafetensorsFile& file, int64_t features) {
+  const TensorDesc vector(DType::kF64, {features});
+  Scaling::Wide wide{
+      read_vector<double>(file, kWideShift, vector), read_vector<double>(file, kWideRest, vector),
+      read_vector<double>(file, kWideScale, vector), read_vector<double>(file, kWideMean, vector)};
+  require_no_zero<double>(file, kWideScale, wide.scale);
+  return wide;
+}
+
 void read_tensors(const SafetensorsFile& file, ModelFile& model) {
   const std::vector<ParameterSpec> specs = model.network().parameters();
   const bool has_mean = file.find(kMean) != nullptr;
-  const size_t expected = specs.size() + (has_mean ? 3 : 2);
+  const bool has_wide = file.find(kWideShift) != nullptr;
+  const size_t expected = specs.size() + (has_mean ? 3 : 2) + (has_wide ? 4 : 0);
   if (file.tensors().size() != expected)
     throw Error(ErrorCode::kModel, cat(file.name(), ": expected ", expected, " tensors, found ",
                                        file.tensors().size()));
   const TensorDesc vector(DType::kF32, {model.features()});
   model.scaling.shift = read_vector(file, kShift, vector);
   model.scaling.scale = read_vector(file, kScale, vector);
-  for (const float scale : model.scaling.scale)
-    if (scale == 0) throw Error(ErrorCode::kModel, cat(file.name(), ": ", kScale, " holds a 0"));
+  require_no_zero<float>(file, kScale, model.scaling.scale);
   if (has_mean) model.scaling.mean = read_vector(file, kMean, vector);
+  if (has_wide) model.scaling.wide = read_wide(file, model.features());
   for (const ParameterSpec& spec : specs)
     model.parameters.push_back(read_vector(file, spec.name, spec.desc));
 }
@@ -217,13 +241,20 @@ SafetensorsWriter writer_of(const ModelFile& model) {
                       description_of(model).dump(-1, ' ', false, json::error_handler_t::replace));
   write_texts(model.texts, writer);
   const TensorDesc vector(DType::kF32, {model.features()});
-  const auto add = [&](const std::string& name, const TensorDesc& desc,
-                       const std::vector<float>& values) {
+  const auto add = [&](const std::string& name, const TensorDesc& desc, const auto& values) {
     writer.add(name, desc, std::as_bytes(std::span(values)));
   };
   add(kShift, vector, model.scaling.shift);
   add(kScale, vector, model.scaling.scale);
   if (!model.scaling.mean.empty()) add(kMean, vector, model.scaling.mean);
+  const Scaling::Wide& wide = model.scaling.wide;
+  if (!wide.shift.empty()) {
+    const TensorDesc doubles(DType::kF64, {model.features()});
+    add(kWideShift, doubles, wide.shift);
+    add(kWideRest, doubles, wide.rest);
+    add(kWideScale, doubles, wide.scale);
+    add(kWideMean, doubles, wide.mean);
+  }
   for (size_t i = 0; i < specs.size(); ++i) add(specs[i].name, specs[i].desc, model.parameters[i]);
   return writer;
 }

@@ -48,8 +48,8 @@ struct PipelineResult {
   uint64_t resumed_rows = 0;
 };
 
-// Throws Error: kData for bad input, kResource for memory and disk, kUsage for shapes that do not
-// fit the model and an output that is the input.
+// Throws Error: kData for bad input and shapes that do not fit the model, kResource for memory and
+// disk, kUsage for an output that is the input.
 PipelineResult run_pipeline(Backend& backend, const ModelFile& model, const Dataset& input,
                             const PipelineOptions& options);
 

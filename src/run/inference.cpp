@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "data/wide.h"
 #include "kernels/common/scalar.h"
 #include "run/device_inference.h"
 #include "run/inference_lane.h"
@@ -150,6 +151,7 @@ Inference::Inference(Backend& backend, const ModelFile& model, const InferenceOp
     : backend_(backend),
       network_(model.network()),
       scaling_(model.scaling),
+      wide_scaling_(with_wide(model.scaling)),
       options_(completed(options, backend.info())),
       pool_(std::make_unique<Pool>(backend_, model, network_, options_)) {}
 
@@ -184,13 +186,7 @@ void Inference::fill(const RawRows& in, uint64_t first, uint64_t count, void* st
     return;
   }
   const std::span<float> out(static_cast<float*>(staging), count * width);
-  to_f32(in.dtype, raw, out);
-  const float* shift = scaling_.shift.data();
-  const float* scale = scaling_.scale.data();
-  for (uint64_t row = 0; row < count; ++row) {
-    float* values = out.data() + row * width;
-    for (uint64_t d = 0; d < width; ++d) values[d] = (values[d] - shift[d]) * scale[d];
-  }
+  scale_rows(is_wide(in.dtype) ? wide_scaling_ : scaling_, in.dtype, raw, out);
 }
 
 void Inference::encode(const RawRows& in, std::span<float> codes) const {

@@ -78,6 +78,7 @@ class Inference {
   Backend& backend_;
   Network network_;
   Scaling scaling_;
+  Scaling wide_scaling_;  // the same, ready for rows of wide types
   InferenceOptions options_;
   std::unique_ptr<Pool> pool_;
 };

@@ -238,26 +238,26 @@ uint64_t train_rows_bytes(const Dataset& data) {
 TrainData load_train_data(const Config& config, const Dataset& data, const Dataset* validation,
                           const Log& log) {
   DIABOLO_CHECK(config.data.scale.has_value(), "the configuration is not resolved");
+  if (validation) require_rows_fit(data.x().row, *validation, cat(" as in ", data.name()));
   if (data.rows()) require_memory(data, train_rows_bytes(data));  // before a pass over all of it
   TrainData out;
   const BadValue policy = config.data.on_bad_value;
-  const auto fraction = validation ? std::nullopt : validation_fraction(config);
+  const double fraction = validation ? 0 : validation_fraction(config).value_or(0);
   const auto choose = [&](uint64_t rows) {
-    return choose_held_out(*fraction, config.train.seed, rows, data.name());
+    return choose_held_out(fraction, config.train.seed, rows, data.name());
   };
   HeldOut held_out;  // a stream that does not say its length is split when it has ended
-  const bool is_split_first = fraction && data.rows();
+  const bool is_split_first = fraction > 0 && data.rows();
   if (is_split_first) held_out = choose(*data.rows());
   out.scaling = fit_scaling(data, *config.data.scale, policy, is_split_first ? &held_out : nullptr);
   out.train = read_rows(data, out.scaling, policy, is_split_first ? &held_out : nullptr);
-  if (fraction && !is_split_first) held_out = choose(out.train.rows);
+  if (fraction > 0 && !is_split_first) held_out = choose(out.train.rows);
   if (data.rows() && out.train.rows < *data.rows() && policy == BadValue::kSkip)
     log.warning(data.name(), ": ", *data.rows() - out.train.rows,
                 " rows with bad values are left out");
   if (validation) {
-    require_rows_fit(data.x().row, *validation, cat(" as in ", data.name()));
     out.validation = read_rows(*validation, out.scaling, policy);
-  } else if (fraction) {
+  } else if (fraction > 0) {
     out.validation = split_off(out.train, held_out, data.name());
   }
   log.info(text_of(data, out));

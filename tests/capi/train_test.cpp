@@ -1,4 +1,5 @@
 // Training through the C interface: options, progress, cancelling, run directories.
+#include <algorithm>
 #include <cstring>
 #include <fstream>
 
@@ -29,6 +30,31 @@ class Train : public testing::Test {
   const std::vector<float> values = wave_rows(kRows);
   diabolo_train_result result = sized<diabolo_train_result>();
 };
+
+// 1e9 + noise: the noise lies in digits that f32 does not have.
+TEST_F(Train, RowsWiderThanF32KeepTheirDigits) {
+  std::vector<double> wide(values.begin(), values.end());
+  for (double& value : wide) value += 1e9;
+  wide.back() += 20;
+  auto rows = sized<diabolo_rows>();
+  rows.data = wide.data();
+  rows.count = kRows - 1;
+  rows.shape[0] = kFeatures;
+  rows.rank = 1;
+  rows.dtype = DIABOLO_F64;
+  diabolo_model* model = nullptr;
+  const diabolo_train_options options = quick_training();
+  ASSERT_EQ(diabolo_train(context, &rows, &options, &model, nullptr), DIABOLO_OK)
+      << diabolo_last_error();
+  rows.count = kRows;
+  std::vector<float> scores(kRows);
+  ASSERT_EQ(diabolo_score(model, &rows, scores.data(), scores.size()), DIABOLO_OK)
+      << diabolo_last_error();
+  EXPECT_GT(scores.back(), 5 * *std::max_element(scores.begin(), scores.end() - 1));
+  wide[5] = HUGE_VAL;
+  EXPECT_EQ(diabolo_score(model, &rows, scores.data(), scores.size()), DIABOLO_DATA);
+  EXPECT_EQ(diabolo_model_destroy(model), DIABOLO_OK);
+}
 
 // A .npy file, version 1.0, of f32 rows.
 void write_npy(const std::string& path, const std::vector<float>& values, uint64_t features) {

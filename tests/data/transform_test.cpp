@@ -57,6 +57,16 @@ TEST(ScaleTest, UnitDividesByTheTypesMaximum) {
             ErrorCode::kUsage);
 }
 
+TEST(ScaleTest, UnitNeedsAnUnsignedType) {
+  for (const DType dtype : {DType::kU8, DType::kU16, DType::kU32, DType::kU64, DType::kBool})
+    EXPECT_TRUE(has_unit_range(dtype));
+  const Table<int16_t> table(DType::kI16, 1, {1});
+  const Error error = error_of([&] { require_scale(*table.data, Scale::kUnit); });
+  EXPECT_EQ(error.code(), ErrorCode::kUsage);
+  EXPECT_THAT(error.what(), HasSubstr("--scale standard, minmax or none"));
+  require_scale(*table.data, Scale::kMinmax);
+}
+
 TEST(ScaleTest, UnitOfEveryIntegerType) {
   const auto scale = [](const Dataset& data) {
     return fit_scaling(data, Scale::kUnit, BadValue::kError).scale.at(0);

@@ -136,6 +136,23 @@ TEST_F(ModelFileTest, ReloadedModelGivesTheSameBits) {
   EXPECT_EQ(first, second);
 }
 
+// What f32 cannot hold of a scaling comes back to the last bit, and is not there where it can.
+TEST_F(ModelFileTest, AScalingOfWideRowsKeepsItsDigits) {
+  EXPECT_TRUE(model_.scaling.wide.shift.empty());
+  model_.row = TensorDesc(DType::kF64, {12});
+  const auto all = [](double value) { return std::vector<double>(12, value); };
+  model_.scaling.wide = {all(1e9 + 0.3), all(1e-9), all(0.7), all(1e9 + 0.1)};
+  save_model(model_, path_);
+  const Scaling back = load_model(path_).scaling;
+  EXPECT_EQ(back.wide.shift, model_.scaling.wide.shift);
+  EXPECT_EQ(back.wide.rest, model_.scaling.wide.rest);
+  EXPECT_EQ(back.wide.scale, model_.scaling.wide.scale);
+  EXPECT_EQ(back.wide.mean, model_.scaling.wide.mean);
+  model_.scaling.wide.scale[3] = 0;
+  save_model(model_, path_);
+  EXPECT_NE(message_of(path_).find("preprocessing.wide_scale holds a 0"), std::string::npos);
+}
+
 TEST_F(ModelFileTest, EveryFlippedBitAndEveryTruncationIsFound) {
   save_model(model_, path_);
   const std::string good = content_of(path_);

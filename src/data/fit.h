@@ -1,0 +1,43 @@
+// The pass over the training rows that fit_scaling makes, and its part for wide types.
+#pragma once
+
+#include <algorithm>
+#include <span>
+#include <vector>
+
+#include "base/error.h"
+#include "data/transform.h"
+
+namespace diabolo {
+
+// Throws Error{kData} for a stream, which a pass would use up.
+void require_passes(const Dataset& data);
+
+// Throws Error{kData} where nothing was counted in any column.
+void require_values(const Dataset& data, std::span<const double> counts);
+
+// Calls use(place, index, raw) for each row that left_out, where given, does not name:
+// place.first_row + index is its number, raw its bytes.
+template <class Use>
+void for_each_raw_row(const Dataset& data, const std::vector<bool>* left_out, const Use& use) {
+  constexpr uint64_t kPassBytes = 4 << 20;
+  require_passes(data);
+  const uint64_t row_bytes = data.x().row.bytes();
+  const uint64_t step = std::max<uint64_t>(1, kPassBytes / row_bytes);
+  std::vector<std::byte> raw;
+  for (uint64_t first = 0; first < *data.rows(); first += step) {
+    const uint64_t rows = std::min(step, *data.rows() - first);
+    raw.resize(rows * row_bytes);
+    data.read(0, first, rows, raw);
+    const BlockPlace place{data.name(), first};
+    for (uint64_t i = 0; i < rows; ++i)
+      if (!left_out || !(*left_out)[first + i])
+        use(place, i, std::span<const std::byte>(raw).subspan(i * row_bytes, row_bytes));
+  }
+}
+
+// Fills scaling, which has its kind and the neutral values, from rows of a wide type.
+void fit_wide(const Dataset& data, BadValue policy, const std::vector<bool>* left_out,
+              Scaling& scaling);
+
+}  // namespace diabolo
