@@ -21,7 +21,7 @@ struct GzipReader::State {
   z_stream stream{};
   std::vector<std::byte> input;
   uint64_t offset = 0;     // of the next input
-  bool is_at_end = false;  // of a member
+  bool is_at_end = false;  // of a member, what follows not looked at
 };
 
 bool is_gzip(std::span<const std::byte> head) {
@@ -52,15 +52,27 @@ bool GzipReader::refill() {
   return true;
 }
 
+// After a member: true where another one follows. What is padded to blocks (tar, tapes) has zeros
+// there, as gzip -t takes them; zeros and then something else is not.
+bool GzipReader::goes_on() {
+  const auto is_zero = [&] { return *state_->stream.next_in == 0; };
+  if (!refill()) return false;
+  if (!is_zero()) return true;
+  do {
+    if (!is_zero()) source_.fail("is damaged: it has bytes after its end that are not padding");
+    ++state_->stream.next_in;
+    --state_->stream.avail_in;
+  } while (refill());
+  return false;
+}
+
 // Fills destination as far as the content goes.
 size_t GzipReader::read(std::span<std::byte> destination) {
   State& state = *state_;
   size_t done = 0;
   while (done < destination.size()) {
-    if (!refill()) {
-      if (!state.is_at_end) source_.fail("ends within its compressed data; it is cut off");
-      break;
-    }
+    if (state.is_at_end && !goes_on()) break;
+    if (!refill()) source_.fail("ends within its compressed data; it is cut off");
     if (state.is_at_end && inflateReset(&state.stream) != Z_OK) throw std::bad_alloc();
     state.is_at_end = false;
     const size_t some = std::min(destination.size() - done, kMaxOutputBytes);

@@ -12,7 +12,8 @@ namespace diabolo {
 
 bool is_gzip(std::span<const std::byte> head);
 
-// One file, several members one after another included. The source is borrowed.
+// One file, several members one after another and zeros after the last included. The source is
+// borrowed.
 class GzipReader {
  public:
   // Deflate makes at most 1032 bytes of one (258 bytes for two bits, and block headers).
@@ -33,6 +34,7 @@ class GzipReader {
   struct State;
   size_t read(std::span<std::byte> destination);
   bool refill();
+  bool goes_on();
 
   const ByteSource& source_;
   std::unique_ptr<State> state_;
