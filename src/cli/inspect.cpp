@@ -131,7 +131,9 @@ int run(const InspectArguments& arguments) {
                        : print_result(model_text(model, arguments.path));
     return 0;
   }
-  const auto data = open_dataset(arguments.path, open_options(data_config(arguments.data)));
+  OpenOptions options = open_options(data_config(arguments.data));
+  options.only_header = true;
+  const auto data = open_dataset(arguments.path, options);
   arguments.out.json ? print_json(arguments.out, terminal, data_json(*data))
                      : print_result(data_text(*data));
   return 0;

@@ -99,7 +99,9 @@ Subject subject_of_config(const PlanArguments& arguments) {
   if (config.data.train.empty())
     throw Error(ErrorCode::kUsage,
                 "plan: what for? (MODEL, or --preset or --config with --data or --features)");
-  const auto data = open_dataset(config.data.train, open_options(config.data));
+  OpenOptions options = open_options(config.data);
+  options.only_header = true;
+  const auto data = open_dataset(config.data.train, options);
   config = resolved(config, default_scale(*data));
   const TensorDesc row = data->x().row;
   return {config, Network::of(config.model, row.elems()), row, data->rows().value_or(0),

@@ -23,6 +23,11 @@ uint64_t Dataset::read(size_t field, uint64_t first_row, uint64_t count,
   return read_rows(field, first_row, count, destination);
 }
 
+bool Dataset::holds_images() const {
+  const DType dtype = x().row.dtype();
+  return x().row.rank() >= 2 && (dtype == DType::kU8 || dtype == DType::kU16);
+}
+
 std::string Dataset::text() const {
   const TensorDesc& row = x().row;
   std::string out = cat(diabolo::name(row.dtype()), "[");

@@ -46,11 +46,9 @@ bool sniff(std::span<const std::byte> head, const OpenOptions&) {
 struct Header {
   RowShape shape;
   uint64_t bytes = 0;
-  size_t rank = 0;
 
   RowFileOptions options() const {
-    return {
-        .row = shape.row, .rows = shape.rows, .order = ByteOrder::kBig, .holds_images = rank >= 3};
+    return {.row = shape.row, .rows = shape.rows, .order = ByteOrder::kBig};
   }
 };
 
@@ -61,15 +59,14 @@ Header parse_header(const ByteSource& source, const Next& next) {
   next(std::span(bytes).first(kFixedBytes));
   if (!is_idx(std::span(bytes).first(kFixedBytes))) source.fail("is not an IDX file");
   Header header;
-  header.rank = std::to_integer<size_t>(bytes[3]);
-  if (header.rank > kMaxRank)
-    source.fail(cat("has ", header.rank, " axes; at most ", kMaxRank, " are accepted"));
-  next(std::span(bytes).subspan(kFixedBytes, 4 * header.rank));
-  std::vector<uint64_t> extents(header.rank, 0);
-  for (size_t i = 0; i < 4 * header.rank; ++i)
+  const auto rank = std::to_integer<size_t>(bytes[3]);
+  if (rank > kMaxRank) source.fail(cat("has ", rank, " axes; at most ", kMaxRank, " are accepted"));
+  next(std::span(bytes).subspan(kFixedBytes, 4 * rank));
+  std::vector<uint64_t> extents(rank, 0);
+  for (size_t i = 0; i < 4 * rank; ++i)
     extents[i / 4] = extents[i / 4] << 8 | std::to_integer<uint64_t>(bytes[kFixedBytes + i]);
   header.shape = checked_rows(source.name(), ErrorCode::kData, *dtype_of(bytes[2]), extents);
-  header.bytes = kFixedBytes + 4 * header.rank;
+  header.bytes = kFixedBytes + 4 * rank;
   return header;
 }
 
@@ -91,6 +88,7 @@ std::unique_ptr<Dataset> open_compressed(ByteSource source, const OpenOptions& o
                 cat(source.name(), ": unpacks to ", bytes, " bytes, at most ",
                     options.max_unpacked_bytes, " are allowed; unpack the file with gzip -d"));
   }
+  if (options.only_header) return header_dataset(source, header.options());
   auto content = std::make_unique_for_overwrite<std::byte[]>(bytes);
   reader.next({content.get(), bytes}, "rows");
   reader.expect_end();

@@ -33,7 +33,6 @@ class RowFileDataset final : public Dataset {
         options_(options),
         start_(source_.position()) {
     is_stream_ = source_.is_stream();
-    holds_images_ = options.holds_images;
     if (!is_stream_) identity_ = source_.file().identity();
   }
 
@@ -73,9 +72,7 @@ class MemoryDataset final : public Dataset {
   MemoryDataset(std::string name, std::span<const std::byte> bytes, const RowFileOptions& options)
       : Dataset(std::move(name), {{"x", options.row}}, options.rows),
         bytes_(bytes),
-        options_(options) {
-    holds_images_ = options.holds_images;
-  }
+        options_(options) {}
   MemoryDataset(std::string name, std::string identity, std::unique_ptr<std::byte[]> bytes,
                 const RowFileOptions& options)
       : MemoryDataset(std::move(name), {bytes.get(), *options.rows * options.row.bytes()},
@@ -97,6 +94,20 @@ class MemoryDataset final : public Dataset {
   std::unique_ptr<std::byte[]> owned_;
   std::span<const std::byte> bytes_;
   RowFileOptions options_;
+};
+
+class HeaderDataset final : public Dataset {
+ public:
+  HeaderDataset(const ByteSource& source, const RowFileOptions& options)
+      : Dataset(source.name(), {{"x", options.row}}, options.rows) {
+    identity_ = source.file().identity();
+  }
+
+ private:
+  uint64_t read_rows(size_t, uint64_t, uint64_t, std::span<std::byte>) const override {
+    DIABOLO_CHECK(false, name(), " was opened for its header");
+    return 0;
+  }
 };
 
 template <class Word>
@@ -165,6 +176,10 @@ void swap_bytes(DType dtype, std::span<std::byte> elements) {
 
 std::unique_ptr<Dataset> row_file_dataset(ByteSource source, const RowFileOptions& options) {
   return std::make_unique<RowFileDataset>(std::move(source), options);
+}
+
+std::unique_ptr<Dataset> header_dataset(const ByteSource& source, const RowFileOptions& options) {
+  return std::make_unique<HeaderDataset>(source, options);
 }
 
 std::unique_ptr<Dataset> owned_dataset(std::string name, std::string identity,

@@ -47,11 +47,13 @@ struct RowFileOptions {
   TensorDesc row;
   std::optional<uint64_t> rows = {};  // nothing: a stream's rows until it ends
   ByteOrder order = ByteOrder::kLittle;
-  bool holds_images = false;
 };
 
 // Rows that follow the source's position.
 std::unique_ptr<Dataset> row_file_dataset(ByteSource source, const RowFileOptions& options);
+
+// Rows of which nothing but type, shape and number is known; reading them is a bug.
+std::unique_ptr<Dataset> header_dataset(const ByteSource& source, const RowFileOptions& options);
 
 // Rows in memory that the data set owns; bytes are consumed as they are, in `options.order`.
 std::unique_ptr<Dataset> owned_dataset(std::string name, std::string identity,

@@ -25,7 +25,7 @@ namespace diabolo {
 struct DataConfig {
   std::string train;           // path as given; what evaluate fits PCA on
   std::string labels;          // path, for metrics only
-  std::optional<Scale> scale;  // nothing ("auto"): unit for image containers, else standard
+  std::optional<Scale> scale;  // nothing ("auto"): unit for images, else standard
   BadValue on_bad_value = BadValue::kError;
   std::string format;          // empty: by content
   std::string dtype = "auto";  // of raw files

@@ -173,7 +173,9 @@ std::vector<ConfigKey> data_keys() {
       text_key("data", "labels",
                "of the rows trained on, 0: ordinary; for evaluate on the same file",
                FIELD(data.labels)),
-      choice_key("data", "scale", "scaling of features; auto: unit for images, else standard",
+      choice_key("data", "scale",
+                 "scaling of features; auto: unit for images (u8 or u16 rows of two axes or more), "
+                 "else standard",
                  ScaleNames{}, FIELD(data.scale)),
       choice_key("data", "on_bad_value", "what to do with NaN and infinity", BadValueNames{},
                  FIELD(data.on_bad_value)),

@@ -147,7 +147,7 @@ class Evaluation {
   }
 
   nlohmann::json json(const ModelFile& model, uint64_t rows_read) const {
-    const bool is_unit = model.scaling.kind == Scale::kUnit;
+    const bool is_unit = model.scaling.kind == Scale::kUnit && has_unit_range(model.row.dtype());
     nlohmann::json out = {
         {"rows", rows_}, {"rows_read", rows_read}, {"rows_skipped", rows_read - rows_}};
     model_errors_.put(out["reconstruction"], is_unit, true);

@@ -23,7 +23,8 @@ struct EvaluateOptions {
 
 // The object of docs/json.md: rows, rows_read, rows_skipped, reconstruction.{mse,psnr_db,psnr_images_db},
 // pca.{code_size,mse,psnr_db}, anomaly.{auroc,average_precision,threshold,false_alarm_rate}; what
-// does not apply is absent. mse is in scaled units, PSNR for unit scale only.
+// does not apply is absent. mse is in scaled units, PSNR for unit
+// scale of unsigned types only, whose range of 1 it is taken of.
 nlohmann::json evaluate(Backend& backend, const ModelFile& model, const Dataset& data,
                         const EvaluateOptions& options);
 

@@ -89,6 +89,7 @@ Training::Training(Backend& backend, const Config& config, const Dataset& data,
       network_(Network::of(config_.model, data.x().row.elems())) {
   if (!config_.data.labels.empty()) read_labels(*open_dataset(config_.data.labels), data);
   check_texts(options_.texts, network_.features);
+  if (!options.resume) require_scale(data, *config_.data.scale);
   data_ = load_train_data(config_, data, validation, options.log);
   identity_ = training_identity(config_, data_.hash);
   if (!has_validation())
@@ -391,6 +392,7 @@ TrainEstimate estimate_training(Backend& backend, const Config& config, const Da
   const Config ready = resolved(config, default_scale(data));
   const Network network = Network::of(ready.model, data.x().row.elems());
   if (data.rows() == 0) throw Error(ErrorCode::kData, data.name() + ": has no rows to train on");
+  require_scale(data, *ready.data.scale);
   TrainEstimate out;
   out.rows = data.rows().value_or(0);
   out.features = static_cast<uint64_t>(network.features);

@@ -63,7 +63,7 @@ TEST_F(FormatsTest, NpyInCOrder) {
   const auto data = open(npy("|u1", "False", "(5, 2, 3)", counting(30)));
   EXPECT_EQ(data->text(), "u8[5,2,3]");
   EXPECT_FALSE(data->is_stream());
-  EXPECT_FALSE(data->holds_images());
+  EXPECT_TRUE(data->holds_images());
   expect_slices(*data, counting(30));
 }
 
@@ -171,7 +171,7 @@ TEST_F(FormatsTest, IdxOfEveryType) {
          {idx(type.code, {3, 2, 2}, stored), gzipped(idx(type.code, {3, 2, 2}, stored))}) {
       const auto data = open(file);
       EXPECT_EQ(data->x().row, TensorDesc(type.dtype, {2, 2}));
-      EXPECT_TRUE(data->holds_images());
+      EXPECT_EQ(data->holds_images(), type.dtype == DType::kU8);
       EXPECT_FALSE(data->identity().empty());
       expect_slices(*data, expected);
     }
@@ -189,6 +189,40 @@ TEST_F(FormatsTest, IdxTruncations) {
   expect_truncations_refused(idx(8, {3, 2, 2}, counting(12)));
   expect_truncations_refused(gzipped(idx(8, {3, 2, 2}, counting(12))));
   expect_truncations_refused(gzipped(idx(8, {300, 20, 2}, std::string(12000, 'a'))));
+}
+
+// By type and number of axes, whatever the container.
+TEST_F(FormatsTest, ImagesAreUnsignedOfTwoAxesOrMore) {
+  const auto holds = [&](const std::string& descr, const std::string& shape, size_t bytes) {
+    const auto data = open(npy(descr, "False", shape, counting(bytes)));
+    EXPECT_EQ(default_scale(*data), data->holds_images() ? Scale::kUnit : Scale::kStandard);
+    return data->holds_images();
+  };
+  EXPECT_TRUE(holds("|u1", "(2, 4, 4)", 32));
+  EXPECT_TRUE(holds("<u2", "(2, 2, 4, 1)", 32));
+  EXPECT_FALSE(holds("|u1", "(2, 16)", 32));
+  EXPECT_FALSE(holds("|i1", "(2, 4, 4)", 32));
+  EXPECT_FALSE(holds("<i2", "(2, 2, 4)", 32));
+  EXPECT_FALSE(holds("<u4", "(2, 2, 2)", 32));
+  EXPECT_FALSE(holds("<f4", "(2, 2, 2)", 32));
+  EXPECT_TRUE(open(counting(32), {.dtype = DType::kU8, .row_shape = {4, 4}})->holds_images());
+}
+
+TEST_F(FormatsTest, TheHeaderOfACompressedFileIsReadAlone) {
+  const std::string whole = gzipped(idx(8, {3000, 8, 8}, counting(3000 * 64)));
+  const auto data = open(whole.substr(0, whole.size() / 2), {.only_header = true});
+  EXPECT_EQ(data->text(), "u8[3000,8,8]");
+  EXPECT_TRUE(data->holds_images());
+  EXPECT_THROW(read_all(*data), InternalError);
+}
+
+TEST_F(FormatsTest, GzipMayBePaddedWithZeros) {
+  const std::string file = gzipped(idx(8, {40, 2}, counting(80)));
+  for (const size_t zeros : {1u, 511u, 200'000u})
+    EXPECT_EQ(read_all(*open(file + std::string(zeros, '\0'))), counting(80)) << zeros;
+  const Error error = error_of([&] { open(file + std::string(9, '\0') + "x"); });
+  EXPECT_EQ(error.code(), ErrorCode::kData);
+  EXPECT_THAT(error.what(), HasSubstr("bytes after its end that are not padding"));
 }
 
 TEST_F(FormatsTest, GzipOfSeveralMembers) {
