@@ -247,7 +247,7 @@ TEST(Evaluate, SaysWhatAppliesAndNothingElse) {
   EvaluateOptions options;
   nlohmann::json json = evaluate(*backend, model, *test.data, options);
   EXPECT_EQ(json["rows"], 200);
-  EXPECT_EQ(json.size(), 2u);
+  EXPECT_EQ(json.size(), 4u);
   EXPECT_FALSE(json["reconstruction"].contains("psnr_db"));  // standard scale
   options.labels = label_data.get();
   options.pca_from = data.data.get();
