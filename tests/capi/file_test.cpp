@@ -128,7 +128,7 @@ TEST_F(Files, BadArguments) {
   expect(DIABOLO_RESOURCE, "/no/such", call(in, "/no/such/out.raw"));
   for (const diabolo_verb verb : {0, 5, -7})
     expect(DIABOLO_USAGE, "verb", run(verb, input, output));
-  for (const uint64_t size : {uint64_t{0}, ~uint64_t{0}, sizeof(diabolo_file_options) + 1}) {
+  for (const uint64_t size : {uint64_t{0}, uint64_t{8}, uint64_t{4097}, ~uint64_t{0}}) {
     auto options = sized<diabolo_file_options>();
     options.struct_size = size;
     expect(DIABOLO_USAGE, "file options.struct_size", run(DIABOLO_ENCODE, input, output, options));
