@@ -111,6 +111,19 @@ std::string File::identity() const {
   return cat(size_bytes_, ":", changed_ns_, ":", hasher.digest().hex());
 }
 
+std::string File::content_identity() const {
+  DIABOLO_CHECK(is_regular_, name_);
+  constexpr uint64_t kPartBytes = uint64_t{1} << 20;
+  std::vector<std::byte> part(std::min(size_bytes_, kPartBytes));
+  Hasher hasher;
+  for (uint64_t offset = 0; offset < size_bytes_; offset += part.size()) {
+    part.resize(std::min(size_bytes_ - offset, kPartBytes));
+    pread(offset, part);
+    hasher.update(part);
+  }
+  return cat(size_bytes_, ":", hasher.digest().hex());
+}
+
 std::string read_file(const std::string& path, uint64_t max_bytes, const ReadOptions& options) {
   constexpr size_t kStepBytes = 64 << 10;
   File file = File::open(path, options);

@@ -66,6 +66,10 @@ class File {
   // the hash of the first and the last 64 KiB, as text without spaces. Regular files only.
   std::string identity() const;
 
+  // Tells this content from any other, wherever it lies and whenever it was written: size and hash
+  // of all its bytes, as text without spaces. Reads the whole file. Regular files only.
+  std::string content_identity() const;
+
   // Throws Error{code()} "NAME: text".
   [[noreturn]] void fail(const std::string& text) const;
 

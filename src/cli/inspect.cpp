@@ -69,6 +69,8 @@ nlohmann::json model_json(const ModelFile& model, const std::string& path) {
                         {"rows", model.provenance.rows},
                         {"seed", model.provenance.seed},
                         {"epochs", model.provenance.epochs}};
+  if (!model.provenance.data_file.path.empty())
+    json["provenance"]["data_file"] = model.provenance.data_file.path;
   return json;
 }
 

@@ -68,6 +68,16 @@ class Fields {
   std::string path_;
 };
 
+void put_stamp(json& out, const char* key, const FileStamp& stamp) {
+  if (!stamp.path.empty()) out[key] = {{"path", stamp.path}, {"content", stamp.content}};
+}
+
+FileStamp stamp_from(const Fields& fields, const char* key) {
+  if (!fields.has(key)) return {};
+  const Fields stamp = fields.table(key);
+  return {stamp.text("path"), stamp.text("content")};
+}
+
 json description_of(const ModelFile& model) {
   json out;
   out["format_version"] = kFormatVersion;
@@ -87,6 +97,8 @@ json description_of(const ModelFile& model) {
                        {"rows", from.rows},
                        {"seed", from.seed},
                        {"epochs", from.epochs}};
+  put_stamp(out["provenance"], "data_file", from.data_file);
+  put_stamp(out["provenance"], "labels_file", from.labels_file);
   return out;
 }
 
@@ -134,8 +146,13 @@ void read_description(const Fields& fields, ModelFile& model) {
   if (!kind) fields.fail("scale", "not a scaling");
   model.scaling.kind = *kind;
   const Fields from = fields.table("provenance");
-  model.provenance = {from.text("version"), from.text("data"), from.count("rows"),
-                      from.count("seed"), from.count("epochs")};
+  model.provenance = {from.text("version"),
+                      from.text("data"),
+                      from.count("rows"),
+                      from.count("seed"),
+                      from.count("epochs"),
+                      stamp_from(from, "data_file"),
+                      stamp_from(from, "labels_file")};
   if (fields.has("threshold")) read_threshold(fields.table("threshold"), model);
 }
 

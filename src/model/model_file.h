@@ -15,6 +15,12 @@
 
 namespace diabolo {
 
+// A file by its place and its content, so that another one at that place is not taken for it.
+struct FileStamp {
+  std::string path = {};     // absolute; empty: no file, or a model from before this was kept
+  std::string content = {};  // File::content_identity
+};
+
 // Where the weights come from; for people and for defaults, never for arithmetic.
 struct Provenance {
   std::string version;  // of diabolo
@@ -22,6 +28,8 @@ struct Provenance {
   uint64_t rows = 0;    // used for training
   uint64_t seed = 0;
   uint64_t epochs = 0;  // that the weights have seen
+  FileStamp data_file = {};
+  FileStamp labels_file = {};
 };
 
 // Which rows' scores the threshold is a quantile of.

@@ -11,6 +11,7 @@
 
 #include "base/file_writer.h"
 #include "run/checkpoint.h"
+#include "run/file_stamp.h"
 #include "run/fitting_inference.h"
 #include "run/labels.h"
 #include "run/threshold.h"
@@ -65,6 +66,7 @@ class Training {
   TrainOptions options_;
   const TrainCallbacks& callbacks_;
   std::string data_name_;
+  FileStamp data_file_, labels_file_;
   TensorDesc row_;
   TrainData data_;
   Network network_;
@@ -87,11 +89,16 @@ Training::Training(Backend& backend, const Config& config, const Dataset& data,
       data_name_(data.name()),
       row_(data.x().row),
       network_(Network::of(config_.model, data.x().row.elems())) {
-  if (!config_.data.labels.empty()) read_labels(*open_dataset(config_.data.labels), data);
+  if (!config_.data.labels.empty()) {
+    const auto labels = open_dataset(config_.data.labels);
+    read_labels(*labels, data);
+    labels_file_ = stamp_of(*labels);
+  }
   check_texts(options_.texts, network_.features);
   if (!options.resume) require_scale(data, *config_.data.scale);
   data_ = load_train_data(config_, data, validation, options.log);
   identity_ = training_identity(config_, data_.hash);
+  data_file_ = stamp_of(data);
   if (!has_validation())
     warn_of_training_threshold(data_name_, data_.train.rows, network_, options.log);
   count_rows(validation != nullptr);
@@ -312,8 +319,13 @@ ModelFile Training::model_of(const std::vector<float>& master, int64_t epochs) c
   if (model.config.data.train.empty()) model.config.data.train = data_name_;
   model.row = row_;
   model.scaling = data_.scaling;
-  model.provenance = {library_version(), data_name_, data_.train.rows, config_.train.seed,
-                      static_cast<uint64_t>(epochs)};
+  model.provenance = {library_version(),
+                      data_name_,
+                      data_.train.rows,
+                      config_.train.seed,
+                      static_cast<uint64_t>(epochs),
+                      data_file_,
+                      labels_file_};
   model.texts = at_.texts;
   model.parameters = session_->parameters_of(master);
   return model;
