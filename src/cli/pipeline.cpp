@@ -147,6 +147,10 @@ int run_file_command(const PipelineArguments& arguments) {
   if (arguments.dry_run) return dry_run(arguments, model, *input, options, terminal);
   const auto backend = open_backend(config.device, config.threads, terminal);
   check_precision(backend->info(), config.precision);
+  if (arguments.verb == FileVerb::kScore && !model.threshold)
+    terminal.warn(cat(arguments.model,
+                      ": has no threshold, as its training did not come to its end: ",
+                      "no row is counted as above it (train --resume)"));
   ProgressLine line(terminal);
   // Half-read streams cannot be continued, and reading one may block: a signal ends the process.
   options.progress = [&line, &input](const PipelineProgress& progress) {

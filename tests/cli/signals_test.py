@@ -81,6 +81,9 @@ def test_a_training_ends_with_a_checkpoint(folder):
         if not is_saved(seconds, error):
             return math.inf
         assert (target / "checkpoint.safetensors").exists()
+        if (target / "model.safetensors").exists():
+            said = run("score", target, folder / "x.npy", "-o", folder / "s.npy").stderr.decode()
+            assert said.count("has no threshold") == 1, said
         return seconds
 
     quickest(attempt)
