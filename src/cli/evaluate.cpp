@@ -9,7 +9,9 @@
 #include "cli/commands.h"
 #include "cli/json_output.h"
 #include "cli/options.h"
+#include "cli/progress.h"
 #include "cli/table.h"
+#include "run/file_stamp.h"
 #include "run/labels.h"
 
 namespace diabolo::cli {
@@ -32,37 +34,45 @@ void describe(Arguments& arguments, EvaluateArguments& target) {
       "--labels", target.labels, "FILE",
       "one number per row, 0: ordinary, else anomalous; adds AUROC (else the training's, for the "
       "same rows)");
-  arguments.optional_text("--pca-from", target.pca_from, "FILE",
-                          "rows that PCA is fitted on; else the training data; none: no PCA");
+  arguments.optional_text(
+      "--pca-from", target.pca_from, "FILE",
+      "rows that PCA is fitted on; else the training's, if that file is as it was; none: no PCA");
   target.data.describe(arguments);
-  target.out.describe(arguments, false);
+  target.out.describe(arguments, true);
   target.device.describe(arguments);
   target.model_options.describe(arguments);
 }
 
-// The rows for PCA, or nothing where they are not asked for or no longer there.
+// The rows for PCA, or nothing, with a line why, where they are not asked for or no longer those.
 std::unique_ptr<Dataset> open_pca_rows(const EvaluateArguments& arguments, const ModelFile& model,
                                        Terminal& terminal) {
   if (arguments.pca_from && *arguments.pca_from == "none") return nullptr;
   if (arguments.pca_from) return open_rows(*arguments.pca_from, arguments.data, model.row);
-  const std::string& trained_on = model.config.data.train;
-  if (trained_on.empty() || trained_on == "-" || !path_exists(trained_on)) {
-    terminal.warn(cat("PCA is left out: the training data '", trained_on,
-                      "' are not there (--pca-from FILE names others)"));
-    return nullptr;
-  }
-  return open_dataset(trained_on, open_options(model.config.data));
+  const FileStamp& trained_on = model.provenance.data_file;
+  const std::string trouble = why_not_usable(trained_on);
+  if (trouble.empty()) return open_dataset(trained_on.path, open_options(model.config.data));
+  terminal.warn(cat("PCA is left out: ", trouble, " (--pca-from FILE names rows for it)"));
+  return nullptr;
 }
 
 // The labels to compare scores with, or nothing: those given, else those of the training where it is
 // the training's rows that are evaluated and both kinds are among them.
 std::unique_ptr<Dataset> open_labels(const EvaluateArguments& arguments, const ModelFile& model,
-                                     const Dataset& input) {
+                                     const Dataset& input, Terminal& terminal) {
   if (!arguments.labels.empty()) return open_dataset(arguments.labels);
-  const DataConfig& trained_on = model.config.data;
-  const bool are_there = !trained_on.labels.empty() && path_exists(trained_on.labels);
-  if (!are_there || !is_same_file(arguments.input, trained_on.train)) return nullptr;
-  auto labels = open_dataset(trained_on.labels);
+  const Provenance& from = model.provenance;
+  const std::string& trained_on = from.data_file.path;
+  if (model.config.data.labels.empty() || trained_on.empty() ||
+      !is_same_file(arguments.input, trained_on))
+    return nullptr;
+  for (const FileStamp& file : {from.data_file, from.labels_file}) {
+    const std::string trouble = why_not_usable(file);
+    if (trouble.empty()) continue;
+    terminal.warn(
+        cat("the training's labels are left out: ", trouble, " (--labels FILE names others)"));
+    return nullptr;
+  }
+  auto labels = open_dataset(from.labels_file.path);
   const std::vector<uint8_t> values = read_labels(*labels, input);
   const bool are_alike =
       std::ranges::adjacent_find(values, std::ranges::not_equal_to{}) == values.end();
@@ -90,7 +100,7 @@ int run(const EvaluateArguments& arguments) {
   const ModelFile model = open_model(arguments.model, arguments.model_options, terminal);
   const auto input = open_rows(arguments.input, arguments.data, model.row);
   const auto pca_rows = open_pca_rows(arguments, model, terminal);
-  const auto labels = open_labels(arguments, model, *input);
+  const auto labels = open_labels(arguments, model, *input, terminal);
   const TrainConfig config = inference_config(arguments.device);
   const auto backend = open_backend(config.device, config.threads, terminal);
   check_precision(backend->info(), config.precision);
@@ -99,8 +109,13 @@ int run(const EvaluateArguments& arguments) {
   options.pca_from = pca_rows.get();
   options.on_bad_value = bad_value(arguments.data, model);
   options.inference = inference_options(config);
+  options.threads = static_cast<int>(config.threads);
+  ProgressLine line(terminal);
+  options.progress = [&line](const EvaluateProgress& progress) { line.show(progress); };
   options.log = terminal.log();
   nlohmann::json metrics = evaluate(*backend, model, *input, options);
+  line.finish();
+  terminal.end_live_line();
   if (arguments.out.json) {
     metrics.update(model_fields(arguments.model, model));
     metrics["input"] = arguments.input;

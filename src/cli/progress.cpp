@@ -112,4 +112,12 @@ void ProgressLine::show(const PipelineProgress& progress) {
   show(Parts{total > 0 ? rows / total : 1, "", after});
 }
 
+void ProgressLine::show(const EvaluateProgress& progress) {
+  const std::string what = progress.pca_pass > 0 ? cat("PCA, pass ", progress.pca_pass, " ") : "";
+  const auto rows = static_cast<double>(progress.rows);
+  const auto total = static_cast<double>(progress.total_rows);
+  const auto share = total > 0 ? std::optional(rows / total) : std::nullopt;
+  show(Parts{share, what, cat(short_number(rows), " rows")});
+}
+
 }  // namespace diabolo::cli

@@ -8,6 +8,7 @@
 
 #include "cli/terminal.h"
 #include "run/encode_pipeline.h"
+#include "run/evaluate.h"
 #include "run/trainer.h"
 
 namespace diabolo::cli {
@@ -25,6 +26,7 @@ class ProgressLine {
 
   void show(const TrainProgress& progress);
   void show(const PipelineProgress& progress);
+  void show(const EvaluateProgress& progress);
   // With --progress plain a short run says its last state, which was not yet due.
   void finish();
 

@@ -17,6 +17,7 @@ namespace diabolo {
 namespace {
 
 constexpr uint64_t kBlockBytes = uint64_t{8} << 20;
+constexpr uint64_t kLeastRows = 8;  // of a block: weights are read once for it
 
 // Scaled rows of a data set, block by block; `kept` are their indices in the file.
 using UseBlock = std::function<void(std::span<const float> rows, std::span<const uint64_t> kept)>;
@@ -27,7 +28,9 @@ uint64_t for_each_block(const ModelFile& model, const Dataset& data, BadValue po
   require_rows_fit(model.row, data);
   const uint64_t row_bytes = data.x().row.bytes();
   const auto width = static_cast<uint64_t>(model.features());
-  const uint64_t most = std::max<uint64_t>(1, kBlockBytes / (width * sizeof(float)));
+  const uint64_t most =
+      std::clamp<uint64_t>(kBlockBytes / (width * sizeof(float)), kLeastRows,
+                           std::max(kLeastRows, data.rows().value_or(UINT64_MAX)));
   std::vector<std::byte> raw(most * row_bytes);
   std::vector<float> rows(most * width);
   std::vector<uint64_t> kept;
@@ -70,11 +73,14 @@ class Errors {
         const double d = static_cast<double>(reconstructions[i]) - static_cast<double>(rows[i]);
         sum += d * d;
       }
-      const double mean = sum / static_cast<double>(features_);
-      sum_ += mean;
-      decibels_ += -10 * std::log10(mean);
-      ++rows_;
+      add(sum / static_cast<double>(features_));
     }
+  }
+  // A row's mean squared error.
+  void add(double mean) {
+    sum_ += mean;
+    decibels_ += -10 * std::log10(mean);
+    ++rows_;
   }
   double mse() const { return sum_ / static_cast<double>(rows_); }
 
@@ -109,41 +115,64 @@ nlohmann::json anomaly_json(const ModelFile& model, std::span<const float> score
   return out;
 }
 
-Pca fitted_pca(const ModelFile& model, const Dataset& data, BadValue policy) {
-  Pca pca(model.features());
-  for_each_block(model, data, policy,
-                 [&](std::span<const float> rows, std::span<const uint64_t>) { pca.add(rows); });
-  pca.fit(model.network().code_size);
-  return pca;
+Pca fitted_pca(const ModelFile& model, const EvaluateOptions& options) {
+  const Dataset& data = *options.pca_from;
+  PcaRows rows{data.name(),
+               model.features(),
+               data.is_stream() ? std::optional<uint64_t>() : data.rows(),
+               {}};
+  rows.each_block = [&](const std::function<void(std::span<const float>)>& use) {
+    for_each_block(model, data, options.on_bad_value,
+                   [&](std::span<const float> block, std::span<const uint64_t>) { use(block); });
+  };
+  PcaOptions fit;
+  fit.components = model.network().code_size;
+  fit.threads = options.threads;
+  fit.log = options.log;
+  if (options.progress)
+    fit.progress = [&](const PcaProgress& now) {
+      options.progress({now.pass, now.rows, data.rows().value_or(0)});
+    };
+  return fit_pca(rows, fit);
 }
 
-// What is collected in the one pass over the data.
+// What is collected in the one pass over the data. A row's score is its mean squared error in scaled
+// units: the model's errors are made of scores alone.
 class Evaluation {
  public:
-  Evaluation(FittingInference& inference, int64_t features, const Pca* pca,
-             std::span<const uint8_t> labels)
+  Evaluation(FittingInference& inference, const ModelFile& model, const Dataset& data,
+             const EvaluateOptions& options, const Pca* pca, std::span<const uint8_t> labels)
       : inference_(inference),
+        data_(data),
+        options_(options),
         pca_(pca),
         all_labels_(labels),
-        model_errors_(features),
-        pca_errors_(features) {}
+        model_errors_(model.features()),
+        pca_errors_(model.features()) {}
 
   void add(std::span<const float> rows, std::span<const uint64_t> kept) {
-    out_.resize(rows.size());
     const RawRows in{DType::kF32, true, std::as_bytes(rows), kept.size()};
-    inference_.run([&](const Inference& model) { model.reconstruct_scaled(in, out_); });
-    model_errors_.add(rows, out_);
-    rows_ += kept.size();
-    if (pca_) {
-      pca_->reconstruct(rows, out_);
-      pca_errors_.add(rows, out_);
-    }
-    if (all_labels_.empty()) return;
-    scores_.resize(rows_);
+    block_scores_.resize(kept.size());
     Scores scores;
-    scores.score = std::span(scores_).last(kept.size());
+    scores.score = block_scores_;
     inference_.run([&](const Inference& model) { model.score(in, scores); });
-    for (const uint64_t index : kept) labels_.push_back(all_labels_[index]);
+    if (pca_) {
+      out_.resize(rows.size());
+      pca_->reconstruct(rows, out_);
+    }
+    const size_t width = kept.empty() ? 0 : rows.size() / kept.size();
+    for (size_t i = 0; i < kept.size(); ++i) {
+      if (!is_usable(block_scores_[i], kept[i])) continue;
+      model_errors_.add(static_cast<double>(block_scores_[i]));
+      if (pca_)
+        pca_errors_.add(rows.subspan(i * width, width), std::span(out_).subspan(i * width, width));
+      ++rows_;
+      if (all_labels_.empty()) continue;
+      scores_.push_back(block_scores_[i]);
+      labels_.push_back(all_labels_[kept[i]]);
+    }
+    seen_ += kept.size();
+    if (options_.progress) options_.progress({0, seen_, data_.rows().value_or(0)});
   }
 
   nlohmann::json json(const ModelFile& model, uint64_t rows_read) const {
@@ -161,13 +190,24 @@ class Evaluation {
   uint64_t rows() const { return rows_; }
 
  private:
+  // A mean over rows needs finite ones.
+  bool is_usable(float score, uint64_t row) const {
+    if (std::isfinite(score)) return true;
+    if (options_.on_bad_value == BadValue::kSkip) return false;
+    throw Error(ErrorCode::kData, cat(data_.name(), ": row ", row,
+                                      ": its reconstruction or its error is not finite (use "
+                                      "--on-bad-value skip to leave such rows out)"));
+  }
+
   FittingInference& inference_;
+  const Dataset& data_;
+  const EvaluateOptions& options_;
   const Pca* pca_;
   std::span<const uint8_t> all_labels_;
   Errors model_errors_, pca_errors_;
-  std::vector<float> out_, scores_;
-  std::vector<uint8_t> labels_;  // of the rows that were kept
-  uint64_t rows_ = 0;
+  std::vector<float> out_, block_scores_, scores_;
+  std::vector<uint8_t> labels_;  // of the rows that were used
+  uint64_t rows_ = 0, seen_ = 0;
 };
 
 }  // namespace
@@ -177,9 +217,9 @@ nlohmann::json evaluate(Backend& backend, const ModelFile& model, const Dataset&
   const std::vector<uint8_t> labels =
       options.labels ? labels_of(*options.labels, data) : std::vector<uint8_t>{};
   std::optional<Pca> pca;
-  if (options.pca_from) pca.emplace(fitted_pca(model, *options.pca_from, options.on_bad_value));
+  if (options.pca_from) pca.emplace(fitted_pca(model, options));
   FittingInference inference(backend, model, options.inference, options.log);
-  Evaluation evaluation(inference, model.features(), pca ? &*pca : nullptr, labels);
+  Evaluation evaluation(inference, model, data, options, pca ? &*pca : nullptr, labels);
   const auto add = [&](std::span<const float> rows, std::span<const uint64_t> kept) {
     evaluation.add(rows, kept);
   };

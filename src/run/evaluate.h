@@ -2,6 +2,7 @@
 // anomalies where labels are given.
 #pragma once
 
+#include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 
@@ -13,11 +14,19 @@
 
 namespace diabolo {
 
+struct EvaluateProgress {
+  int pca_pass = 0;   // over the rows that PCA is fitted on, from 1; 0: over the rows evaluated
+  uint64_t rows = 0;  // of this pass, so far
+  uint64_t total_rows = 0;  // 0: not known
+};
+
 struct EvaluateOptions {
   const Dataset* labels = nullptr;    // one number per row: 0 ordinary, else anomalous
   const Dataset* pca_from = nullptr;  // rows that PCA is fitted on; null: no PCA
   BadValue on_bad_value = BadValue::kError;
   InferenceOptions inference;
+  int threads = 0;                                        // of PCA; 0: all that the process may use
+  std::function<void(const EvaluateProgress&)> progress;  // after each block; may throw, to stop
   Log log;
 };
 

@@ -158,6 +158,51 @@ def test_labels_of_a_training_are_checked_and_serve_its_evaluation(folder):
         assert "anomaly" not in json_of("evaluate", folder / "run", folder / "other.npy")
 
 
+def test_pca_is_fitted_on_the_file_trained_on_and_on_no_other(folder):
+    here, there = folder / "here", folder / "there"
+    here.mkdir(), there.mkdir()
+    data, labels = here / "x.npy", here / "labels.npy"
+    numpy.save(data, rows(300))
+    numpy.save(labels, numpy.arange(300) % 10 == 0)
+    numpy.save(there / "x.npy", rows(300, seed=9))  # what a relative path would find
+    run("train", "x.npy", "-o", folder / "run", "--epochs", "1", "--labels", "labels.npy", *SMALL,
+        cwd=here)
+    assert json_of("inspect", folder / "run")["provenance"]["data_file"] == str(data)
+
+    def evaluated(*more):
+        result = run("evaluate", folder / "run", data, "--json", *more, cwd=there)
+        return json.loads(result.stdout), result.stderr.decode()
+
+    metrics, said = evaluated()
+    assert "pca" in metrics and "anomaly" in metrics and "left out" not in said
+    mse = metrics["pca"]["mse"]
+    earlier, stamp = data.read_bytes(), data.stat()
+    numpy.save(data, rows(300, seed=2))  # as long, and as old
+    os.utime(data, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    metrics, said = evaluated()
+    assert "pca" not in metrics and "anomaly" not in metrics
+    assert "PCA is left out: " in said and "--pca-from" in said and str(data) in said, said
+    assert "labels are left out: " in said, said
+    assert "pca" in evaluated("--pca-from", there / "x.npy")[0]
+    data.write_bytes(earlier)
+    os.utime(data)  # a copy of the file is the file
+    assert evaluated()[0]["pca"]["mse"] == mse
+    numpy.save(labels, numpy.arange(300) % 9 == 0)
+    metrics, said = evaluated()
+    assert "pca" in metrics and "anomaly" not in metrics and "labels are left out" in said
+    labels.rename(folder / "elsewhere.npy")
+    data.rename(folder / "moved.npy")
+    data.symlink_to(folder / "moved.npy")
+    assert "pca" in evaluated()[0]
+    data.unlink()
+    result = run("evaluate", folder / "run", folder / "moved.npy")
+    assert f"PCA is left out: {data} is not there" in result.stderr.decode()
+    with open(folder / "moved.npy", "rb") as rows_in:
+        run("train", "-", "-o", folder / "piped", "--epochs", "1", *SMALL, "--set", "data.scale=none",
+            stdin=rows_in)
+    assert "data_file" not in json_of("inspect", folder / "piped")["provenance"]
+
+
 def test_inspect_plan_selftest_devices_presets(folder):
     data, model = prepared(folder)
     assert json_of("inspect", data)["shape"] == "f32[300,16]"

@@ -1,4 +1,4 @@
-// Quantiles, detection metrics and PCA against values worked out by hand or by other programs.
+// Quantiles and detection metrics against values worked out by hand or by other programs.
 #include "run/score.h"
 
 #include <gtest/gtest.h>
@@ -8,7 +8,6 @@
 #include <nlohmann/json.hpp>
 
 #include "run/evaluate.h"
-#include "run/pca.h"
 #include "run/training_fixture.h"
 
 namespace diabolo {
@@ -59,61 +58,6 @@ TEST(Auroc, NeedsBothKinds) {
   const std::vector<float> scores = {1, 2};
   EXPECT_THROW(auroc(scores, std::vector<uint8_t>{1, 1}), Error);
   EXPECT_THROW(average_precision(scores, std::vector<uint8_t>{0, 0}), Error);
-}
-
-TEST(Pca, FindsThePlane) {
-  const std::vector<float> rows = planar_rows(400, 9, 4);
-  Pca pca(9);
-  pca.add(std::span(rows).first(9 * 150));
-  pca.add(std::span(rows).subspan(9 * 150));
-  std::vector<float> back(rows.size());
-  const auto mse = [&](int64_t components) {
-    pca.fit(components);
-    pca.reconstruct(rows, back);
-    double sum = 0;
-    for (size_t i = 0; i < rows.size(); ++i)
-      sum += std::pow(static_cast<double>(back[i] - rows[i]), 2);
-    return sum / static_cast<double>(rows.size());
-  };
-  EXPECT_LT(mse(3), 1e-12);  // the rows have three dimensions
-  EXPECT_GT(mse(2), 1e-3);
-  EXPECT_GT(mse(1), mse(2));
-  pca.fit(100);
-  EXPECT_EQ(pca.components(), 9);
-}
-
-// A large mean must not cost digits.
-TEST(Pca, SurvivesALargeMean) {
-  std::vector<float> rows = planar_rows(300, 4, 4);
-  for (float& value : rows) value += 1000;
-  Pca pca(4);
-  pca.add(rows);
-  pca.fit(3);
-  std::vector<float> back(rows.size());
-  pca.reconstruct(rows, back);
-  for (size_t i = 0; i < rows.size(); ++i) EXPECT_NEAR(back[i], rows[i], 2e-4);
-}
-
-// One row far away along the narrow axis is the origin of the sums. About the mean the wide axis
-// comes first, about the origin the narrow one would.
-TEST(Pca, IsAboutTheMean) {
-  std::vector<float> rows = {0, 3};
-  for (uint32_t i = 1; i < 200; ++i) {
-    rows.push_back(kernels::normal_at({1, 1, 0}, i, 0));
-    rows.push_back(0.1f * kernels::normal_at({1, 1, 0}, i, 1));
-  }
-  Pca pca(2);
-  pca.add(rows);
-  pca.fit(1);
-  std::vector<float> back(rows.size());
-  pca.reconstruct(rows, back);
-  double wide = 0, narrow = 0;
-  for (size_t i = 0; i < rows.size(); i += 2) {
-    wide += std::pow(static_cast<double>(back[i] - rows[i]), 2) / 200;
-    narrow += std::pow(static_cast<double>(back[i + 1] - rows[i + 1]), 2) / 200;
-  }
-  EXPECT_LT(wide, 1e-3);
-  EXPECT_NEAR(narrow, 0.01 + 9.0 / 200, 0.02);
 }
 
 TEST(AveragePrecision, TiesAreOneThreshold) {
@@ -227,6 +171,31 @@ TEST(Evaluate, LabelsAreThoseOfTheirRowsInEveryBlock) {
   EvaluateOptions options;
   options.labels = label_data.get();
   EXPECT_EQ(evaluate(*backend, model, *all.data, options)["anomaly"]["auroc"], 1.0);
+}
+
+// Its square leaves f32: there is no mean over such rows.
+TEST(Evaluate, ARowWhoseErrorIsInfiniteIsNamedOrLeftOut) {
+  const auto backend = create_host_backend(1);
+  const FloatData data(planar_rows(100, 12, 1), 12);
+  const ModelFile model = train(*backend, small_config(), *data.data, nullptr, {}, {}).model;
+  std::vector<float> rows = data.values;
+  rows[12 * 5 + 1] = 1e30f;
+  const FloatData broken(rows, 12);
+  rows.erase(rows.begin() + 12 * 5, rows.begin() + 12 * 6);
+  const FloatData without(rows, 12);
+  EvaluateOptions options;
+  try {
+    evaluate(*backend, model, *broken.data, options);
+    ADD_FAILURE() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kData);
+    EXPECT_NE(std::string(error.what()).find("row 5"), std::string::npos) << error.what();
+  }
+  options.on_bad_value = BadValue::kSkip;
+  const nlohmann::json found = evaluate(*backend, model, *broken.data, options);
+  EXPECT_EQ(found["rows"], 99);
+  EXPECT_EQ(found["reconstruction"],
+            evaluate(*backend, model, *without.data, options)["reconstruction"]);
 }
 
 TEST(Evaluate, SaysWhatAppliesAndNothingElse) {
