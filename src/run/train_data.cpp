@@ -35,12 +35,36 @@ void require_memory(const Dataset& data, uint64_t wanted) {
 // Which rows of a file validate: true for them.
 using HeldOut = std::vector<bool>;
 
+// By how much rounding may take a scaled value out of the range that it was scaled to.
+constexpr float kRounding = 1e-6f;
+
+// What the loss is told to rebuild. BCE is the cross-entropy of two probabilities: beyond [0,1] it
+// falls without end, and the worst model looks like the best.
+void require_targets(const Scaling& scaling, const BlockPlace& place, std::span<const float> row) {
+  const auto is_bad = [](float v) { return !(v >= -kRounding && v <= 1 + kRounding); };
+  const auto bad = std::ranges::find_if(row, is_bad);
+  if (bad == row.end()) return;
+  const auto column = static_cast<uint64_t>(bad - row.begin());
+  throw Error(
+      ErrorCode::kData,
+      cat(place.name, ": row ", place.first_row, ", column ", column, " is ", *bad, " in scale ",
+          name(scaling.kind),
+          "; loss bce needs targets in [0,1] (use model.loss.kind = \"mse\", or rows within "
+          "the range of the training rows)"),
+      DataPosition{place.first_row, column});
+}
+
 // Reads a data set block by block into rows that grow.
 class RowsReader {
  public:
   // held_out, or null, has one entry per row of the file.
-  RowsReader(const Dataset& data, const Scaling& scaling, BadValue policy, const HeldOut* held_out)
-      : data_(data), scaling_(scaling), policy_(policy), held_out_(held_out) {
+  RowsReader(const Dataset& data, const Scaling& scaling, const Config& config,
+             const HeldOut* held_out)
+      : data_(data),
+        scaling_(scaling),
+        policy_(config.data.on_bad_value),
+        has_range_(config.model.loss.kind == kernels::Loss::kBce),
+        held_out_(held_out) {
     rows_.dtype = stays_bytes(data) ? DType::kU8 : DType::kF32;
     rows_.features = data.x().row.elems();
     raw_row_bytes_ = data.x().row.bytes();
@@ -77,6 +101,7 @@ class RowsReader {
     rows_.rows_read += count;
     const std::span<const std::byte> raw = std::span(raw_).first(count * raw_row_bytes_);
     if (rows_.dtype == DType::kU8) {
+      if (has_range_) check_bytes(raw, first);
       rows_.bytes.insert(rows_.bytes.end(), raw.begin(), raw.end());
       rows_.rows += count;
       for (uint64_t i = 0; held_out_ && i < count; ++i)
@@ -85,18 +110,36 @@ class RowsReader {
     }
     kept_.clear();
     floats_.resize(count * static_cast<uint64_t>(rows_.features));
-    const uint64_t kept =
-        convert_rows(scaling_, policy_, {data_.name(), first}, data_.x().row.dtype(), raw, floats_,
-                     held_out_ ? &kept_ : nullptr);
-    for (const uint64_t index : kept_) kept_held_out_.push_back((*held_out_)[first + index]);
+    const uint64_t kept = convert_rows(scaling_, policy_, {data_.name(), first},
+                                       data_.x().row.dtype(), raw, floats_, &kept_);
+    for (uint64_t i = 0; has_range_ && i < kept; ++i) check_floats(i, first + kept_[i]);
+    for (uint64_t i = 0; held_out_ && i < kept; ++i)
+      kept_held_out_.push_back((*held_out_)[first + kept_[i]]);
     const auto bytes = std::as_bytes(std::span(floats_)).first(kept * rows_.row_bytes());
     rows_.bytes.insert(rows_.bytes.end(), bytes.begin(), bytes.end());
     rows_.rows += kept;
   }
 
+  void check_floats(uint64_t index, uint64_t row) const {
+    const auto width = static_cast<uint64_t>(rows_.features);
+    require_targets(scaling_, {data_.name(), row},
+                    std::span(floats_).subspan(index * width, width));
+  }
+  // The device scales bytes; what they become there is worked out here.
+  void check_bytes(std::span<const std::byte> raw, uint64_t first) {
+    const auto width = static_cast<uint64_t>(rows_.features);
+    floats_.resize(width);
+    for (uint64_t row = 0; row < raw.size() / width; ++row) {
+      convert_rows(scaling_, BadValue::kError, {data_.name(), first + row}, DType::kU8,
+                   raw.subspan(row * width, width), floats_);
+      check_floats(0, first + row);
+    }
+  }
+
   const Dataset& data_;
   const Scaling& scaling_;
   BadValue policy_;
+  bool has_range_;  // the loss takes targets in [0,1] only
   const HeldOut* held_out_;
   HeldOut kept_held_out_;
   TrainRows rows_;
@@ -113,9 +156,9 @@ void require_some_rows(uint64_t rows, const std::string& name) {
 }
 
 // held_out comes back with one entry per row read.
-TrainRows read_rows(const Dataset& data, const Scaling& scaling, BadValue policy,
+TrainRows read_rows(const Dataset& data, const Scaling& scaling, const Config& config,
                     HeldOut* held_out = nullptr) {
-  RowsReader reader(data, scaling, policy, held_out);
+  RowsReader reader(data, scaling, config, held_out);
   TrainRows rows = reader.read();
   require_some_rows(rows.rows, data.name());
   if (held_out) *held_out = reader.take_held_out();
@@ -250,13 +293,13 @@ TrainData load_train_data(const Config& config, const Dataset& data, const Datas
   const bool is_split_first = fraction > 0 && data.rows();
   if (is_split_first) held_out = choose(*data.rows());
   out.scaling = fit_scaling(data, *config.data.scale, policy, is_split_first ? &held_out : nullptr);
-  out.train = read_rows(data, out.scaling, policy, is_split_first ? &held_out : nullptr);
+  out.train = read_rows(data, out.scaling, config, is_split_first ? &held_out : nullptr);
   if (fraction > 0 && !is_split_first) held_out = choose(out.train.rows);
   if (data.rows() && out.train.rows < *data.rows() && policy == BadValue::kSkip)
     log.warning(data.name(), ": ", *data.rows() - out.train.rows,
                 " rows with bad values are left out");
   if (validation) {
-    out.validation = read_rows(*validation, out.scaling, policy);
+    out.validation = read_rows(*validation, out.scaling, config);
   } else if (fraction > 0) {
     out.validation = split_off(out.train, held_out, data.name());
   }

@@ -260,6 +260,47 @@ TEST_F(TrainTest, BadValuesAreNamedBeforeAnyStep) {
   EXPECT_EQ(run(skip, *broken.data).model.provenance.rows, 299u);
 }
 
+// BCE below 0 is no cross-entropy, and would be the best of all validation losses.
+TEST_F(TrainTest, TargetsOutsideTheRangeOfTheLossAreNamed) {
+  Config config = small_config();
+  config.model.loss.kind = kernels::Loss::kBce;
+  config.model.decoder.output = kernels::Activation::kSigmoid;
+  config.data.scale = Scale::kMinmax;
+  EXPECT_GT(run(config, *data_.data).metrics.back().loss, 0.0);
+  std::vector<float> rows = planar_rows(100, 12, 1);
+  const FloatData within(rows, 12);
+  EXPECT_GT(run(config, *data_.data, {}, within.data.get()).metrics.back().validation_loss, 0.0);
+  rows[60 * 12 + 7] = 1000;
+  rows[60 * 12 + 9] = -1000;
+  rows[20 * 12 + 9] = std::numeric_limits<float>::quiet_NaN();
+  const FloatData beyond(rows, 12);
+  for (const BadValue policy : {BadValue::kZero, BadValue::kSkip}) {
+    config.data.on_bad_value = policy;
+    const Error error = error_of(config, *data_.data, {}, beyond.data.get());
+    EXPECT_EQ(error.code(), ErrorCode::kData);
+    EXPECT_EQ(error.position(), (DataPosition{60, 7}));
+    EXPECT_THAT(error.what(), HasSubstr("loss bce needs targets in [0,1]"));
+  }
+}
+
+// Bytes are scaled on the device, but looked at too; so are other types where bytes were trained on.
+TEST_F(TrainTest, BytesAreTargetsToo) {
+  Config config = small_config();
+  config.model.loss.kind = kernels::Loss::kBce;
+  config.model.decoder.output = kernels::Activation::kSigmoid;
+  config.data.scale = Scale::kMinmax;
+  ByteData bytes(100, 12, 3), other(100, 12, 3);
+  for (ByteData* data_set : {&bytes, &other})
+    for (uint8_t& value : data_set->values) value = std::min<uint8_t>(value, 200);
+  EXPECT_NO_THROW(run(config, *bytes.data, {}, other.data.get()));
+  other.values[99 * 12] = 255;
+  EXPECT_EQ(error_of(config, *bytes.data, {}, other.data.get()).position(), (DataPosition{99, 0}));
+  config.data.scale = Scale::kUnit;
+  EXPECT_NO_THROW(run(config, *bytes.data, {}, other.data.get()));
+  const FloatData wide(std::vector<float>(12, 256), 12);
+  EXPECT_EQ(error_of(config, *bytes.data, {}, wide.data.get()).position(), (DataPosition{0, 0}));
+}
+
 // Claims more rows than any memory holds.
 class HugeData : public Dataset {
  public:
