@@ -68,6 +68,11 @@ DIABOLO_API const char* diabolo_status_text(diabolo_status status);
  * "" if none has. Valid until the next call that fails in this thread. */
 DIABOLO_API const char* diabolo_last_error(void);
 
+/* Where that call failed because of one number of the data: 1, and its row and column, from 0 (of
+ * the file, of the rows given, or of the results; the text says which). Else 0, and nothing is
+ * written. Either address may be null. */
+DIABOLO_API int32_t diabolo_last_error_position(uint64_t* row, uint64_t* column);
+
 /* "0.1.0" of the library; and the DIABOLO_ABI_VERSION that it was built with. */
 DIABOLO_API const char* diabolo_version(void);
 DIABOLO_API uint32_t diabolo_abi_version(void);
@@ -161,6 +166,16 @@ static inline diabolo_rows diabolo_rows_f32(const float* data, uint64_t count, u
   diabolo_rows rows = {sizeof(diabolo_rows), data, count, {features, 0, 0, 0}, 1, DIABOLO_F32};
   return rows;
 }
+
+/* What to do with a value that is NaN, infinite, or that f32 cannot hold, scaled as the model does. */
+typedef int32_t diabolo_bad_value;
+enum {
+  DIABOLO_BAD_VALUE_MODEL = 0, /* as in training */
+  DIABOLO_BAD_VALUE_ERROR = 1,
+  DIABOLO_BAD_VALUE_ZERO = 2, /* it becomes 0, */
+  DIABOLO_BAD_VALUE_MEAN = 3, /* or the training mean of the feature (0 in codes) */
+  DIABOLO_BAD_VALUE_SKIP = 4  /* the row is left out */
+};
 
 /* ---- Models ---------------------------------------------------------------------------------- */
 
@@ -372,8 +387,9 @@ DIABOLO_API diabolo_status diabolo_output_size(const diabolo_model* model, diabo
 
 /* The calls below do nothing for 0 rows. Up to 32 rows at a time the CPU computes in the caller's
  * thread. USAGE: too little room in the output (numbers, first to last). DATA: rows that do not fit
- * the model (their shape is neither the model's, axes of 1 aside, nor flat), or a value that is not
- * finite in rows or codes, by row and column from 0. */
+ * the model (their shape is neither the model's, axes of 1 aside, nor flat), a bad value in rows or
+ * codes that the model's own policy does not mend, or a code or rebuilt number that is not finite, by
+ * row and column from 0 (diabolo_last_error_position). diabolo_run_rows chooses the policy. */
 
 /* codes: f32 [count, code_size], with room for codes_size numbers. */
 DIABOLO_API diabolo_status diabolo_encode(const diabolo_model* model, const diabolo_rows* rows,
@@ -402,6 +418,39 @@ DIABOLO_API diabolo_status diabolo_score_features(const diabolo_model* model,
                                                   float* scores, uint64_t scores_size,
                                                   uint32_t* features, float* errors,
                                                   uint64_t worst_size);
+
+/* ---- Bad values, row by row ------------------------------------------------------------------ */
+
+/* What became of a row. */
+typedef uint8_t diabolo_row_state;
+enum {
+  DIABOLO_ROW_OK = 0,
+  DIABOLO_ROW_BAD_INPUT = 1, /* left out for a bad value; its results are NaN */
+  DIABOLO_ROW_BAD_RESULT =
+      2 /* left out, as a code or rebuilt number of it is not finite; so are all
+                              * of its results: NaN */
+};
+
+typedef struct diabolo_row_options {
+  uint64_t struct_size;
+  diabolo_bad_value on_bad_value;
+  diabolo_row_state* states; /* [count], one per row; null: not wanted */
+  uint64_t states_size;      /* numbers that states has room for */
+} diabolo_row_options;
+
+/* The verbs above in one call, with options. rows: for DIABOLO_DECODE codes, of any type, {code_size}
+ * each. out: what diabolo_output_size says, [count, …], with room for out_size numbers.
+ *
+ * DIABOLO_BAD_VALUE_SKIP keeps every row in its place, so it needs states; where the model was
+ * trained with it and there are none, a bad row is an error (DATA), as it is under ERROR. ZERO and
+ * MEAN mend values that come in; codes or rows that come out and are not finite are DATA under all
+ * policies but SKIP. A score is never NaN, but +inf where f32 cannot hold it. The first bad row is
+ * named, however many threads look for it (diabolo_last_error_position). USAGE: MEAN with a model
+ * that has no means, SKIP without states. */
+DIABOLO_API diabolo_status diabolo_run_rows(const diabolo_model* model, diabolo_verb verb,
+                                            const diabolo_rows* rows,
+                                            const diabolo_row_options* options, float* out,
+                                            uint64_t out_size);
 
 /* ---- Rows on the device ---------------------------------------------------------------------- */
 
@@ -439,16 +488,6 @@ DIABOLO_API diabolo_status diabolo_score_device(const diabolo_model* model,
                                                 uint64_t scores_size, void* stream);
 
 /* ---- File to file ---------------------------------------------------------------------------- */
-
-/* Of values that are NaN, infinite or beyond f32. */
-typedef int32_t diabolo_bad_value;
-enum {
-  DIABOLO_BAD_VALUE_MODEL = 0, /* as in training */
-  DIABOLO_BAD_VALUE_ERROR = 1,
-  DIABOLO_BAD_VALUE_ZERO = 2,
-  DIABOLO_BAD_VALUE_MEAN = 3, /* the training mean of the feature */
-  DIABOLO_BAD_VALUE_SKIP = 4  /* the row is left out */
-};
 
 typedef struct diabolo_file_progress {
   uint64_t struct_size;

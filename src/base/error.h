@@ -2,7 +2,9 @@
 // own bug (InternalError). The third lane, a kernel that refuses a call, is a value (ops/op.h).
 #pragma once
 
+#include <cstdint>
 #include <locale>
+#include <optional>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -27,14 +29,24 @@ enum class ErrorCode : int {
   kTerminated = 143,   // SIGTERM
 };
 
+// A number of a data set; both count from 0.
+struct DataPosition {
+  uint64_t row = 0, column = 0;
+  bool operator==(const DataPosition&) const = default;
+};
+
 // A failure that the user can act on. The message is one line: object, expected, found, what to do.
+// Where it is about one number of the data, the position says which.
 class Error : public std::runtime_error {
  public:
-  Error(ErrorCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
+  Error(ErrorCode code, const std::string& message, std::optional<DataPosition> position = {})
+      : std::runtime_error(message), code_(code), position_(position) {}
   ErrorCode code() const { return code_; }
+  const std::optional<DataPosition>& position() const { return position_; }
 
  private:
   ErrorCode code_;
+  std::optional<DataPosition> position_;
 };
 
 // A broken promise inside diabolo. Callers cannot do anything about it but report it.

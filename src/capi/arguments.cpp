@@ -2,10 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
-#include <cmath>
-#include <cstring>
-#include <limits>
 #include <vector>
 
 #include "base/checked.h"
@@ -25,35 +21,6 @@ static_assert(static_cast<int>(DType::kF16) + 1 == DIABOLO_F16);
 static_assert(static_cast<int>(DType::kI32) + 1 == DIABOLO_I32);
 static_assert(static_cast<int>(DType::kBool) + 1 == DIABOLO_BOOL);
 static_assert(kMaxRank == DIABOLO_MAX_ROW_RANK + 1);
-
-constexpr uint32_t kExponent = 0x7f800000;
-
-// No branch in the loop, so that it is vectorised.
-bool are_finite(std::span<const float> values) {
-  uint32_t bad = 0;
-  for (const float value : values)
-    bad |= static_cast<uint32_t>((std::bit_cast<uint32_t>(value) & kExponent) == kExponent);
-  return bad == 0;
-}
-
-[[noreturn]] void fail_value(const char* name, std::span<const float> values, uint64_t first,
-                             uint64_t width) {
-  const auto bad = std::ranges::find_if(values, [](float v) { return !std::isfinite(v); });
-  const uint64_t at = first + static_cast<uint64_t>(bad - values.begin());
-  throw Error(ErrorCode::kData,
-              cat(name, ": row ", at / width, ", column ", at % width, " is ",
-                  std::isnan(*bad) ? "NaN" : "infinite or beyond f32", "; mend or drop that row"));
-}
-
-// The values as floats; a double that f32 cannot hold is as finite as another, being centred first.
-void finite_or_not(DType dtype, std::span<const std::byte> raw, std::span<float> out) {
-  if (dtype != DType::kF64) return to_f32(dtype, raw, out);
-  for (size_t i = 0; i < out.size(); ++i) {
-    double value;
-    std::memcpy(&value, raw.data() + i * sizeof value, sizeof value);
-    out[i] = std::isfinite(value) ? 0.0f : static_cast<float>(value);
-  }
-}
 
 bool is_aligned(const void* data, size_t alignment) {
   return reinterpret_cast<uintptr_t>(data) % alignment == 0;
@@ -115,18 +82,13 @@ std::span<const std::byte> bytes_of(const char* name, const diabolo_rows& rows) 
   return {static_cast<const std::byte*>(rows.data), *bytes};
 }
 
-void check_finite(const char* name, DType dtype, std::span<const std::byte> bytes, uint64_t width) {
-  if (!is_float(dtype)) return;
-  constexpr size_t kBlock = 512;
-  std::array<float, kBlock> block;
-  const uint64_t size = size_bytes(dtype);
-  const uint64_t elems = bytes.size() / size;
-  for (uint64_t first = 0; first < elems; first += kBlock) {
-    const uint64_t count = std::min<uint64_t>(kBlock, elems - first);
-    const std::span<float> values = std::span(block).first(count);
-    finite_or_not(dtype, bytes.subspan(first * size, count * size), values);
-    if (!are_finite(values)) fail_value(name, values, first, width);
-  }
+BadValue bad_value_of(const char* name, diabolo_bad_value policy, const ModelFile& model) {
+  check_choice(cat(name, ".on_bad_value").c_str(), policy, DIABOLO_BAD_VALUE_MODEL,
+               DIABOLO_BAD_VALUE_SKIP + 1);
+  if (policy == DIABOLO_BAD_VALUE_MODEL) return model.config.data.on_bad_value;
+  constexpr std::array kPolicies = {BadValue::kError, BadValue::kZero, BadValue::kMean,
+                                    BadValue::kSkip};
+  return kPolicies[static_cast<size_t>(policy - DIABOLO_BAD_VALUE_ERROR)];
 }
 
 template <class Number>

@@ -11,7 +11,9 @@
 #include "base/error.h"
 #include "base/tensor.h"
 #include "capi/struct_size.h"
+#include "data/transform.h"
 #include "diabolo/diabolo.h"
+#include "model/model_file.h"
 
 namespace diabolo::capi {
 
@@ -39,8 +41,8 @@ TensorDesc row_of(const diabolo_rows& rows, const TensorDesc& expected);
 // rows.count rows as bytes; name is for messages.
 std::span<const std::byte> bytes_of(const char* name, const diabolo_rows& rows);
 
-// Throws Error{kData} naming row and column of the first value that is NaN, infinite or beyond f32.
-void check_finite(const char* name, DType dtype, std::span<const std::byte> bytes, uint64_t width);
+// The policy that options ask for; MODEL is what the model was trained with.
+BadValue bad_value_of(const char* name, diabolo_bad_value policy, const ModelFile& model);
 
 // rows x width numbers of f32: the output that starts at data and has room for `room` numbers.
 template <class Number>

@@ -8,6 +8,7 @@
 #include "capi/handles.h"
 #include "capi/status.h"
 #include "run/encode_pipeline.h"
+#include "run/open.h"
 
 namespace diabolo::capi {
 
@@ -20,15 +21,6 @@ FileVerb verb_of(diabolo_verb verb) {
   return verb == DIABOLO_SCORE ? FileVerb::kScore : FileVerb::kReconstruct;
 }
 
-BadValue bad_value_of(const diabolo_file_options& options, const Model& model) {
-  check_choice("file options.on_bad_value", options.on_bad_value, DIABOLO_BAD_VALUE_MODEL,
-               DIABOLO_BAD_VALUE_SKIP + 1);
-  if (options.on_bad_value == DIABOLO_BAD_VALUE_MODEL) return model.file.config.data.on_bad_value;
-  constexpr std::array kPolicies = {BadValue::kError, BadValue::kZero, BadValue::kMean,
-                                    BadValue::kSkip};
-  return kPolicies[static_cast<size_t>(options.on_bad_value - DIABOLO_BAD_VALUE_ERROR)];
-}
-
 // More are refused by every format.
 constexpr uint64_t kMostExtent = uint64_t{1} << 32;
 
@@ -36,10 +28,6 @@ constexpr uint64_t kMostExtent = uint64_t{1} << 32;
 TensorDesc usual_row(FileVerb verb, const Model& model) {
   if (verb != FileVerb::kDecode) return model.file.row;
   return TensorDesc(DType::kF32, {model.inference.code_size()});
-}
-
-bool looks_raw(const std::string& path, const std::string& format) {
-  return format == "raw" || (format.empty() && (path.ends_with(".raw") || path.ends_with(".bin")));
 }
 
 std::unique_ptr<Dataset> open_input(const std::string& path, const diabolo_file_options& options,
@@ -56,12 +44,7 @@ std::unique_ptr<Dataset> open_input(const std::string& path, const diabolo_file_
       throw Error(ErrorCode::kUsage, cat("file options.input_shape: ", extent, " is no extent"));
     open.row_shape.push_back(static_cast<int64_t>(extent));
   }
-  if (looks_raw(path, open.format)) {
-    if (!open.dtype) open.dtype = usual.dtype();
-    if (open.row_shape.empty())
-      open.row_shape.assign(usual.extents().begin(), usual.extents().end());
-  }
-  return open_dataset(path, open);
+  return open_dataset(path, with_raw_row(std::move(open), path, usual));
 }
 
 DType output_dtype_of(const diabolo_file_options& options, FileVerb verb, const Model& model) {
@@ -96,7 +79,7 @@ PipelineOptions pipeline_options(const Model& model, FileVerb verb,
     throw Error(ErrorCode::kUsage, cat("file options.worst: expected at most ", DIABOLO_MAX_WORST,
                                        ", found ", options.worst));
   out.worst = static_cast<int64_t>(options.worst);
-  out.on_bad_value = bad_value_of(options, model);
+  out.on_bad_value = bad_value_of("file options", options.on_bad_value, model.file);
   out.resume = options.resume != 0;
   out.inference.precision = model.context->precision;
   out.inference.fast_policy = model.context->fast_policy;

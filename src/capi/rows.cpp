@@ -16,15 +16,40 @@ uint64_t code_size_of(const Model& model) {
   return static_cast<uint64_t>(model.inference.code_size());
 }
 
-// Rows for this model, every value looked at.
-RawRows raw_rows(const Model& model, const diabolo_rows* rows) {
+RawRows raw_rows(const diabolo_rows* rows, const TensorDesc& expected) {
   const diabolo_rows given = required_struct("rows", rows);
-  const TensorDesc row = row_of(given, model.file.row);
   RawRows out;
-  out.dtype = row.dtype();
+  out.dtype = row_of(given, expected).dtype();
   out.bytes = bytes_of("rows", given);
   out.rows = given.count;
-  check_finite("rows", out.dtype, out.bytes, features_of(model));
+  return out;
+}
+
+RawRows raw_rows(const Model& model, const diabolo_rows* rows) {
+  return raw_rows(rows, model.file.row);
+}
+
+static_assert(sizeof(RowState) == sizeof(diabolo_row_state));
+static_assert(static_cast<int>(RowState::kGood) == DIABOLO_ROW_OK);
+static_assert(static_cast<int>(RowState::kBadInput) == DIABOLO_ROW_BAD_INPUT);
+static_assert(static_cast<int>(RowState::kBadResult) == DIABOLO_ROW_BAD_RESULT);
+
+// Rows in memory keep their places, so none can be left out unless there is a state for each.
+RowRules rules_of(const Model& model, const diabolo_row_options& options, uint64_t rows) {
+  RowRules out;
+  out.place.option = "on_bad_value =";
+  out.on_bad_value = bad_value_of("row options", options.on_bad_value, model.file);
+  if (options.states) {
+    if (options.states_size < rows)
+      throw Error(ErrorCode::kUsage, cat("row options.states: expected room for ", rows,
+                                         " states, found ", options.states_size));
+    out.states = {reinterpret_cast<RowState*>(options.states), rows};
+  } else if (options.on_bad_value == DIABOLO_BAD_VALUE_SKIP) {
+    throw Error(ErrorCode::kUsage,
+                "row options.states: skip needs a state per row, found null (or use zero or mean)");
+  } else if (out.on_bad_value == BadValue::kSkip) {
+    out.on_bad_value = BadValue::kError;
+  }
   return out;
 }
 
@@ -45,14 +70,24 @@ uint64_t output_size(const Model& model, diabolo_verb verb, uint64_t rows) {
   return *numbers;
 }
 
-void decode(const Model& model, const float* codes, uint64_t count, float* rows, uint64_t room) {
-  const uint64_t code_size = code_size_of(model);
-  const std::span<float> out = output_of("rows", rows, room, count, features_of(model));
-  // The caller vouches for the room of an input by its count.
-  const std::span<const float> in = output_of("codes", codes, ~uint64_t{0}, count, code_size);
-  if (count == 0) return;
-  check_finite("codes", DType::kF32, std::as_bytes(in), code_size);
-  model.inference.decode(in, out);
+void run_rows(const Model& model, diabolo_verb verb, const RawRows& in,
+              const diabolo_row_options& options, float* out, uint64_t room, const char* name) {
+  RowRules rules = rules_of(model, options, in.rows);
+  if (verb == DIABOLO_DECODE) rules.place.name = "codes";
+  const std::span<float> to = output_of(name, out, room, in.rows, output_width(model, verb));
+  if (in.rows == 0) return;
+  if (verb == DIABOLO_ENCODE) return model.inference.encode(in, to, rules);
+  if (verb == DIABOLO_DECODE) return model.inference.decode(in, to, rules);
+  if (verb == DIABOLO_RECONSTRUCT) return model.inference.reconstruct(in, to, rules);
+  Scores scores;
+  scores.score = to;
+  model.inference.score(in, scores, rules);
+}
+
+// The caller vouches for the room of an input by its count.
+RawRows raw_codes(const Model& model, const float* codes, uint64_t count) {
+  const auto values = output_of("codes", codes, ~uint64_t{0}, count, code_size_of(model));
+  return {.bytes = std::as_bytes(values), .rows = count};
 }
 
 Scores worst_of(const Model& model, uint64_t rows, uint64_t worst, uint32_t* features,
@@ -86,24 +121,23 @@ diabolo_status diabolo_encode(const diabolo_model* model, const diabolo_rows* ro
                               uint64_t codes_size) {
   return guarded(__func__, [&] {
     const auto found = find_model(model);
-    const diabolo::RawRows in = raw_rows(*found, rows);
-    const auto out = output_of("codes", codes, codes_size, in.rows, code_size_of(*found));
-    if (in.rows > 0) found->inference.encode(in, out);
+    run_rows(*found, DIABOLO_ENCODE, raw_rows(*found, rows), {}, codes, codes_size, "codes");
   });
 }
 
 diabolo_status diabolo_decode(const diabolo_model* model, const float* codes, uint64_t count,
                               float* rows, uint64_t rows_size) {
-  return guarded(__func__, [&] { decode(*find_model(model), codes, count, rows, rows_size); });
+  return guarded(__func__, [&] {
+    const auto found = find_model(model);
+    run_rows(*found, DIABOLO_DECODE, raw_codes(*found, codes, count), {}, rows, rows_size, "rows");
+  });
 }
 
 diabolo_status diabolo_reconstruct(const diabolo_model* model, const diabolo_rows* rows, float* out,
                                    uint64_t out_size) {
   return guarded(__func__, [&] {
     const auto found = find_model(model);
-    const diabolo::RawRows in = raw_rows(*found, rows);
-    const auto to = output_of("out", out, out_size, in.rows, features_of(*found));
-    if (in.rows > 0) found->inference.reconstruct(in, to);
+    run_rows(*found, DIABOLO_RECONSTRUCT, raw_rows(*found, rows), {}, out, out_size, "out");
   });
 }
 
@@ -111,10 +145,19 @@ diabolo_status diabolo_score(const diabolo_model* model, const diabolo_rows* row
                              uint64_t scores_size) {
   return guarded(__func__, [&] {
     const auto found = find_model(model);
-    const diabolo::RawRows in = raw_rows(*found, rows);
-    diabolo::Scores out;
-    out.score = output_of("scores", scores, scores_size, in.rows, 1);
-    if (in.rows > 0) found->inference.score(in, out);
+    run_rows(*found, DIABOLO_SCORE, raw_rows(*found, rows), {}, scores, scores_size, "scores");
+  });
+}
+
+diabolo_status diabolo_run_rows(const diabolo_model* model, diabolo_verb verb,
+                                const diabolo_rows* rows, const diabolo_row_options* options,
+                                float* out, uint64_t out_size) {
+  return guarded(__func__, [&] {
+    const auto found = find_model(model);
+    const diabolo_row_options given = options_or_defaults("row options", options);
+    const diabolo::TensorDesc codes(diabolo::DType::kF32, {found->inference.code_size()});
+    const diabolo::TensorDesc& row = verb == DIABOLO_DECODE ? codes : found->file.row;
+    run_rows(*found, verb, raw_rows(rows, row), given, out, out_size, "out");
   });
 }
 
@@ -126,6 +169,6 @@ diabolo_status diabolo_score_features(const diabolo_model* model, const diabolo_
     const diabolo::RawRows in = raw_rows(*found, rows);
     diabolo::Scores out = worst_of(*found, in.rows, worst, features, errors, worst_size);
     out.score = output_of("scores", scores, scores_size, in.rows, 1);
-    if (in.rows > 0) found->inference.score(in, out);
+    if (in.rows > 0) found->inference.score(in, out, rules_of(*found, {}, in.rows));
   });
 }

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <new>
+#include <optional>
 #include <string>
 
 #include "base/error.h"
@@ -40,8 +41,11 @@ constexpr bool numbers_agree() {
 static_assert(numbers_agree(), "a status is the number of its error code");
 
 thread_local std::string last_error;
+thread_local std::optional<DataPosition> last_position;
 
-diabolo_status keep(diabolo_status status, const char* function, const char* what) noexcept {
+diabolo_status keep(diabolo_status status, const char* function, const char* what,
+                    const std::optional<DataPosition>& position = {}) noexcept {
+  last_position = position;
   try {
     last_error = cat(function, ": ", what);
   } catch (...) {
@@ -56,7 +60,8 @@ diabolo_status status_of_current_exception(const char* function) noexcept {
   try {
     throw;
   } catch (const Error& error) {
-    return keep(static_cast<diabolo_status>(error.code()), function, error.what());
+    return keep(static_cast<diabolo_status>(error.code()), function, error.what(),
+                error.position());
   } catch (const std::bad_alloc&) {
     return keep(DIABOLO_RESOURCE, function, "out of memory");
   } catch (const std::exception& error) {
@@ -76,4 +81,12 @@ const char* diabolo_status_text(diabolo_status status) {
 
 const char* diabolo_last_error(void) {
   return diabolo::capi::last_error.c_str();
+}
+
+int32_t diabolo_last_error_position(uint64_t* row, uint64_t* column) {
+  const auto& position = diabolo::capi::last_position;
+  if (!position) return 0;
+  if (row) *row = position->row;
+  if (column) *column = position->column;
+  return 1;
 }

@@ -25,6 +25,8 @@ inline constexpr uint64_t kFirstSize<diabolo_device_info> = 160;
 template <>
 inline constexpr uint64_t kFirstSize<diabolo_rows> = 64;
 template <>
+inline constexpr uint64_t kFirstSize<diabolo_row_options> = 32;
+template <>
 inline constexpr uint64_t kFirstSize<diabolo_load_options> = 16;
 template <>
 inline constexpr uint64_t kFirstSize<diabolo_model_info> = 112;

@@ -12,10 +12,6 @@ void set_option(Config& config, const char* option, const char* key, const std::
   }
 }
 
-bool looks_raw(const std::string& path, const OpenOptions& options) {
-  return options.format == "raw" || path.ends_with(".raw") || path.ends_with(".bin");
-}
-
 }  // namespace
 
 void OutputOptions::describe(Arguments& arguments, bool has_progress) {
@@ -108,12 +104,7 @@ DataConfig data_config(const DataOptions& options) {
 
 std::unique_ptr<Dataset> open_rows(const std::string& path, const DataOptions& options,
                                    const TensorDesc& row) {
-  OpenOptions open = open_options(data_config(options));
-  if (looks_raw(path, open)) {
-    if (!open.dtype) open.dtype = row.dtype();
-    if (open.row_shape.empty()) open.row_shape.assign(row.extents().begin(), row.extents().end());
-  }
-  return open_dataset(path, open);
+  return open_dataset(path, with_raw_row(open_options(data_config(options)), path, row));
 }
 
 BadValue bad_value(const DataOptions& options, const ModelFile& model) {

@@ -104,8 +104,19 @@ void require_scale(const Dataset& data, Scale kind) {
 void fail_bad_value(const BlockPlace& place, uint64_t row, uint64_t column, float value) {
   throw Error(ErrorCode::kData,
               cat(place.name, ": row ", place.first_row + row, ", column ", column,
-                  std::isnan(value) ? " is NaN" : " is infinite or too large for f32",
-                  " (use --on-bad-value skip|zero|mean)"));
+                  std::isnan(value) ? " is NaN" : " is infinite or too large for f32", " (use ",
+                  place.option, " skip|zero|mean)"),
+              DataPosition{place.first_row + row, column});
+}
+
+Error bad_result(const BlockPlace& place, const char* what, uint64_t row, uint64_t column,
+                 float value) {
+  return Error(ErrorCode::kData,
+               cat(place.name, ": row ", place.first_row + row, ", column ", column, " of the ",
+                   what, std::isnan(value) ? " is NaN" : " is infinite",
+                   ": the row's numbers are too large for the model in f32 (mend it, or use ",
+                   place.option, " skip)"),
+               DataPosition{place.first_row + row, column});
 }
 
 uint64_t convert_rows(const Scaling& scaling, BadValue policy, const BlockPlace& place, DType dtype,

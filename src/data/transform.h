@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/dtype.h"
+#include "base/error.h"
 #include "data/dataset.h"
 
 namespace diabolo {
@@ -78,6 +79,10 @@ Scaling fit_scaling(const Dataset& data, Scale kind, BadValue policy,
 struct BlockPlace {
   std::string_view name;  // of the data set
   uint64_t first_row = 0;
+  const char* option = "--on-bad-value";  // that chooses what to do with bad values
+
+  // The block that begins `rows` later.
+  BlockPlace at(uint64_t rows) const { return {name, first_row + rows, option}; }
 };
 
 // Converts a block of raw rows (dtype, row-major, scaling.shift.size() features each) to floats in
@@ -93,6 +98,11 @@ uint64_t convert_rows(const Scaling& scaling, BadValue policy, const BlockPlace&
 // row.
 [[noreturn]] void fail_bad_value(const BlockPlace& place, uint64_t row, uint64_t column,
                                  float value);
+
+// The error for a result that is not finite though its row was: its numbers are too large for what
+// the model computes in f32. what: "codes".
+Error bad_result(const BlockPlace& place, const char* what, uint64_t row, uint64_t column,
+                 float value);
 
 // Scaled values of raw rows, bad ones as NaN or infinity. A scaling with_wide costs nothing more.
 void scale_rows(const Scaling& scaling, DType dtype, std::span<const std::byte> raw,

@@ -33,14 +33,39 @@ double seconds_since(Clock::time_point start) {
 
 // Rows on their way from the reader over the model to the writer. Memory is kept for the next round.
 struct Block {
-  uint64_t rows_read = 0;  // of the input, up to and including this block
-  uint64_t rows = 0;       // kept
+  uint64_t first = 0, rows_read = 0;  // of the input: where it begins and, as a count, ends
+  uint64_t rows = 0;                  // kept
   std::vector<std::byte> raw;
-  std::vector<float> scaled;  // where the model does not take the bytes as they are
   std::vector<float> values;  // results
   std::vector<uint32_t> index;
   std::vector<float> error;
+  std::vector<RowState> states;   // where rows may be left out
+  std::vector<uint64_t> numbers;  // then: of the rows kept, in the input
 };
+
+// Moves the rows that are kept, `width` numbers each, to the front.
+template <class Number>
+void keep_rows(std::vector<Number>& values, const Block& block, uint64_t width) {
+  for (uint64_t i = 0; i < block.numbers.size(); ++i) {
+    if (block.numbers[i] == block.first + i) continue;
+    const auto from =
+        values.begin() + static_cast<ptrdiff_t>((block.numbers[i] - block.first) * width);
+    std::copy_n(from, width, values.begin() + static_cast<ptrdiff_t>(i * width));
+  }
+  values.resize(block.numbers.size() * width);
+}
+
+// Rows that were left out go.
+void drop_rows(Block& block, uint64_t width, uint64_t worst) {
+  block.numbers.clear();
+  for (uint64_t i = 0; i < block.states.size(); ++i)
+    if (block.states[i] == RowState::kGood) block.numbers.push_back(block.first + i);
+  if (block.numbers.size() == block.rows) return;
+  keep_rows(block.values, block, width);
+  keep_rows(block.index, block, worst);
+  keep_rows(block.error, block, worst);
+  block.rows = block.numbers.size();
+}
 
 TensorDesc output_row(const ModelFile& model, const PipelineOptions& options) {
   if (options.verb == FileVerb::kScore) return TensorDesc(DType::kF32, std::span<const int64_t>{});
@@ -67,16 +92,23 @@ void check_output(const Dataset& input, const PipelineOptions& options) {
                       ": is the input itself, which would be replaced; choose another output"));
 }
 
+// What tells one model from another: the hash of its file, which covers the weights. A model that
+// never was in a file, or in one without, has none.
+std::string model_identity(const ModelFile& model) {
+  if (!model.hash.empty()) return model.hash;
+  Hasher weights;
+  for (const auto& values : model.parameters) weights.update(std::as_bytes(std::span(values)));
+  return weights.digest().hex();
+}
+
 // Everything that decides the bytes of the output, as one hash.
 std::string identity_of(const Backend& backend, const ModelFile& model, const Dataset& input,
                         const PipelineOptions& options) {
-  Hasher weights;
-  for (const auto& values : model.parameters) weights.update(std::as_bytes(std::span(values)));
   const std::string text =
       cat(static_cast<int>(options.verb), " ", input.identity(), " ", input.text(), " ",
-          weights.digest().hex(), " ", model.hash, " ", name(options.output_dtype), " ",
-          options.output_format, " ", name(options.on_bad_value), " ", options.worst, " ",
-          name(options.inference.precision), " ", options.inference.fast_policy, " ",
+          model_identity(model), " ", name(options.output_dtype), " ", options.output_format, " ",
+          name(options.on_bad_value), " ", options.worst, " ", name(options.inference.precision),
+          " ", options.inference.fast_policy, " ",
           backend.info().space == Space::kHost ? "cpu" : backend.info().name);
   return hash_of(text).hex();
 }
@@ -94,23 +126,6 @@ RowOutputOptions output_options(const Dataset& input, const ModelFile& model,
   return out;
 }
 
-// The scaling that rows get before the model sees them; codes are taken as they are.
-Scaling input_scaling(const ModelFile& model, const PipelineOptions& options) {
-  if (options.verb != FileVerb::kDecode) {
-    if (options.on_bad_value == BadValue::kMean && model.scaling.mean.empty())
-      throw Error(ErrorCode::kUsage,
-                  "--on-bad-value mean: the model has no means; it was trained without a pass over "
-                  "its data (use zero or skip)");
-    return model.scaling;
-  }
-  const auto width = static_cast<size_t>(model.network().code_size);
-  Scaling codes;
-  codes.shift.assign(width, 0.0f);
-  codes.scale.assign(width, 1.0f);
-  codes.mean.assign(width, 0.0f);
-  return codes;
-}
-
 // One run: a thread that reads, the caller's that computes, a thread that writes.
 class Pipeline {
  public:
@@ -120,13 +135,11 @@ class Pipeline {
 
  private:
   FileSystem& fs() const { return options_.fs ? *options_.fs : real_file_system(); }
-  bool takes_bytes() const {
-    return options_.verb != FileVerb::kDecode && input_.x().row.dtype() == DType::kU8;
-  }
-
   void read_all();
+  void read_blocks();
   bool read_block(Block& block, uint64_t first);
   void compute_all();
+  RowRules rules(Block& block) const;
   void compute(Block& block, const Inference& inference);
   void write_all();
   void count_scores(const Block& block);
@@ -138,7 +151,6 @@ class Pipeline {
   const ModelFile& model_;
   const Dataset& input_;
   const PipelineOptions& options_;
-  Scaling scaling_;
   uint64_t block_rows_;
   FittingInference inference_;
   RowOutput output_;
@@ -146,6 +158,7 @@ class Pipeline {
   HandoverQueue<Block*> free_, read_, computed_;
   std::mutex failure_mutex_;
   std::exception_ptr failure_;
+  std::exception_ptr read_failure_;  // comes after whatever the rows read before it have to say
   Clock::time_point start_ = Clock::now();
   PipelineResult result_;
 };
@@ -177,7 +190,6 @@ Pipeline::Pipeline(Backend& backend, const ModelFile& model, const Dataset& inpu
     : model_(model),
       input_(input),
       options_(options),
-      scaling_(input_scaling(model, options)),
       block_rows_(block_rows(options, input)),
       inference_(backend, model, inference_options(options, input, backend.info()), options.log),
       output_(with_identity(output_options(input, model, options),
@@ -215,16 +227,22 @@ bool Pipeline::read_block(Block& block, uint64_t first) {
   block.raw.resize(wanted * row_bytes);
   const uint64_t count = input_.read(0, first, wanted, block.raw);
   block.raw.resize(count * row_bytes);
+  block.first = first;
   block.rows_read = first + count;
   block.rows = count;
-  if (takes_bytes()) return count > 0;
-  block.scaled.resize(count * scaling_.shift.size());
-  block.rows = convert_rows(scaling_, options_.on_bad_value, {input_.name(), first},
-                            input_.x().row.dtype(), block.raw, block.scaled);
   return count > 0;
 }
 
 void Pipeline::read_all() {
+  try {
+    read_blocks();
+  } catch (...) {
+    read_failure_ = std::current_exception();
+  }
+  read_.close();
+}
+
+void Pipeline::read_blocks() {
   uint64_t first = output_.resumed().rows_read;
   while (const auto block = free_.pop()) {
     if (!read_block(**block, first)) break;
@@ -233,40 +251,42 @@ void Pipeline::read_all() {
     read_.push(*block);
     if (is_last) break;
   }
-  read_.close();
+}
+
+RowRules Pipeline::rules(Block& block) const {
+  RowRules out;
+  out.on_bad_value = options_.on_bad_value;
+  out.place = {input_.name(), block.first};
+  out.result_type = options_.output_dtype;
+  if (options_.on_bad_value != BadValue::kSkip) return out;
+  block.states.resize(block.rows);
+  out.states = block.states;
+  return out;
 }
 
 void Pipeline::compute(Block& block, const Inference& inference) {
-  const auto rows = block.rows;
-  const auto features = static_cast<size_t>(model_.features());
-  RawRows in;
-  in.rows = rows;
-  if (takes_bytes()) {
-    in.dtype = DType::kU8;
-    in.bytes = block.raw;
-  } else {
-    in.is_scaled = true;
-    in.bytes = std::as_bytes(std::span(block.scaled).first(rows * scaling_.shift.size()));
-  }
+  const RawRows in{input_.x().row.dtype(), false, block.raw, block.rows};
+  const auto worst = static_cast<uint64_t>(options_.worst);
+  const auto width = static_cast<uint64_t>(output_row(model_, options_).elems());
+  block.values.resize(block.rows * width);
+  block.index.resize(block.rows * worst);
+  block.error.resize(block.rows * worst);
+  const RowRules row_rules = rules(block);
   switch (options_.verb) {
     case FileVerb::kEncode:
-      block.values.resize(rows * static_cast<size_t>(inference.code_size()));
-      return inference.encode(in, block.values);
+      inference.encode(in, block.values, row_rules);
+      break;
     case FileVerb::kDecode:
-      block.values.resize(rows * features);
-      return inference.decode(std::span(block.scaled).first(rows * scaling_.shift.size()),
-                              block.values);
+      inference.decode(in, block.values, row_rules);
+      break;
     case FileVerb::kReconstruct:
-      block.values.resize(rows * features);
-      return inference.reconstruct(in, block.values);
+      inference.reconstruct(in, block.values, row_rules);
+      break;
     case FileVerb::kScore:
+      inference.score(in, {block.values, options_.worst, block.index, block.error}, row_rules);
       break;
   }
-  const auto worst = static_cast<size_t>(options_.worst);
-  block.values.resize(rows);
-  block.index.resize(rows * worst);
-  block.error.resize(rows * worst);
-  inference.score(in, {block.values, options_.worst, block.index, block.error});
+  if (!row_rules.states.empty()) drop_rows(block, width, worst);
 }
 
 void Pipeline::compute_all() {
@@ -333,11 +353,12 @@ PipelineResult Pipeline::run() {
   guarded([this] { compute_all(); });
   if (reader.joinable()) reader.join();
   if (writer.joinable()) writer.join();
-  if (failure_) std::rethrow_exception(failure_);
+  for (const auto& failure : {failure_, read_failure_})
+    if (failure) std::rethrow_exception(failure);
   if (!result_.is_cancelled) {
     if (result_.rows_written < result_.rows_read)
       options_.log.warning(input_.name(), ": ", result_.rows_read - result_.rows_written,
-                           " rows with bad values are left out");
+                           " rows with bad values or results that are not finite are left out");
     output_.finish(result_.rows_written);
   }
   result_.seconds = seconds_since(start_);
@@ -367,12 +388,10 @@ PipelineEstimate estimate_pipeline(const ModelFile& model, const Dataset& input,
   out.row = output_row(model, options);
   out.output_bytes = output_bytes(output_options(input, model, options));
   for (const auto& values : model.parameters) out.weight_bytes += values.size() * sizeof(float);
-  const auto width = static_cast<uint64_t>(input.x().row.elems());
-  const bool is_scaled = options.verb == FileVerb::kDecode || input.x().row.dtype() != DType::kU8;
   const uint64_t row_bytes =
-      input.x().row.bytes() + (is_scaled ? width * sizeof(float) : 0) +
-      static_cast<uint64_t>(out.row.elems()) * sizeof(float) +
-      static_cast<uint64_t>(options.worst) * (sizeof(uint32_t) + sizeof(float));
+      input.x().row.bytes() + static_cast<uint64_t>(out.row.elems()) * sizeof(float) +
+      static_cast<uint64_t>(options.worst) * (sizeof(uint32_t) + sizeof(float)) +
+      (options.on_bad_value == BadValue::kSkip ? sizeof(RowState) + sizeof(uint64_t) : 0);
   const uint64_t rows = block_rows(options, input);
   out.buffer_bytes = kBlocks * row_bytes * (out.rows ? std::min(rows, *out.rows) : rows);
   return out;

@@ -140,6 +140,12 @@ int64_t usual_max_rows(const DeviceInfo& device) {
 
 namespace {
 
+// Codes are taken as they are; their mean is unknown and near 0.
+Scaling no_scaling(size_t width) {
+  return {Scale::kNone, std::vector(width, 0.0f), std::vector(width, 1.0f),
+          std::vector(width, 0.0f)};
+}
+
 InferenceOptions completed(InferenceOptions options, const DeviceInfo& device) {
   if (options.max_rows == 0) options.max_rows = usual_max_rows(device);
   return options;
@@ -151,6 +157,7 @@ Inference::Inference(Backend& backend, const ModelFile& model, const InferenceOp
     : backend_(backend),
       network_(model.network()),
       scaling_(model.scaling),
+      code_scaling_(no_scaling(static_cast<size_t>(network_.code_size))),
       wide_scaling_(with_wide(model.scaling)),
       options_(completed(options, backend.info())),
       pool_(std::make_unique<Pool>(backend_, model, network_, options_)) {}
@@ -169,98 +176,134 @@ uint64_t Inference::bytes() const {
   return sum;
 }
 
+// One verb: what the lanes compute, and where their results go.
+struct Inference::Work {
+  Mode mode = Mode::kEncode;
+  int64_t worst = 0;
+  const char* what = "";      // the results, for messages
+  uint64_t width = 0;         // of a row of results
+  std::span<float> out = {};  // [rows, width]
+  bool is_unscaled = false;   // results go back to the units of the data
+  Scores scores = {};         // of kScore, instead
+};
+
 // Bytes go to the device as they are; all else becomes scaled floats on the way in.
 Source Inference::source_of(const RawRows& in) const {
-  const bool is_bytes = in.dtype == DType::kU8 && !in.is_scaled;
-  require_size("rows", in.rows * static_cast<uint64_t>(features()) * size_bytes(in.dtype),
-               in.bytes.size());
-  return is_bytes ? Source::kRawU8 : Source::kScaled;
+  return in.dtype == DType::kU8 && !in.is_scaled ? Source::kRawU8 : Source::kScaled;
 }
 
-void Inference::fill(const RawRows& in, uint64_t first, uint64_t count, void* staging) const {
-  const auto width = static_cast<uint64_t>(features());
+void Inference::require_means(const RowRules& rules) const {
+  if (rules.on_bad_value == BadValue::kMean && scaling_.mean.empty())
+    throw Error(ErrorCode::kUsage, cat(rules.place.option,
+                                       " mean: the model has no means; it was trained without a "
+                                       "pass over its data (use zero or skip)"));
+}
+
+namespace {
+
+// Rows on their way in; those that are there already as the plan takes them are copied.
+void fill(const RawRows& in, Source source, const Scaling& scaling, uint64_t first, uint64_t count,
+          void* staging, RowWatch& watch) {
+  const uint64_t width = scaling.shift.size();
   const uint64_t row_bytes = width * size_bytes(in.dtype);
   const std::span<const std::byte> raw = in.bytes.subspan(first * row_bytes, count * row_bytes);
-  if (in.is_scaled || in.dtype == DType::kU8) {
+  if (in.is_scaled || source == Source::kRawU8) {
     std::memcpy(staging, raw.data(), raw.size());
     return;
   }
-  const std::span<float> out(static_cast<float*>(staging), count * width);
-  scale_rows(is_wide(in.dtype) ? wide_scaling_ : scaling_, in.dtype, raw, out);
+  watch.convert(scaling, in.dtype, raw, first, {static_cast<float*>(staging), count * width});
 }
 
-void Inference::encode(const RawRows& in, std::span<float> codes) const {
-  const auto width = static_cast<uint64_t>(code_size());
-  const Source source = source_of(in);
-  require_size("codes", in.rows * width, codes.size());
+void take_scores(const ChunkResult& result, const Scores& out, uint64_t first, uint64_t count,
+                 const RowWatch& watch) {
+  const auto worst = static_cast<uint64_t>(out.worst);
+  const std::span<float> scores = out.score.subspan(first, count);
+  std::memcpy(scores.data(), result.out[0].data, scores.size_bytes());
+  watch.blank(first, 1, scores);
+  if (worst == 0) return;
+  const std::span<float> errors = out.error.subspan(first * worst, count * worst);
+  std::memcpy(out.index.data() + first * worst, result.out[1].data,
+              count * worst * sizeof(uint32_t));
+  copy_floats(result.out[2], errors.size(), errors.data());
+  watch.blank(first, worst, errors);
+}
+
+}  // namespace
+
+void Inference::run(const Work& work, const RawRows& in, const RowRules& rules) const {
+  const bool is_decode = work.mode == Mode::kDecode;
+  const Source source = is_decode ? Source::kScaled : source_of(in);
+  const Scaling& row_scaling = is_wide(in.dtype) ? wide_scaling_ : scaling_;
+  const Scaling& scaling = is_decode ? code_scaling_ : row_scaling;
+  require_size("rows", in.rows * scaling.shift.size() * size_bytes(in.dtype), in.bytes.size());
+  if (!is_decode) require_means(rules);
+  RowWatch watch(rules, in.rows);
   LaneJob job;
   job.rows = in.rows;
+  job.is_over = [&] { return watch.is_over(); };
   job.fill = [&](uint64_t first, uint64_t count, void* staging) {
-    fill(in, first, count, staging);
+    fill(in, source, scaling, first, count, staging, watch);
   };
   job.take = [&](uint64_t first, uint64_t count, const ChunkResult& result) {
-    copy_floats(result.out[0], count * width, codes.data() + first * width);
-  };
-  pool_->run({Mode::kEncode, source, 0}, job);
-}
-
-void Inference::decode(std::span<const float> codes, std::span<float> rows) const {
-  const auto code_width = static_cast<uint64_t>(code_size());
-  const auto width = static_cast<uint64_t>(features());
-  LaneJob job;
-  job.rows = codes.size() / code_width;
-  require_size("codes", job.rows * code_width, codes.size());
-  require_size("rows", job.rows * width, rows.size());
-  job.fill = [&](uint64_t first, uint64_t count, void* staging) {
-    std::memcpy(staging, codes.data() + first * code_width, count * code_width * sizeof(float));
-  };
-  job.take = [&](uint64_t first, uint64_t count, const ChunkResult& result) {
-    const std::span<float> out = rows.subspan(first * width, count * width);
+    if (work.mode == Mode::kScore) return take_scores(result, work.scores, first, count, watch);
+    const std::span<float> out = work.out.subspan(first * work.width, count * work.width);
     copy_floats(result.out[0], out.size(), out.data());
-    unscale_rows(scaling_, out);
+    if (work.is_unscaled) unscale_rows(scaling_, out);
+    watch.check_results(work.what, first, work.width, out);
+    watch.blank(first, work.width, out);
   };
-  pool_->run({Mode::kDecode, Source::kScaled, 0}, job);
+  pool_->run({work.mode, source, work.worst}, job);
+  watch.finish();
 }
 
-void Inference::reconstruct_scaled(const RawRows& in, std::span<float> rows) const {
+void Inference::encode(const RawRows& in, std::span<float> codes, const RowRules& rules) const {
+  const auto width = static_cast<uint64_t>(code_size());
+  require_size("codes", in.rows * width, codes.size());
+  run({.mode = Mode::kEncode, .what = "codes", .width = width, .out = codes}, in, rules);
+}
+
+void Inference::decode(const RawRows& codes, std::span<float> rows, const RowRules& rules) const {
   const auto width = static_cast<uint64_t>(features());
-  const Source source = source_of(in);
+  require_size("rows", codes.rows * width, rows.size());
+  run({.mode = Mode::kDecode,
+       .what = "decoded rows",
+       .width = width,
+       .out = rows,
+       .is_unscaled = true},
+      codes, rules);
+}
+
+void Inference::decode(std::span<const float> codes, std::span<float> rows,
+                       const RowRules& rules) const {
+  const uint64_t count = codes.size() / static_cast<uint64_t>(code_size());
+  decode({.bytes = std::as_bytes(codes), .rows = count}, rows, rules);
+}
+
+void Inference::reconstruct_scaled(const RawRows& in, std::span<float> rows,
+                                   const RowRules& rules) const {
+  const auto width = static_cast<uint64_t>(features());
   require_size("rows", in.rows * width, rows.size());
-  LaneJob job;
-  job.rows = in.rows;
-  job.fill = [&](uint64_t first, uint64_t count, void* staging) {
-    fill(in, first, count, staging);
-  };
-  job.take = [&](uint64_t first, uint64_t count, const ChunkResult& result) {
-    copy_floats(result.out[0], count * width, rows.data() + first * width);
-  };
-  pool_->run({Mode::kReconstruct, source, 0}, job);
+  run({.mode = Mode::kReconstruct, .what = "reconstruction", .width = width, .out = rows}, in,
+      rules);
 }
 
-void Inference::reconstruct(const RawRows& in, std::span<float> rows) const {
-  reconstruct_scaled(in, rows);
-  unscale_rows(scaling_, rows);
+void Inference::reconstruct(const RawRows& in, std::span<float> rows, const RowRules& rules) const {
+  const auto width = static_cast<uint64_t>(features());
+  require_size("rows", in.rows * width, rows.size());
+  run({.mode = Mode::kReconstruct,
+       .what = "reconstruction",
+       .width = width,
+       .out = rows,
+       .is_unscaled = true},
+      in, rules);
 }
 
-void Inference::score(const RawRows& in, const Scores& out) const {
+void Inference::score(const RawRows& in, const Scores& out, const RowRules& rules) const {
   const auto worst = static_cast<uint64_t>(std::max<int64_t>(0, out.worst));
-  const Source source = source_of(in);
   require_size("scores", in.rows, out.score.size());
   require_size("worst features", in.rows * worst, out.index.size());
   require_size("errors of the worst features", in.rows * worst, out.error.size());
-  LaneJob job;
-  job.rows = in.rows;
-  job.fill = [&](uint64_t first, uint64_t count, void* staging) {
-    fill(in, first, count, staging);
-  };
-  job.take = [&](uint64_t first, uint64_t count, const ChunkResult& result) {
-    std::memcpy(out.score.data() + first, result.out[0].data, count * sizeof(float));
-    if (worst == 0) return;
-    std::memcpy(out.index.data() + first * worst, result.out[1].data,
-                count * worst * sizeof(uint32_t));
-    copy_floats(result.out[2], count * worst, out.error.data() + first * worst);
-  };
-  pool_->run({Mode::kScore, source, out.worst}, job);
+  run({.mode = Mode::kScore, .worst = out.worst, .scores = out}, in, rules);
 }
 
 }  // namespace diabolo

@@ -13,6 +13,7 @@
 #include "backend/backend.h"
 #include "graph/executor.h"
 #include "model/model_file.h"
+#include "run/row_watch.h"
 
 namespace diabolo {
 
@@ -30,8 +31,7 @@ struct InferenceOptions {
 // 256 on the host, where a core's activations then stay in its cache; 4096 on a GPU, which they then fill.
 int64_t usual_max_rows(const DeviceInfo& device);
 
-// Raw rows: row-major, of the type they have in the file. Scaling is the model's; values that are
-// not finite are not looked for and give results that are not finite.
+// Raw rows: row-major, of the type they have in the file. Scaling is the model's (of codes: none).
 struct RawRows {
   DType dtype = DType::kF32;
   bool is_scaled = false;  // f32 that convert_rows has made: taken as it is
@@ -56,12 +56,21 @@ class Inference {
   int64_t features() const { return network_.features; }
   int64_t code_size() const { return network_.code_size; }
 
-  // Throws Error{kUsage} for spans of the wrong size, naming both.
-  void encode(const RawRows& in, std::span<float> codes) const;             // [rows,K]
-  void decode(std::span<const float> codes, std::span<float> rows) const;   // [rows,D], unscaled
-  void reconstruct(const RawRows& in, std::span<float> rows) const;         // [rows,D], unscaled
-  void reconstruct_scaled(const RawRows& in, std::span<float> rows) const;  // in scaled units
-  void score(const RawRows& in, const Scores& out) const;
+  // Each throws Error{kUsage} for spans of the wrong size, naming both, and for kMean where the model
+  // has no means; Error{kData} for the first row with a value that is bad or a result that is not
+  // finite, as far as the rules do not say otherwise. Scores are never NaN, but may be infinite.
+  void encode(const RawRows& in, std::span<float> codes,
+              const RowRules& rules = {}) const;  // [rows,K]
+  // codes: [rows,K] of any type.
+  void decode(const RawRows& codes, std::span<float> rows, const RowRules& rules = {}) const;
+  void decode(std::span<const float> codes, std::span<float> rows,
+              const RowRules& rules = {}) const;
+  // [rows,D], as the data have them.
+  void reconstruct(const RawRows& in, std::span<float> rows, const RowRules& rules = {}) const;
+  // The same in scaled units.
+  void reconstruct_scaled(const RawRows& in, std::span<float> rows,
+                          const RowRules& rules = {}) const;
+  void score(const RawRows& in, const Scores& out, const RowRules& rules = {}) const;
 
   // The same model on rows that are on the device, on the caller's stream.
   DeviceInference& on_device() const;
@@ -72,13 +81,16 @@ class Inference {
  private:
   struct Pool;
 
+  struct Work;
+
   Source source_of(const RawRows& in) const;
-  void fill(const RawRows& in, uint64_t first, uint64_t count, void* staging) const;
+  void require_means(const RowRules& rules) const;
+  void run(const Work& work, const RawRows& in, const RowRules& rules) const;
 
   Backend& backend_;
   Network network_;
-  Scaling scaling_;
-  Scaling wide_scaling_;  // the same, ready for rows of wide types
+  Scaling scaling_, code_scaling_;
+  Scaling wide_scaling_;  // the same as scaling_, ready for rows of wide types
   InferenceOptions options_;
   std::unique_ptr<Pool> pool_;
 };

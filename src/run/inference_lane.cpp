@@ -190,7 +190,9 @@ void Lane::finish(Slot& slot, const LaneJob& job) {
 
 void Lane::run(const LaneJob& job, RowPieces& pieces) {
   size_t turn = 0;
-  while (const std::optional<Piece> piece = pieces.next()) {
+  while (!job.is_over()) {
+    const std::optional<Piece> piece = pieces.next();
+    if (!piece) break;
     Slot& slot = slots_[turn++ % slots_.size()];
     finish(slot, job);
     start(slot, job, *piece);

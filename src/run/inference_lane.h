@@ -109,6 +109,8 @@ struct LaneJob {
   uint64_t rows = 0;
   std::function<void(uint64_t first, uint64_t count, void* staging)> fill;
   std::function<void(uint64_t first, uint64_t count, const ChunkResult& result)> take;
+  // True once no more pieces need be begun. Those that were are finished.
+  std::function<bool()> is_over = [] { return false; };
 };
 
 class Lane {

@@ -92,4 +92,13 @@ OpenOptions open_options(const DataConfig& config) {
   return options;
 }
 
+OpenOptions with_raw_row(OpenOptions options, const std::string& path, const TensorDesc& row) {
+  const bool is_named_raw = path.ends_with(".raw") || path.ends_with(".bin");
+  if (options.format.empty() ? !is_named_raw : options.format != "raw") return options;
+  if (!options.dtype) options.dtype = row.dtype();
+  if (options.row_shape.empty())
+    options.row_shape.assign(row.extents().begin(), row.extents().end());
+  return options;
+}
+
 }  // namespace diabolo

@@ -261,7 +261,7 @@ TEST_F(BadArguments, ValuesThatAreNotFinite) {
   rows.data = wide.data();
   rows.count = 1;
   rows.dtype = DIABOLO_F64;
-  expect(DIABOLO_DATA, "row 0, column 7 is infinite or beyond f32",
+  expect(DIABOLO_DATA, "row 0, column 7 is infinite or too large for f32",
          diabolo_encode(model, &rows, out, 12));
 }
 

@@ -1,0 +1,184 @@
+// Numbers that are not finite, from file to file: none comes out unannounced, the first of the file is
+// named, whatever the batch and the threads.
+#include <gmock/gmock.h>
+
+#include <limits>
+
+#include "data/dataset.h"
+#include "run/encode_pipeline.h"
+#include "run/training_fixture.h"
+
+namespace diabolo {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr uint64_t kRows = 1237;
+constexpr uint64_t kWidth = 12;
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+class BadValues : public testing::Test {
+ protected:
+  static ModelFile trained() {
+    const auto backend = create_host_backend(2);
+    const FloatData data(planar_rows(300, kWidth, 1), kWidth);
+    Config config = small_config();
+    config.data.on_bad_value = BadValue::kMean;  // keeps the means
+    ModelFile model = train(*backend, config, *data.data, nullptr, {}, {}).model;
+    for (float& weight : model.parameters.front()) weight *= 100;  // so that f32 is soon too small
+    return model;
+  }
+  static const ModelFile& model() {
+    static const ModelFile kModel = trained();
+    return kModel;
+  }
+
+  PipelineOptions options(FileVerb verb, BadValue policy = BadValue::kError) {
+    PipelineOptions out;
+    out.verb = verb;
+    out.output = folder_ / "out.raw";
+    out.batch_rows = 100;
+    out.on_bad_value = policy;
+    return out;
+  }
+  void fill_row(uint64_t row, float value) {
+    std::fill_n(data_.values.begin() + static_cast<ptrdiff_t>(row * kWidth), kWidth, value);
+  }
+  PipelineResult run(const PipelineOptions& options) {
+    return run_pipeline(*backend_, model(), *data_.data, options);
+  }
+  Error error_of(const PipelineOptions& options) {
+    try {
+      run(options);
+    } catch (const Error& error) {
+      EXPECT_FALSE(std::filesystem::exists(options.output));
+      return error;
+    }
+    ADD_FAILURE() << "no error";
+    return Error(ErrorCode::kOk, "");
+  }
+  std::vector<float> output() {
+    const std::string bytes = content_of(folder_ / "out.raw");
+    std::vector<float> out(bytes.size() / sizeof(float));
+    std::memcpy(out.data(), bytes.data(), out.size() * sizeof(float));
+    return out;
+  }
+
+  TemporaryFolder folder_;
+  std::unique_ptr<Backend> backend_ = create_host_backend(2);
+  FloatData data_{planar_rows(kRows, kWidth, 5), kWidth};
+};
+
+TEST_F(BadValues, AResultThatIsNotFiniteIsAnErrorUnlessItsRowIsLeftOut) {
+  fill_row(700, 3e38f);
+  for (const FileVerb verb : {FileVerb::kEncode, FileVerb::kReconstruct}) {
+    for (const BadValue policy : {BadValue::kError, BadValue::kZero, BadValue::kMean}) {
+      const Error error = error_of(options(verb, policy));
+      EXPECT_EQ(error.code(), ErrorCode::kData);
+      EXPECT_THAT(error.what(), HasSubstr("row 700, column "));
+      ASSERT_TRUE(error.position().has_value());
+      EXPECT_EQ(error.position()->row, 700u);
+    }
+    EXPECT_EQ(run(options(verb, BadValue::kSkip)).rows_written, kRows - 1);
+    for (const float value : output()) ASSERT_TRUE(std::isfinite(value));
+    std::filesystem::remove(folder_ / "out.raw");
+  }
+}
+
+TEST_F(BadValues, DecodedRowsThatAreNotFiniteAreErrors) {
+  FloatData codes(std::vector<float>(300 * 3, 0.5f), 3);
+  codes.values[250 * 3] = codes.values[250 * 3 + 1] = 3e38f;
+  codes.values[250 * 3 + 2] = -3e38f;
+  try {
+    run_pipeline(*backend_, model(), *codes.data, options(FileVerb::kDecode));
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kData);
+    EXPECT_THAT(error.what(), HasSubstr("row 250, column "));
+    EXPECT_THAT(error.what(), HasSubstr("of the decoded rows"));
+  }
+  codes.values[250 * 3] = kNan;
+  const auto skipping = options(FileVerb::kDecode, BadValue::kSkip);
+  EXPECT_EQ(run_pipeline(*backend_, model(), *codes.data, skipping).rows_written, 299u);
+}
+
+TEST_F(BadValues, TheFirstBadRowOfTheFileIsNamed) {
+  fill_row(1100, 3e38f);
+  data_.values[640 * kWidth + 7] = kNan;
+  data_.values[640 * kWidth + 9] = kNan;
+  for (const int64_t batch : {1, 7, 100, 5000}) {
+    auto some = options(FileVerb::kEncode);
+    some.batch_rows = batch;
+    EXPECT_EQ(error_of(some).position(), (DataPosition{640, 7})) << batch;
+  }
+  fill_row(3, 3e38f);
+  for (const int64_t batch : {1, 7, 100, 5000}) {
+    auto some = options(FileVerb::kReconstruct);
+    some.batch_rows = batch;
+    EXPECT_EQ(error_of(some).position()->row, 3u) << batch;
+  }
+}
+
+TEST_F(BadValues, RowsThatAreLeftOutChangeNoOther) {
+  run(options(FileVerb::kEncode));
+  const std::vector<float> whole = output();
+  std::vector<float> expected;
+  for (uint64_t row = 0; row < kRows; ++row)
+    if (row % 5 != 3) expected.insert(expected.end(), &whole[row * 3], &whole[row * 3] + 3);
+  for (uint64_t row = 3; row < kRows; row += 5) data_.values[row * kWidth + row % kWidth] = kNan;
+  for (const int64_t batch : {1, 4, 100, 5000}) {
+    auto some = options(FileVerb::kEncode, BadValue::kSkip);
+    some.batch_rows = batch;
+    EXPECT_EQ(run(some).rows_written, expected.size() / 3);
+    EXPECT_EQ(output(), expected) << batch;
+  }
+}
+
+TEST_F(BadValues, CodesThatTheTypeCannotHoldAreErrorsUnderEveryPolicy) {
+  fill_row(900, 1e6f);
+  for (const BadValue policy : {BadValue::kError, BadValue::kZero, BadValue::kSkip}) {
+    auto half = options(FileVerb::kEncode, policy);
+    half.output_dtype = DType::kF16;
+    const Error error = error_of(half);
+    EXPECT_EQ(error.code(), ErrorCode::kData);
+    EXPECT_THAT(error.what(), HasSubstr("row 900, column "));
+    EXPECT_THAT(error.what(), HasSubstr("which f16 cannot hold (use --code-dtype f32"));
+  }
+  for (const DType wide : {DType::kF32, DType::kBf16}) {
+    auto other = options(FileVerb::kEncode);
+    other.output_dtype = wide;
+    EXPECT_EQ(run(other).rows_written, kRows);
+  }
+}
+
+// What can be read before a damaged place is looked at first.
+TEST_F(BadValues, ABadRowComesBeforeAReadErrorBehindIt) {
+  class Broken : public Dataset {
+   public:
+    explicit Broken(const Dataset& whole)
+        : Dataset("broken", {{"x", whole.x().row}}, whole.rows()), whole_(whole) {}
+
+   private:
+    uint64_t read_rows(size_t, uint64_t first, uint64_t count,
+                       std::span<std::byte> to) const override {
+      if (first >= 300) throw Error(ErrorCode::kData, "broken: cannot read");
+      return whole_.read(0, first, count, to);
+    }
+    const Dataset& whole_;
+  };
+  const Broken broken(*data_.data);
+  const auto what = [&] {
+    try {
+      run_pipeline(*backend_, model(), broken, options(FileVerb::kEncode));
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  EXPECT_EQ(what(), "broken: cannot read");
+  data_.values[299 * kWidth] = kNan;
+  for (int i = 0; i < 20; ++i) EXPECT_THAT(what(), HasSubstr("row 299, column 0 is NaN"));
+}
+
+}  // namespace
+}  // namespace diabolo
