@@ -526,9 +526,13 @@ typedef struct diabolo_file_result {
 
 /* Reads input, writes output, in bounded memory whatever their size. Work in progress is in
  * OUTPUT.partial; output appears when it is whole. result may be null. Paths only, not "-":
- * standard streams belong to the program. DATA: input missing, damaged, bad value, rows
- * that do not fit the model. USAGE: output is input. RESOURCE: memory, disk. CLOSED_PIPE: output is a pipe
- * without a reader. INTERRUPTED: the callback asked to stop; `resume` continues. */
+ * standard streams belong to the program. Where rows may be left out (SKIP), CSV numbers its rows in
+ * a column `row`; beside another output there is OUTPUT.rows.npy, the numbers of the rows in it.
+ * DATA: input missing, damaged, a bad value or a result that is not finite (by row and column), rows
+ * that do not fit the model. USAGE: output is input. STALE: `resume`, but OUTPUT.partial is damaged
+ * or of another model, input or options. BUSY: another process writes it. RESOURCE: memory, disk.
+ * CLOSED_PIPE: output is a pipe without a reader. INTERRUPTED: the callback asked to stop; `resume`
+ * continues. */
 DIABOLO_API diabolo_status diabolo_run_file(const diabolo_model* model, diabolo_verb verb,
                                             const char* input, const char* output,
                                             const diabolo_file_options* options,

@@ -4,9 +4,10 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/file_writer.h"
-#include "base/hash.h"
+#include "base/part_file.h"
 
 namespace diabolo {
 
@@ -27,15 +28,19 @@ struct PartialOptions {
   // The first bytes of the output, which write_at may replace (a header that holds the number of
   // rows). They are not part of the journal's hash.
   uint64_t header_bytes = 0;
+  // A second file that grows with the output: it is continued with it, and gets its name just before
+  // the output does. Empty: none.
+  std::string companion = {};
+  uint64_t companion_header_bytes = 0;
 };
 
 // Sink for one thread. Destroyed without commit it leaves the partial file and the journal if there
 // was a checkpoint, so that the work can be continued, and nothing otherwise.
 class PartialWriter final : public Sink {
  public:
-  // With resume: throws Error{kUsage} if the identity differs, Error{kData} if journal or partial
-  // file are damaged; both say what to do. Without: replaces a partial output that is there.
-  // Error{kBusy} if another process writes the same target.
+  // With resume: throws Error{kStale} if the identity differs or journal or partial file are damaged;
+  // both say what to do. Without: replaces a partial output that is there. Error{kBusy} if another
+  // process writes the same target.
   PartialWriter(std::string target, PartialOptions options, FileSystem& fs = real_file_system());
   ~PartialWriter() override;
   PartialWriter(PartialWriter&&) = delete;
@@ -44,30 +49,31 @@ class PartialWriter final : public Sink {
   // and then the caller writes the header; at a resumption the header is there already.
   const Progress& resumed() const { return resumed_; }
   // Bytes of the output so far.
-  uint64_t size_bytes() const { return size_bytes_; }
+  uint64_t size_bytes() const { return files_.front().size_bytes(); }
 
   using Sink::write;
-  void write(std::span<const std::byte> bytes) override;
+  void write(std::span<const std::byte> bytes) override { files_.front().write(bytes); }
   bool can_rewrite() const override { return true; }
-  void write_at(uint64_t offset, std::span<const std::byte> bytes) override;
+  void write_at(uint64_t offset, std::span<const std::byte> bytes) override {
+    files_.front().write_at(offset, bytes);
+  }
+  // The second file, of which there must be one.
+  PartFile& companion() { return files_.at(1); }
   // Everything written so far is on disk when this returns, and is what a resumption starts from.
   void checkpoint(const Progress& progress);
   // Flushes, renames to the target, removes the journal.
   void commit() override;
 
  private:
-  bool has_content() const;
   void start_anew();
   void continue_from_journal();
-  void check_content(uint64_t bytes, const std::string& expected_hash);
 
-  std::string target_, partial_, journal_;
+  FileSystem& fs_;
+  std::string journal_;
   PartialOptions options_;
-  Descriptor descriptor_;
+  std::vector<PartFile> files_;  // the output, its companion
   Progress resumed_;
-  Hasher hasher_;
-  uint64_t size_bytes_ = 0;
-  bool has_checkpoint_ = false;  // then partial file and journal stay
+  bool has_checkpoint_ = false;  // then partial files and journal stay
 };
 
 }  // namespace diabolo

@@ -12,6 +12,10 @@
 namespace diabolo {
 namespace {
 
+// Rows are looked at so many numbers at a time, which stay in the first cache; one by one only where
+// one of them is bad.
+constexpr uint64_t kGroupElems = 4096;
+
 constexpr std::array kScaleNames = {"unit", "standard", "minmax", "none"};
 constexpr std::array kBadValueNames = {"error", "zero", "mean", "skip"};
 
@@ -132,16 +136,28 @@ uint64_t convert_rows(const Scaling& scaling, BadValue policy, const BlockPlace&
   if (in_double && scaling.wide.shift.empty()) completed = with_wide(scaling);
   const Scaling& used = completed ? *completed : scaling;
   const uint64_t row_bytes = width * size_bytes(dtype);
+  const uint64_t rows = out.size() / width;
+  const uint64_t group = std::max<uint64_t>(1, kGroupElems / width);
   uint64_t rows_kept = 0;
-  for (uint64_t row = 0; row < out.size() / width; ++row) {
-    const auto to = out.subspan(rows_kept * width, width);
-    scale_rows(used, dtype, raw.subspan(row * row_bytes, row_bytes), to);
-    size_t column = 0;
-    const bool is_good = all_finite(to) || mend(used, in_double, policy, to, column);
-    if (!is_good && policy != BadValue::kSkip) fail_bad_value(place, row, column, to[column]);
-    if (!is_good) continue;
+  const auto keep = [&](uint64_t row) {
     if (kept) kept->push_back(row);
     ++rows_kept;
+  };
+  const auto scale = [&](uint64_t row, uint64_t count) {
+    const auto to = out.subspan(rows_kept * width, count * width);
+    scale_rows(used, dtype, raw.subspan(row * row_bytes, count * row_bytes), to);
+    return to;
+  };
+  const auto convert_row = [&](uint64_t row) {
+    const auto to = scale(row, 1);
+    size_t column = 0;
+    if (all_finite(to) || mend(used, in_double, policy, to, column)) return keep(row);
+    if (policy != BadValue::kSkip) fail_bad_value(place, row, column, to[column]);
+  };
+  for (uint64_t first = 0; first < rows; first += group) {
+    const uint64_t count = std::min(group, rows - first);
+    const bool is_good = all_finite(scale(first, count));
+    for (uint64_t row = first; row < first + count; ++row) is_good ? keep(row) : convert_row(row);
   }
   return rows_kept;
 }

@@ -26,6 +26,10 @@ using Clock = std::chrono::steady_clock;
 constexpr int kBlocks = 4;
 constexpr uint64_t kPiecesOfBlock = 4;
 constexpr uint64_t kBlockBytes = uint64_t{16} << 20;  // of input; bounds memory for wide rows
+// Handing a block over takes tens of microseconds: one should compute for longer, but stay in the
+// cache that the threads share.
+constexpr uint64_t kUsualRows = 4096;
+constexpr uint64_t kUsualBytes = uint64_t{1} << 20;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -85,7 +89,9 @@ void check_input(const ModelFile& model, const Dataset& input, const PipelineOpt
 // What is written replaces the output, and before that OUTPUT.partial: neither may be what is read.
 void check_output(const Dataset& input, const PipelineOptions& options) {
   FileSystem& fs = options.fs ? *options.fs : real_file_system();
-  for (const char* suffix : {"", ".partial"})
+  const std::string list = list_path("");
+  for (const std::string& suffix :
+       {std::string(), std::string(".partial"), list, list + ".partial"})
     if (is_same_file(input.name(), options.output + suffix, fs))
       throw Error(ErrorCode::kUsage,
                   cat(options.output, suffix,
@@ -124,6 +130,10 @@ RowOutputOptions output_options(const Dataset& input, const ModelFile& model,
   out.rows = input.rows();
   out.may_skip = options.on_bad_value == BadValue::kSkip;
   return out;
+}
+
+ResultRows results_of(const Block& block) {
+  return {block.values, block.index, block.error, block.numbers};
 }
 
 // One run: a thread that reads, the caller's that computes, a thread that writes.
@@ -169,8 +179,9 @@ RowOutputOptions with_identity(RowOutputOptions options, std::string identity) {
 }
 
 uint64_t block_rows(const PipelineOptions& options, const Dataset& input) {
-  const auto asked = static_cast<uint64_t>(std::max<int64_t>(1, options.batch_rows));
   const uint64_t row_bytes = std::max<uint64_t>(1, input.x().row.bytes());
+  const uint64_t usual = std::max(kUsualRows, kUsualBytes / row_bytes);
+  const uint64_t asked = options.batch_rows > 0 ? static_cast<uint64_t>(options.batch_rows) : usual;
   return std::clamp<uint64_t>(kBlockBytes / row_bytes, 1, asked);
 }
 
@@ -325,7 +336,7 @@ void Pipeline::write_all() {
     return Progress{result_.rows_read, result_.rows_written, result_.above_threshold};
   };
   while (const auto block = computed_.pop()) {
-    if ((*block)->rows > 0) output_.write((*block)->values, (*block)->index, (*block)->error);
+    if ((*block)->rows > 0) output_.write(results_of(**block));
     count_scores(**block);
     result_.rows_read = (*block)->rows_read;
     result_.rows_written += (*block)->rows;
@@ -358,7 +369,8 @@ PipelineResult Pipeline::run() {
   if (!result_.is_cancelled) {
     if (result_.rows_written < result_.rows_read)
       options_.log.warning(input_.name(), ": ", result_.rows_read - result_.rows_written,
-                           " rows with bad values or results that are not finite are left out");
+                           " rows with bad values or results that are not finite are left out; ",
+                           output_.numbers_place(), " has the numbers of the others");
     output_.finish(result_.rows_written);
   }
   result_.seconds = seconds_since(start_);

@@ -28,7 +28,7 @@ struct PipelineOptions {
   std::string output;                // path, "-": standard output
   std::string output_format;         // "npy", "raw", "csv"; empty: by name
   DType output_dtype = DType::kF32;  // f32, f16, bf16 (bf16: raw only)
-  int64_t batch_rows = 4096;         // per slot of the ring
+  int64_t batch_rows = 0;            // per slot of the ring; 0: what handing over is cheap for
   BadValue on_bad_value = BadValue::kError;
   bool resume = false;  // continue OUT.partial
   int64_t worst = 0;    // score: features named per row; csv only

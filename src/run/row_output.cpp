@@ -1,9 +1,10 @@
 #include "run/row_output.h"
 
+#include <cerrno>
 #include <charconv>
-#include <filesystem>
 
 #include "base/checked.h"
+#include "base/file_calls.h"
 #include "base/half.h"
 #include "kernels/common/scalar.h"
 
@@ -14,10 +15,20 @@ bool wants_csv(const RowOutputOptions& options) {
   return options.format.empty() ? options.path.ends_with(".csv") : options.format == "csv";
 }
 
-void append_number(std::string& text, float value) {
+template <class Number>
+void append_number(std::string& text, Number value) {
   char buffer[32];
   const auto end = std::to_chars(buffer, buffer + sizeof(buffer), value).ptr;
   text.append(buffer, end);
+}
+
+std::span<const std::byte> bytes_of(const std::string& text) {
+  return std::as_bytes(std::span(text));
+}
+
+// One entry of the list of rows.
+TensorDesc list_row() {
+  return TensorDesc(DType::kU64, std::span<const int64_t>{});
 }
 
 void check(const RowOutputOptions& options, bool is_csv, bool streams) {
@@ -31,11 +42,11 @@ void check(const RowOutputOptions& options, bool is_csv, bool streams) {
     refuse(options.path + ": the worst features of each row need a .csv output");
   if (options.resume && streams)
     refuse(options.path + ": a stream cannot be resumed; write to a file");
-  const bool is_npy = options.format == "npy";
-  if (is_npy && streams && options.may_skip)
-    refuse(options.path +
-           ": rows may be skipped, so their number is not known in front; write to "
-           "a file or use the raw format");
+  if (streams && options.may_skip && !is_csv)
+    refuse(
+        options.path +
+        ": rows may be left out, and a stream has no place for the list of those that are not; "
+        "write .csv, which numbers its rows, or to a file, or use --on-bad-value zero|mean|error");
 }
 
 }  // namespace
@@ -43,42 +54,53 @@ void check(const RowOutputOptions& options, bool is_csv, bool streams) {
 std::optional<uint64_t> output_bytes(const RowOutputOptions& options) {
   if (wants_csv(options) || !options.rows) return std::nullopt;
   const auto writer = make_row_writer(options.path, options.format, options.row);
-  const auto rows = checked_mul(*options.rows, options.row.bytes());
-  return rows ? checked_add(*rows, writer->header_bytes()) : std::nullopt;
+  const uint64_t row_bytes = options.row.bytes() + (options.may_skip ? list_row().bytes() : 0);
+  const auto rows = checked_mul(*options.rows, row_bytes);
+  const uint64_t list_header = options.may_skip ? npy_header(list_row(), 0).size() : 0;
+  return rows ? checked_add(*rows, writer->header_bytes() + list_header) : std::nullopt;
+}
+
+std::string list_path(const std::string& path) {
+  return path + ".rows.npy";
 }
 
 RowOutput::RowOutput(const RowOutputOptions& options, FileSystem& fs)
-    : options_(options), is_csv_(wants_csv(options)) {
+    : fs_(fs), options_(options), is_csv_(wants_csv(options)) {
   const bool streams = is_stream_path(options.path, fs);
   check(options, is_csv_, streams);
   if (!is_csv_) format_ = make_row_writer(options.path, options.format, options.row);
   const auto bytes = output_bytes(options);
   if (bytes && !streams) require_free_disk(options.path, *bytes, fs);
-  open(format_ ? format_->header_bytes() : 0, fs);
+  open(format_ ? format_->header_bytes() : 0);
   if (resumed_ != Progress{}) return;  // the header is there
   if (partial_ && partial_->size_bytes() > 0) return;
   format_ ? format_->begin(*sink_, options.rows) : write_csv_header();
+  if (has_list()) partial_->companion().write(bytes_of(npy_header(list_row(), 0)));
 }
 
-void RowOutput::open(uint64_t header_bytes, FileSystem& fs) {
-  if (is_stream_path(options_.path, fs)) {
-    sink_ = std::make_unique<StreamWriter>(options_.path, fs);
+void RowOutput::open(uint64_t header_bytes) {
+  if (is_stream_path(options_.path, fs_)) {
+    sink_ = std::make_unique<StreamWriter>(options_.path, fs_);
     return;
   }
   PartialOptions partial;
   partial.identity = options_.identity;
   partial.resume = options_.resume;
   partial.header_bytes = header_bytes;
-  auto writer = std::make_unique<PartialWriter>(options_.path, partial, fs);
+  if (options_.may_skip && !is_csv_) {
+    partial.companion = list_path(options_.path);
+    partial.companion_header_bytes = npy_header(list_row(), 0).size();
+  }
+  auto writer = std::make_unique<PartialWriter>(options_.path, partial, fs_);
   partial_ = writer.get();
   resumed_ = writer->resumed();
   sink_ = std::move(writer);
 }
 
 void RowOutput::write_csv_header() {
-  std::string header;
+  std::string header = options_.may_skip ? "row," : "";
   if (options_.row.rank() == 0) {
-    header = "score";
+    header += "score";
     for (int64_t m = 1; m <= options_.worst; ++m)
       header += cat(",worst_", m, "_feature,worst_", m, "_error");
   } else {
@@ -87,36 +109,42 @@ void RowOutput::write_csv_header() {
   sink_->write(header + "\n");
 }
 
-void RowOutput::append_csv(std::span<const float> values, std::span<const uint32_t> index,
-                           std::span<const float> error) {
+void RowOutput::append_csv(const ResultRows& rows) {
   const auto width = static_cast<size_t>(options_.row.elems());
   const auto worst = static_cast<size_t>(options_.worst);
-  for (size_t row = 0; row < values.size() / width; ++row) {
+  for (size_t row = 0; row < rows.values.size() / width; ++row) {
+    if (options_.may_skip) {
+      append_number(text_, rows.numbers[row]);
+      text_ += ',';
+    }
     for (size_t i = 0; i < width; ++i) {
       if (i > 0) text_ += ',';
-      append_number(text_, values[row * width + i]);
+      append_number(text_, rows.values[row * width + i]);
     }
     for (size_t m = row * worst; m < (row + 1) * worst; ++m) {
-      text_ += cat(",", index[m], ",");
-      append_number(text_, error[m]);
+      text_ += ',';
+      append_number(text_, rows.index[m]);
+      text_ += ',';
+      append_number(text_, rows.error[m]);
     }
     text_ += '\n';
   }
 }
 
-void RowOutput::write(std::span<const float> values, std::span<const uint32_t> index,
-                      std::span<const float> error) {
+void RowOutput::write(const ResultRows& rows) {
   if (is_csv_) {
     text_.clear();
-    append_csv(values, index, error);
+    append_csv(rows);
     sink_->write(text_);
     return;
   }
+  if (has_list()) partial_->companion().write(std::as_bytes(rows.numbers));
   const DType type = options_.row.dtype();
-  if (type == DType::kF32) return sink_->write(std::as_bytes(values));
-  halves_.resize(values.size());
-  for (size_t i = 0; i < values.size(); ++i)
-    halves_[i] = type == DType::kF16 ? float_to_half(values[i]) : kernels::to_bf16(values[i]).bits;
+  if (type == DType::kF32) return sink_->write(std::as_bytes(rows.values));
+  halves_.resize(rows.values.size());
+  for (size_t i = 0; i < halves_.size(); ++i)
+    halves_[i] =
+        type == DType::kF16 ? float_to_half(rows.values[i]) : kernels::to_bf16(rows.values[i]).bits;
   sink_->write(std::as_bytes(std::span(halves_)));
 }
 
@@ -124,8 +152,19 @@ void RowOutput::checkpoint(const Progress& progress) {
   if (partial_) partial_->checkpoint(progress);
 }
 
+// A list that an earlier output left is not this one's.
+void RowOutput::remove_old_list() {
+  if (!partial_ || has_list()) return;
+  for (const char* suffix : {"", ".partial"}) {
+    const std::string list = list_path(options_.path) + suffix;
+    if (fs_.unlink(list.c_str()) != 0 && errno != ENOENT) fail_write(list, "remove", errno);
+  }
+}
+
 void RowOutput::finish(uint64_t rows) {
   if (format_) format_->finish(*sink_, rows);
+  if (has_list()) partial_->companion().write_at(0, bytes_of(npy_header(list_row(), rows)));
+  remove_old_list();
   sink_->commit();
 }
 

@@ -21,8 +21,21 @@ struct RowOutputOptions {
   std::string identity;  // of everything that decides the bytes; see PartialOptions
   bool resume = false;
   std::optional<uint64_t> rows;  // that will be written, where known
-  bool may_skip = false;         // fewer may come
+  // Fewer may come. Then CSV has the number of each row in a column `row`, and beside other files
+  // there is a list of them, list_path(path): .npy, u64 [rows].
+  bool may_skip = false;
 };
+
+// Whole rows of results.
+struct ResultRows {
+  std::span<const float> values;
+  std::span<const uint32_t> index = {};  // `worst` of each row, where asked for
+  std::span<const float> error = {};
+  std::span<const uint64_t> numbers = {};  // of the rows in the input, where rows may be skipped
+};
+
+// "OUT.rows.npy"
+std::string list_path(const std::string& path);
 
 // One thread at a time. Destroyed without finish() it leaves what a resumption needs, if anything.
 class RowOutput {
@@ -33,19 +46,23 @@ class RowOutput {
 
   const Progress& resumed() const { return resumed_; }
 
-  // values: whole rows. index and error: `worst` of each row, where asked for.
-  void write(std::span<const float> values, std::span<const uint32_t> index,
-             std::span<const float> error);
+  void write(const ResultRows& rows);
+  // Where the numbers of the rows are that were not left out, for messages.
+  std::string numbers_place() const {
+    return is_csv_ ? "the column row" : list_path(options_.path);
+  }
   void checkpoint(const Progress& progress);
   // Corrects the header and gives the output its name.
   void finish(uint64_t rows);
 
  private:
-  void open(uint64_t header_bytes, FileSystem& fs);
+  void open(uint64_t header_bytes);
+  void remove_old_list();
   void write_csv_header();
-  void append_csv(std::span<const float> values, std::span<const uint32_t> index,
-                  std::span<const float> error);
+  void append_csv(const ResultRows& rows);
+  bool has_list() const { return options_.may_skip && !is_csv_ && partial_; }
 
+  FileSystem& fs_;
   RowOutputOptions options_;
   bool is_csv_ = false;
   std::unique_ptr<RowWriter> format_;  // null for csv
@@ -56,7 +73,7 @@ class RowOutput {
   std::string text_;
 };
 
-// Bytes of a whole output, header included; nothing for csv.
+// Bytes of a whole output, headers and list included; nothing for csv.
 std::optional<uint64_t> output_bytes(const RowOutputOptions& options);
 
 }  // namespace diabolo

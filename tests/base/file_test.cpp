@@ -232,7 +232,7 @@ TEST_F(PartialWriterTest, WithoutCheckpointNothingStays) {
 TEST_F(PartialWriterTest, RefusesWhatWasMadeFromSomethingElse) {
   work(false, 8);
   const Error error = error_of([&] { PartialWriter(target(), options(true, "in:2")); });
-  EXPECT_EQ(error.code(), ErrorCode::kUsage);
+  EXPECT_EQ(error.code(), ErrorCode::kStale);
   EXPECT_THAT(error.what(), HasSubstr("in:1"));
   work(false, kRows);  // not to resume is always possible
   EXPECT_EQ(content_of(target()), expected());
@@ -246,7 +246,7 @@ TEST_F(PartialWriterTest, NoticesDamage) {
   const std::string journal = content_of(journal_path);
   const auto expect_refusal = [&](const std::string& what) {
     const Error error = error_of([&] { PartialWriter(target(), options(true)); });
-    EXPECT_EQ(error.code(), ErrorCode::kData) << what;
+    EXPECT_EQ(error.code(), ErrorCode::kStale) << what;
   };
   for (size_t bit = 0; bit < journal.size() * 8; ++bit) {
     std::string damaged = journal;

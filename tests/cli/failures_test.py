@@ -93,6 +93,8 @@ def test_bad_data_is_3(folder):
     assert not (folder / "c.npy").exists()
     run("encode", model, folder / "bad.npy", "-o", folder / "c.npy", "--on-bad-value", "skip")
     assert numpy.load(folder / "c.npy").shape == (299, 3)
+    kept = numpy.load(folder / "c.npy.rows.npy")
+    assert kept.dtype == numpy.uint64 and list(kept) == [i for i in range(300) if i != 181]
     for label, expected in ((0, "300 and 0"), (numpy.nan, "row 0 is not finite")):
         numpy.save(folder / "labels.npy", numpy.full(300, label))
         error = error_of("evaluate", model, data, "--labels", folder / "labels.npy", code=3)
@@ -103,6 +105,47 @@ def test_bad_data_is_3(folder):
     (folder / "short.npy").write_bytes(whole[:-100])
     assert "short.npy" in error_of("encode", model, folder / "short.npy", "-o", folder / "d.npy",
                                    code=3)
+
+
+def test_numbers_that_are_not_finite_are_3(folder):
+    """Of the results too; a score is infinite instead, and above every threshold."""
+    _, model = prepared(folder)
+    extreme = rows(300)
+    extreme[[40, 200]] = 3e38 * numpy.sign(extreme[[40, 200]])
+    extreme[7] *= 1e6
+    numpy.save(folder / "extreme.npy", extreme)
+    for verb in ("encode", "reconstruct", "score"):
+        out = folder / f"{verb}.npy"
+        result = subprocess.run([DIABOLO, verb, model, folder / "extreme.npy", "-o", out],
+                                capture_output=True, timeout=60)
+        if result.returncode == 0:
+            assert not numpy.isnan(numpy.load(out)).any()
+            assert verb == "score" or numpy.isfinite(numpy.load(out)).all()
+        else:
+            assert result.returncode == 3 and b"row 40, column " in result.stderr, result.stderr
+            assert not out.exists()
+    extreme[[40, 200]] = 0
+    numpy.save(folder / "extreme.npy", extreme)
+    error = error_of("encode", model, folder / "extreme.npy", "-o", folder / "h.npy",
+                     "--code-dtype", "f16", code=3)
+    assert "row 7, column " in error and "f16 cannot hold" in error
+
+
+def test_unfinished_work_of_something_else_is_9(folder):
+    data, model = prepared(folder)
+    out = folder / "c.npy"
+    (folder / "c.npy.partial").write_bytes(b"something")
+    (folder / "c.npy.partial.journal").write_bytes(b"else")
+    assert "without --resume" in error_of("encode", model, data, "-o", out, "--resume", code=9)
+    run("encode", model, data, "-o", out)
+    run("encode", model, data, "-o", out, "--resume")
+
+
+def test_a_format_that_is_given_counts_not_the_name(folder):
+    data, model = prepared(folder)
+    (folder / "x.bin").write_bytes(data.read_bytes())
+    run("encode", model, folder / "x.bin", "-o", folder / "c.npy", "--format", "npy",
+        "--dtype", "f32")
 
 
 def test_data_that_do_not_fit_are_3(folder):

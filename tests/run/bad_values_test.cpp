@@ -6,6 +6,7 @@
 
 #include "data/dataset.h"
 #include "run/encode_pipeline.h"
+#include "run/row_output.h"
 #include "run/training_fixture.h"
 
 namespace diabolo {
@@ -149,6 +150,129 @@ TEST_F(BadValues, CodesThatTheTypeCannotHoldAreErrorsUnderEveryPolicy) {
     other.output_dtype = wide;
     EXPECT_EQ(run(other).rows_written, kRows);
   }
+}
+
+std::vector<uint64_t> numbers_in(const std::string& path) {
+  const auto list = open_dataset(path);
+  EXPECT_EQ(list->x().row.dtype(), DType::kU64);
+  EXPECT_EQ(list->x().row.rank(), 0);
+  std::vector<uint64_t> out(*list->rows());
+  list->read(0, 0, out.size(), std::as_writable_bytes(std::span(out)));
+  return out;
+}
+
+// The third of every five rows is left out; and, of the rest, the last.
+class LeftOut : public BadValues {
+ protected:
+  LeftOut() {
+    for (uint64_t row = 0; row < kRows; ++row) {
+      if (row % 5 == 3 || row + 1 == kRows)
+        data_.values[row * kWidth + row % kWidth] = kNan;
+      else
+        kept_.push_back(row);
+    }
+  }
+  PipelineOptions to(const std::string& name, FileVerb verb = FileVerb::kEncode) {
+    PipelineOptions out = options(verb, BadValue::kSkip);
+    out.output = folder_ / name;
+    return out;
+  }
+  bool exists(const std::string& name) { return std::filesystem::exists(folder_ / name); }
+
+  std::vector<uint64_t> kept_;
+};
+
+TEST_F(LeftOut, TheRowsThatAreNotHaveTheirNumbersBesideTheOutput) {
+  for (const char* name : {"out.npy", "out.raw"}) {
+    for (const int64_t batch : {1, 100, 5000}) {
+      auto some = to(name);
+      some.batch_rows = batch;
+      run(some);
+      EXPECT_EQ(numbers_in(list_path(some.output)), kept_);
+    }
+  }
+  EXPECT_EQ(estimate_pipeline(model(), *data_.data, to("out.npy")).output_bytes,
+            128 + kRows * 3 * sizeof(float) + 128 + kRows * sizeof(uint64_t));
+}
+
+TEST_F(LeftOut, CsvNumbersItsRows) {
+  auto csv = to("out.csv", FileVerb::kScore);
+  csv.worst = 1;
+  run(csv);
+  std::istringstream lines(content_of(csv.output));
+  std::string line;
+  std::getline(lines, line);
+  EXPECT_EQ(line, "row,score,worst_1_feature,worst_1_error");
+  for (const uint64_t row : kept_) {
+    ASSERT_TRUE(std::getline(lines, line));
+    EXPECT_EQ(line.substr(0, line.find(',')), cat(row));
+  }
+  EXPECT_FALSE(std::getline(lines, line));
+  EXPECT_FALSE(exists("out.csv.rows.npy"));
+  run(to("codes.csv"));
+  EXPECT_EQ(content_of(folder_ / "codes.csv").substr(0, 12), "row,x0,x1,x2");
+}
+
+TEST_F(LeftOut, StoppedAndResumedTheListIsTheSame) {
+  run(to("whole.npy"));
+  for (const uint64_t stop : {100u, 600u, 1200u}) {
+    auto parts = to("parts.npy");
+    parts.progress = [=](const PipelineProgress& now) { return now.rows < stop; };
+    EXPECT_TRUE(run(parts).is_cancelled);
+    EXPECT_FALSE(exists("parts.npy.rows.npy"));
+    parts.progress = {};
+    parts.resume = true;
+    parts.batch_rows = 77;
+    EXPECT_GT(run(parts).resumed_rows, 0u);
+    EXPECT_EQ(content_of(folder_ / "parts.npy"), content_of(folder_ / "whole.npy"));
+    EXPECT_EQ(content_of(folder_ / "parts.npy.rows.npy"),
+              content_of(folder_ / "whole.npy.rows.npy"));
+    EXPECT_FALSE(exists("parts.npy.rows.npy.partial"));
+    std::filesystem::remove(folder_ / "parts.npy");
+    std::filesystem::remove(folder_ / "parts.npy.rows.npy");
+  }
+}
+
+TEST_F(LeftOut, ADamagedListIsNotContinued) {
+  auto parts = to("out.npy");
+  parts.progress = [](const PipelineProgress& now) { return now.rows < 600; };
+  run(parts);
+  parts.progress = {};
+  parts.resume = true;
+  const std::string list = folder_ / "out.npy.rows.npy.partial";
+  std::string bytes = content_of(list);
+  bytes[200] = static_cast<char>(bytes[200] ^ 1);
+  std::ofstream(list, std::ios::binary) << bytes;
+  EXPECT_EQ(error_of(parts).code(), ErrorCode::kStale);
+  std::filesystem::remove(list);
+  EXPECT_EQ(run(parts).resumed_rows, 0u);
+  EXPECT_EQ(numbers_in(list_path(parts.output)), kept_);
+}
+
+TEST_F(LeftOut, AnOldListDoesNotStayBesideANewOutput) {
+  auto parts = to("out.npy");
+  run(parts);
+  parts.progress = [](const PipelineProgress& now) { return now.rows < 600; };
+  run(parts);
+  EXPECT_TRUE(exists("out.npy.rows.npy") && exists("out.npy.rows.npy.partial"));
+  auto all = to("out.npy");
+  all.on_bad_value = BadValue::kZero;
+  run(all);
+  EXPECT_FALSE(exists("out.npy.rows.npy") || exists("out.npy.rows.npy.partial"));
+}
+
+TEST_F(LeftOut, StreamsHaveNoPlaceForAList) {
+  auto stream = to("out");
+  stream.output = "/dev/null";
+  try {
+    run(stream);
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kUsage);
+    EXPECT_THAT(error.what(), HasSubstr("write .csv"));
+  }
+  stream.output_format = "csv";
+  EXPECT_EQ(run(stream).rows_written, kept_.size());
 }
 
 // What can be read before a damaged place is looked at first.

@@ -249,15 +249,15 @@ TEST_F(PipelineTest, ResumingWithOtherOptionsIsRefused) {
   parts.progress = {};
   parts.resume = true;
   parts.output_dtype = DType::kF16;
-  EXPECT_EQ(error_of(parts, *data_.data).code(), ErrorCode::kUsage);
+  EXPECT_EQ(error_of(parts, *data_.data).code(), ErrorCode::kStale);
   parts.output_dtype = DType::kF32;
   const FloatData other(planar_rows(kRows - 1, 12, 6), 12);
-  EXPECT_EQ(error_of(parts, *other.data).code(), ErrorCode::kUsage);
+  EXPECT_EQ(error_of(parts, *other.data).code(), ErrorCode::kStale);
   parts.on_bad_value = BadValue::kZero;
-  EXPECT_EQ(error_of(parts, *data_.data).code(), ErrorCode::kUsage);
+  EXPECT_EQ(error_of(parts, *data_.data).code(), ErrorCode::kStale);
   parts.on_bad_value = BadValue::kError;
   parts.inference.fast_policy = true;
-  EXPECT_EQ(error_of(parts, *data_.data).code(), ErrorCode::kUsage);
+  EXPECT_EQ(error_of(parts, *data_.data).code(), ErrorCode::kStale);
   parts.inference.fast_policy = false;
   ModelFile changed = model();
   changed.parameters.front().back() += 1;
@@ -277,7 +277,7 @@ TEST_F(PipelineTest, ResumingAfterTheInputWasReplacedIsRefused) {
   std::string content = content_of(input);
   content[content.size() - 3] = static_cast<char>(content[content.size() - 3] ^ 1);
   std::ofstream(input, std::ios::binary) << content;  // of the same size and shape
-  EXPECT_EQ(error_of(parts, *open_dataset(input)).code(), ErrorCode::kUsage);
+  EXPECT_EQ(error_of(parts, *open_dataset(input)).code(), ErrorCode::kStale);
 }
 
 TEST_F(PipelineTest, BadValues) {
