@@ -251,8 +251,10 @@ std::vector<ConfigKey> train_keys() {
               "epochs without a better validation loss before stopping; 0: "
               "never stop",
               0, 1e9, FIELD(train.patience)),
-      float_key("train", "checkpoint_seconds", "longest time between checkpoints", 0, 1e9,
-                FIELD(train.checkpoint_seconds)),
+      float_key("train", "checkpoint_seconds",
+                "time between checkpoints; longer where writing them would take more than a "
+                "twentieth of it; 0: whenever possible",
+                0, 1e9, FIELD(train.checkpoint_seconds)),
   };
 }
 

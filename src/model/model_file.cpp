@@ -3,8 +3,10 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <filesystem>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "base/checked.h"
@@ -156,17 +158,38 @@ void read_description(const Fields& fields, ModelFile& model) {
   if (fields.has("threshold")) read_threshold(fields.table("threshold"), model);
 }
 
+template <class Number>
+bool are_finite(std::span<const Number> values) {
+  using Bits = std::conditional_t<sizeof(Number) == 4, uint32_t, uint64_t>;
+  constexpr auto kExponent = std::bit_cast<Bits>(std::numeric_limits<Number>::infinity());
+  Bits found = 0;  // without a branch per number, so that several are looked at in one go
+  for (const Number value : values)
+    found |= static_cast<Bits>((std::bit_cast<Bits>(value) & kExponent) == kExponent);
+  return found == 0;
+}
+
+// Block by block: memory is taken, filled, hashed and checked while it is in the cache.
 template <class Number = float>
 std::vector<Number> read_vector(const SafetensorsFile& file, const std::string& name,
                                 const TensorDesc& desc) {
   const SafetensorsFile::Tensor& tensor = file.require(name, desc);
-  std::vector<Number> values(static_cast<size_t>(desc.elems()));
-  file.read(tensor, std::as_writable_bytes(std::span(values)));
-  for (const Number value : values)
-    if (!std::isfinite(value))
-      throw Error(ErrorCode::kModel, cat(file.name(), ": ", name,
-                                         " holds numbers that are not "
-                                         "finite; the model cannot be used"));
+  std::vector<Number> values;
+  values.reserve(static_cast<size_t>(desc.elems()));
+  bool is_finite = true;
+  BlockTarget target;
+  target.room = [&](uint64_t offset, uint64_t bytes) {
+    values.resize((offset + bytes) / sizeof(Number));
+    return std::as_writable_bytes(std::span(values).subspan(offset / sizeof(Number)));
+  };
+  target.filled = [&](uint64_t offset, std::span<const std::byte>) {
+    const std::span<const Number> all = values;
+    is_finite = is_finite && are_finite(all.subspan(offset / sizeof(Number)));
+  };
+  file.read(tensor, target);
+  if (!is_finite)
+    throw Error(ErrorCode::kModel, cat(file.name(), ": ", name,
+                                       " holds numbers that are not "
+                                       "finite; the model cannot be used"));
   return values;
 }
 
@@ -249,10 +272,9 @@ ModelFile load_file(const std::string& path, const LoadOptions& options) {
   }
 }
 
-// Borrows the model's weights.
-SafetensorsWriter writer_of(const ModelFile& model) {
+// Borrows the parameters, entry by entry of network().parameters().
+SafetensorsWriter writer_of(const ModelFile& model, const ParameterSource& parameters) {
   const std::vector<ParameterSpec> specs = model.network().parameters();
-  DIABOLO_CHECK(specs.size() == model.parameters.size(), "the model's weights are not complete");
   SafetensorsWriter writer;
   writer.set_metadata(kDescription,
                       description_of(model).dump(-1, ' ', false, json::error_handler_t::replace));
@@ -272,14 +294,24 @@ SafetensorsWriter writer_of(const ModelFile& model) {
     add(kWideScale, doubles, wide.scale);
     add(kWideMean, doubles, wide.mean);
   }
-  for (size_t i = 0; i < specs.size(); ++i) add(specs[i].name, specs[i].desc, model.parameters[i]);
+  for (size_t i = 0; i < specs.size(); ++i)
+    writer.add(specs[i].name, specs[i].desc,
+               [parameters, i](const BlockTaker& take) { parameters(i, take); });
   return writer;
+}
+
+ParameterSource own_parameters(const ModelFile& model) {
+  DIABOLO_CHECK(model.network().parameters().size() == model.parameters.size(),
+                "the model's weights are not complete");
+  return [&model](size_t index, const BlockTaker& take) {
+    take(std::as_bytes(std::span(model.parameters[index])));
+  };
 }
 
 // Memory as somewhere to write to.
 class MemorySink final : public Sink {
  public:
-  explicit MemorySink(std::span<std::byte> room) : room_(room) {}
+  explicit MemorySink(std::span<std::byte> room) : all_(room), room_(room) {}
 
   using Sink::write;
   void write(std::span<const std::byte> bytes) override {
@@ -287,12 +319,15 @@ class MemorySink final : public Sink {
     std::ranges::copy(bytes, room_.begin());
     room_ = room_.subspan(bytes.size());
   }
-  bool can_rewrite() const override { return false; }
-  void write_at(uint64_t, std::span<const std::byte>) override { DIABOLO_CHECK(false, "no"); }
+  bool can_rewrite() const override { return true; }
+  void write_at(uint64_t offset, std::span<const std::byte> bytes) override {
+    DIABOLO_CHECK(offset + bytes.size() <= all_.size() - room_.size(), offset);
+    std::ranges::copy(bytes, all_.subspan(offset).begin());
+  }
   void commit() override {}
 
  private:
-  std::span<std::byte> room_;
+  std::span<std::byte> all_, room_;  // room: what is left of it
 };
 
 }  // namespace
@@ -314,20 +349,25 @@ void save_model(ModelFile& model, const std::string& path, FileSystem& fs) {
 }
 
 std::string write_model(const ModelFile& model, const std::string& path, FileSystem& fs) {
-  return writer_of(model).write(path, fs);
+  return save_model(model, own_parameters(model), path, fs);
+}
+
+std::string save_model(const ModelFile& model, const ParameterSource& parameters,
+                       const std::string& path, FileSystem& fs) {
+  return writer_of(model, parameters).write(path, fs);
 }
 
 uint64_t model_file_bytes(const ModelFile& model) {
-  return writer_of(model).file_bytes();
+  return writer_of(model, own_parameters(model)).file_bytes();
 }
 
 std::string model_file_hash(const ModelFile& model) {
-  return writer_of(model).content_hash();
+  return writer_of(model, own_parameters(model)).content_hash();
 }
 
 void save_model_bytes(const ModelFile& model, std::span<std::byte> out) {
   MemorySink sink(out);
-  writer_of(model).write(sink);
+  writer_of(model, own_parameters(model)).write(sink);
 }
 
 const char* library_version() {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -12,6 +13,7 @@
 #include "model/config.h"
 #include "model/model.h"
 #include "model/model_texts.h"
+#include "model/safetensors.h"
 
 namespace diabolo {
 
@@ -63,6 +65,11 @@ struct LoadOptions {
 ModelFile load_model(const std::string& path, const LoadOptions& options = {});
 // Atomic. Throws Error{kResource}. Sets model.hash.
 void save_model(ModelFile& model, const std::string& path, FileSystem& fs = real_file_system());
+// The same with parameters from elsewhere, entry by entry of network().parameters(); those of the
+// model are not looked at. Returns the content's hash.
+using ParameterSource = std::function<void(size_t index, const BlockTaker& take)>;
+std::string save_model(const ModelFile& model, const ParameterSource& parameters,
+                       const std::string& path, FileSystem& fs);
 
 // The same; returns the hash.
 std::string write_model(const ModelFile& model, const std::string& path,

@@ -93,8 +93,21 @@ const std::string& SafetensorsFile::require_metadata(const std::string& key) con
 
 void SafetensorsFile::read(const Tensor& tensor, std::span<std::byte> destination) const {
   DIABOLO_CHECK(destination.size() == tensor.desc.bytes(), tensor.name, " ", tensor.desc.text());
-  file_.pread(tensor.offset, destination);
-  if (is_verified_ && hash_of(destination).hex() != tensor.hash)
+  read(tensor, {[destination](uint64_t offset, uint64_t bytes) {
+         return destination.subspan(offset, bytes);
+       }});
+}
+
+void SafetensorsFile::read(const Tensor& tensor, const BlockTarget& target) const {
+  const uint64_t size = tensor.desc.bytes();
+  Hasher hasher;
+  for (uint64_t at = 0; at < size; at += kBlockBytes) {
+    const std::span<std::byte> block = target.room(at, std::min(kBlockBytes, size - at));
+    file_.pread(tensor.offset + at, block);
+    if (is_verified_) hasher.update(block);
+    if (target.filled) target.filled(at, block);
+  }
+  if (is_verified_ && hasher.digest().hex() != tensor.hash)
     fail_damaged(file_, cat("tensor ", tensor.name));
 }
 

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -19,6 +20,17 @@
 #include "base/tensor.h"
 
 namespace diabolo {
+
+// Bytes that come, or are wanted, in order and in blocks: what is large is nowhere held twice.
+using BlockTaker = std::function<void(std::span<const std::byte> block)>;
+using BlockSource = std::function<void(const BlockTaker& take)>;
+
+// Where the blocks of a tensor go, called in turns: room for the bytes from `offset` on, and that
+// they are there now.
+struct BlockTarget {
+  std::function<std::span<std::byte>(uint64_t offset, uint64_t bytes)> room;
+  std::function<void(uint64_t offset, std::span<const std::byte> block)> filled = {};
+};
 
 struct SafetensorsOptions {
   bool allow_unverified = false;       // take a file without the hash (as other tools rewrite it)
@@ -52,6 +64,10 @@ class SafetensorsFile {
 
   // Reads a whole tensor (destination has desc.bytes()) and checks its hash.
   void read(const Tensor& tensor, std::span<std::byte> destination) const;
+  // The same in blocks of kBlockBytes, of which the last is shorter. Damage is known at the end: what
+  // was read until then must not be used if this throws.
+  void read(const Tensor& tensor, const BlockTarget& target) const;
+  static constexpr uint64_t kBlockBytes = 1 << 20;  // stays in a core's cache while it is hashed
   // Reads everything once, in bounded memory; throws at the first damage.
   void verify() const;
   // Tells this content from another: the header's hash, which covers the tensors' hashes. For an
@@ -71,18 +87,20 @@ class SafetensorsFile {
 
 // Collects tensors, then writes them all at once, in the order of the upstream writer. Names are
 // UTF-8 of at most 4000 bytes, metadata of some MiB altogether; more is a bug. Bytes are borrowed
-// until write returns.
+// until write returns, and read once by it and by content_hash.
 class SafetensorsWriter {
  public:
   void set_metadata(const std::string& key, std::string value);
   // A second tensor of one name is a bug, as is a size that does not fit desc.
   void add(const std::string& name, const TensorDesc& desc, std::span<const std::byte> bytes);
+  // From a source that gives desc.bytes() when write asks it.
+  void add(const std::string& name, const TensorDesc& desc, BlockSource source);
 
   // Atomically: the file is on disk, or the old one is untouched. Error{kResource}. Returns
   // what content_hash of the file will say.
   std::string write(const std::string& path, FileSystem& fs = real_file_system()) const;
 
-  // The same bytes, into a sink that the caller commits.
+  // The same bytes, into a sink that can rewrite and that the caller commits.
   std::string write(Sink& sink) const;
   uint64_t file_bytes() const;
   std::string content_hash() const;
@@ -91,11 +109,13 @@ class SafetensorsWriter {
   struct Entry {
     std::string name;
     TensorDesc desc;
-    std::span<const std::byte> bytes;
+    BlockSource source;
+    std::string hash;  // zeros until it is known
   };
   const Entry* find(const std::string& name) const;
   std::vector<Entry> sorted() const;
   std::string header(const std::vector<Entry>& entries) const;
+  static void pass(Entry& entry, Sink* sink);
 
   std::vector<Entry> entries_;
   std::map<std::string, std::string> metadata_;

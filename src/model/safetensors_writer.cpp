@@ -46,12 +46,16 @@ void SafetensorsWriter::add(const std::string& name, const TensorDesc& desc,
                             std::span<const std::byte> bytes) {
   DIABOLO_CHECK(desc.bytes() == bytes.size(), name, " ", desc.text(), " in ", bytes.size(),
                 " bytes");
+  add(name, desc, [bytes](const BlockTaker& take) { take(bytes); });
+}
+
+void SafetensorsWriter::add(const std::string& name, const TensorDesc& desc, BlockSource source) {
   // The key of its hash has to be a permitted name, too.
   DIABOLO_CHECK(!name.empty() && name != "__metadata__" &&
                     name.size() + kHashKey.size() < kMaxSafetensorsNameBytes,
                 name);
   DIABOLO_CHECK(find(name) == nullptr, name, " twice");
-  entries_.push_back({name, desc, bytes});
+  entries_.push_back({name, desc, std::move(source), std::string(kHashDigits, '0')});
 }
 
 const SafetensorsWriter::Entry* SafetensorsWriter::find(const std::string& name) const {
@@ -75,7 +79,7 @@ std::string SafetensorsWriter::header(const std::vector<Entry>& entries) const {
   std::string text(kHashPrefix);
   text += std::string(kHashDigits, '0') + '"';
   for (const Entry& entry : entries)
-    text += cat(",", quoted(kHashKey + "." + entry.name), ":\"", hash_of(entry.bytes).hex(), "\"");
+    text += cat(",", quoted(kHashKey + "." + entry.name), ":\"", entry.hash, "\"");
   for (const auto& [key, value] : metadata_) text += cat(",", quoted(key), ":", quoted(value));
   text += '}';
   uint64_t at = 0;
@@ -84,8 +88,8 @@ std::string SafetensorsWriter::header(const std::vector<Entry>& entries) const {
                 R"(","shape":[)");
     for (int axis = 0; axis < entry.desc.rank(); ++axis)
       text += cat(axis ? "," : "", entry.desc.extent(axis));
-    text += cat(R"(],"data_offsets":[)", at, ",", at + entry.bytes.size(), "]}");
-    at += entry.bytes.size();
+    text += cat(R"(],"data_offsets":[)", at, ",", at + entry.desc.bytes(), "]}");
+    at += entry.desc.bytes();
   }
   text += '}';
   text.resize((text.size() + 7) / 8 * 8, ' ');
@@ -102,12 +106,33 @@ std::string hash_in(const std::string& header) {
 
 }  // namespace
 
+// Each block is hashed and written while it is in the cache. Without a sink it is hashed only.
+void SafetensorsWriter::pass(Entry& entry, Sink* sink) {
+  Hasher hasher;
+  uint64_t bytes = 0;
+  entry.source([&](std::span<const std::byte> given) {
+    bytes += given.size();
+    for (uint64_t at = 0; at < given.size(); at += SafetensorsFile::kBlockBytes) {
+      const auto block =
+          given.subspan(at, std::min<uint64_t>(SafetensorsFile::kBlockBytes, given.size() - at));
+      hasher.update(block);
+      if (sink) sink->write(block);
+    }
+  });
+  DIABOLO_CHECK(bytes == entry.desc.bytes(), entry.name, " ", entry.desc.text(), " in ", bytes);
+  entry.hash = hasher.digest().hex();
+}
+
+// The header stands first and has the hashes of what follows: it is written twice.
 std::string SafetensorsWriter::write(Sink& sink) const {
-  const std::vector<Entry> entries = sorted();
-  const std::string text = header(entries);
+  std::vector<Entry> entries = sorted();
+  std::string text = header(entries);
+  DIABOLO_CHECK(text.size() <= kMaxSafetensorsHeaderBytes, "a header of ", text.size());
   sink.write(length_field(text.size()));
   sink.write(text);
-  for (const Entry& entry : entries) sink.write(entry.bytes);
+  for (Entry& entry : entries) pass(entry, &sink);
+  text = header(entries);
+  sink.write_at(kLengthBytes, std::as_bytes(std::span(text)));
   return hash_in(text);
 }
 
@@ -120,12 +145,14 @@ std::string SafetensorsWriter::write(const std::string& path, FileSystem& fs) co
 
 uint64_t SafetensorsWriter::file_bytes() const {
   uint64_t bytes = kLengthBytes + header(sorted()).size();
-  for (const Entry& entry : entries_) bytes += entry.bytes.size();
+  for (const Entry& entry : entries_) bytes += entry.desc.bytes();
   return bytes;
 }
 
 std::string SafetensorsWriter::content_hash() const {
-  return hash_in(header(sorted()));
+  std::vector<Entry> entries = sorted();
+  for (Entry& entry : entries) pass(entry, nullptr);
+  return hash_in(header(entries));
 }
 
 }  // namespace diabolo

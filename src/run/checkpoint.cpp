@@ -13,6 +13,8 @@ using nlohmann::json;
 
 constexpr const char* kDescription = "diabolo.checkpoint";
 constexpr int64_t kFormatVersion = 1;
+constexpr const char* kBlobs[] = {"master", "m", "v"};  // the first is always there
+constexpr const char* kBest = "best";
 
 json description_of(const Checkpoint& c) {
   json out = {{"format_version", kFormatVersion},
@@ -65,25 +67,24 @@ void read_description(const json& object, const std::string& path, Checkpoint& c
 
 }  // namespace
 
-void save_checkpoint(const Checkpoint& checkpoint, const std::string& path, FileSystem& fs) {
+void save_checkpoint(const Checkpoint& checkpoint, const StateBlobs& blobs, const std::string& path,
+                     FileSystem& fs) {
   SafetensorsWriter writer;
   writer.set_metadata(
       kDescription,
       description_of(checkpoint).dump(-1, ' ', false, json::error_handler_t::replace));
   write_texts(checkpoint.texts, writer);
-  const auto add = [&](const char* name, const std::vector<float>& values) {
-    if (values.empty()) return;
-    const TensorDesc desc(DType::kF32, {static_cast<int64_t>(values.size())});
-    writer.add(name, desc, std::as_bytes(std::span(values)));
-  };
-  add("master", checkpoint.master);
-  add("m", checkpoint.m);
-  add("v", checkpoint.v);
-  add("best", checkpoint.best);
+  const TensorDesc desc(DType::kF32, {static_cast<int64_t>(blobs.elems())});
+  for (const char* name : kBlobs) {
+    const bool is_zero = checkpoint.step == 0 && std::string_view(name) != kBlobs[0];
+    if (!blobs.has(name) || is_zero) continue;
+    writer.add(name, desc, [&blobs, name](const BlockTaker& take) { blobs.read(name, take); });
+  }
+  if (!checkpoint.best.empty()) writer.add(kBest, desc, std::as_bytes(std::span(checkpoint.best)));
   writer.write(path, fs);
 }
 
-Checkpoint load_checkpoint(const std::string& path, uint64_t elems, const std::string& identity,
+Checkpoint load_checkpoint(const std::string& path, StateBlobs& blobs, const std::string& identity,
                            FileSystem& fs) {
   SafetensorsOptions options;
   options.fs = &fs;
@@ -96,17 +97,15 @@ Checkpoint load_checkpoint(const std::string& path, uint64_t elems, const std::s
                                        ": belongs to a training with other data or another "
                                        "configuration; use --overwrite to start anew"));
   out.texts = read_texts(file);
-  const TensorDesc desc(DType::kF32, {static_cast<int64_t>(elems)});
-  const auto read = [&](const char* name, std::vector<float>& values, bool is_required) {
-    if (!is_required && file.find(name) == nullptr) return;
-    const SafetensorsFile::Tensor& tensor = file.require(name, desc);
-    values.resize(elems);
-    file.read(tensor, std::as_writable_bytes(std::span(values)));
-  };
-  read("master", out.master, true);
-  read("m", out.m, false);
-  read("v", out.v, false);
-  read("best", out.best, false);
+  const TensorDesc desc(DType::kF32, {static_cast<int64_t>(blobs.elems())});
+  for (const char* name : kBlobs) {
+    const bool is_there = file.find(name) != nullptr || std::string_view(name) == kBlobs[0];
+    if (blobs.has(name) && is_there) file.read(file.require(name, desc), blobs.target(name));
+  }
+  if (file.find(kBest) == nullptr) return out;
+  const SafetensorsFile::Tensor& best = file.require(kBest, desc);
+  out.best.resize(blobs.elems());
+  file.read(best, std::as_writable_bytes(std::span(out.best)));
   return out;
 }
 

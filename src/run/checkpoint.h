@@ -10,6 +10,7 @@
 #include "base/file_system.h"
 #include "model/config.h"
 #include "model/model_texts.h"
+#include "model/safetensors.h"
 
 namespace diabolo {
 
@@ -31,16 +32,30 @@ struct Checkpoint {
   double best_validation_loss = 0;
   int64_t best_epoch = 0;  // 0: none yet
 
-  std::vector<float> master;  // flat blobs of the parameter store
-  std::vector<float> m, v;    // empty where the optimizer has none
-  std::vector<float> best;    // masters of the best epoch; empty without validation
+  std::vector<float> best;  // masters of the best epoch; empty without validation
 };
 
-// Atomically. Throws Error{kResource}.
-void save_checkpoint(const Checkpoint& checkpoint, const std::string& path, FileSystem& fs);
+// The flat f32 blobs of a training, wherever they lie: "master", and the optimizer's "m" and "v",
+// which are zero before the first step.
+class StateBlobs {
+ public:
+  virtual ~StateBlobs() = default;
+  virtual uint64_t elems() const = 0;  // of each
+  virtual bool has(const std::string& name) const = 0;
+  // Gives the bytes of one in order.
+  virtual void read(const std::string& name, const BlockTaker& take) const = 0;
+  // Where the bytes of one go.
+  virtual BlockTarget target(const std::string& name) = 0;
+};
 
-// elems: of the blobs. Throws Error{kModel} for damage and for another identity.
-Checkpoint load_checkpoint(const std::string& path, uint64_t elems, const std::string& identity,
+// Atomically, without copies of the blobs; before the first step without those that are zero.
+// Throws Error{kResource}.
+void save_checkpoint(const Checkpoint& checkpoint, const StateBlobs& blobs, const std::string& path,
+                     FileSystem& fs);
+
+// Fills the blobs, of which those that the file lacks are left alone. Throws Error{kModel} for
+// damage, after which the blobs hold anything, and for another identity.
+Checkpoint load_checkpoint(const std::string& path, StateBlobs& blobs, const std::string& identity,
                            FileSystem& fs);
 
 }  // namespace diabolo

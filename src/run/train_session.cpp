@@ -145,40 +145,23 @@ void TrainSession::set_parameters(const std::vector<std::vector<float>>& paramet
   store_->refresh_low(*stream_);
 }
 
-std::vector<std::vector<float>> TrainSession::parameters_of(
-    const std::vector<float>& master) const {
+std::vector<std::vector<float>> TrainSession::parameters() {
   std::vector<std::vector<float>> out;
-  for (size_t i = 0; i < store_->parameters().size(); ++i) {
-    const auto begin = master.begin() + static_cast<std::ptrdiff_t>(store_->layout().offsets[i]);
-    out.emplace_back(begin, begin + store_->parameters()[i].desc.elems());
+  for (const ParameterSpec& spec : store_->parameters()) {
+    const TensorView from = store_->parameter(spec.name);
+    store_->read(from, out.emplace_back(static_cast<size_t>(spec.desc.elems())).data(), *stream_);
   }
   return out;
 }
 
-std::vector<float> TrainSession::master() {
-  std::vector<float> out(blob_elems());
+void TrainSession::read_master(std::vector<float>& out) {
+  out.resize(store_->layout().elems);
   store_->read(store_->state(store_names::kMaster), out.data(), *stream_);
-  return out;
 }
 
-void TrainSession::save_state(Checkpoint& checkpoint) {
-  const auto read = [&](const char* name, std::vector<float>& values, bool exists) {
-    values.resize(exists ? blob_elems() : 0);
-    if (exists) store_->read(store_->state(name), values.data(), *stream_);
-  };
-  read(store_names::kMaster, checkpoint.master, true);
-  read(store_names::kM, checkpoint.m, store_->options().has_m);
-  read(store_names::kV, checkpoint.v, store_->options().has_v);
-}
-
-void TrainSession::load_state(const Checkpoint& checkpoint) {
-  const auto write = [&](const char* name, const std::vector<float>& values) {
-    if (!values.empty()) store_->write(store_->state(name), values.data(), *stream_);
-  };
-  write(store_names::kMaster, checkpoint.master);
-  if (store_->options().has_m) write(store_names::kM, checkpoint.m);
-  if (store_->options().has_v) write(store_names::kV, checkpoint.v);
-  store_->refresh_low(*stream_);
+std::span<const float> TrainSession::part_of(const std::vector<float>& blob, size_t index) const {
+  return std::span(blob).subspan(store_->layout().offsets[index],
+                                 static_cast<size_t>(store_->parameters()[index].desc.elems()));
 }
 
 void TrainSession::begin_epoch(uint32_t epoch, uint64_t step, uint64_t position) {

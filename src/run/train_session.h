@@ -12,12 +12,13 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "graph/executor.h"
 #include "model/model.h"
-#include "run/checkpoint.h"
 #include "run/schedule.h"
+#include "run/store_blobs.h"
 #include "run/train_data.h"
 #include "run/trainer.h"
 
@@ -51,17 +52,22 @@ class TrainSession {
   uint64_t steps_per_epoch() const { return (rows() + batch_rows_ - 1) / batch_rows_; }
   const Schedule& schedule() const { return schedule_; }
   bool is_resident() const { return is_resident_; }
-  uint64_t blob_elems() const { return store_->layout().elems; }
   uint64_t store_bytes() const { return store_->bytes(); }
   uint64_t arena_bytes() const { return arena_.bytes(); }
 
   // Sets the parameters (one vector each); moments are zero at the start.
   void set_parameters(const std::vector<std::vector<float>>& parameters);
-  std::vector<std::vector<float>> parameters_of(const std::vector<float>& master) const;
-  // The blobs of a checkpoint, both ways. Waits for all steps.
-  void save_state(Checkpoint& checkpoint);
-  void load_state(const Checkpoint& checkpoint);
-  std::vector<float> master();
+  // The parameters as they are, one vector each, and the flat blob of them. Both wait for all steps.
+  std::vector<std::vector<float>> parameters();
+  void read_master(std::vector<float>& out);
+  // The blobs of a checkpoint where they lie. After they were filled: refresh_low.
+  StoreBlobs blobs() { return {backend_, *store_, *stream_}; }
+  double blob_count() const {
+    return 1.0 + (store_->options().has_m ? 1 : 0) + (store_->options().has_v ? 1 : 0);
+  }
+  void refresh_low() { store_->refresh_low(*stream_); }
+  // The part of a flat blob that is one parameter.
+  std::span<const float> part_of(const std::vector<float>& blob, size_t index) const;
 
   // Before the first step of an epoch (counted from 0) or of what is left of it: `step` steps are
   // done in all, `position` rows of this epoch. Waits for what runs.

@@ -6,17 +6,17 @@
 #include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <span>
 #include <utility>
 
-#include "base/file_writer.h"
-#include "run/checkpoint.h"
 #include "run/file_stamp.h"
 #include "run/fitting_inference.h"
 #include "run/labels.h"
 #include "run/threshold.h"
 #include "run/train_data.h"
 #include "run/train_session.h"
+#include "run/training_files.h"
 #include "run/training_identity.h"
 
 namespace diabolo {
@@ -40,24 +40,25 @@ class Training {
   FileSystem& fs() const { return options_.fs ? *options_.fs : real_file_system(); }
   int64_t epochs() const { return config_.train.epochs; }
   bool has_validation() const { return data_.validation.has_value(); }
+  bool has_best() const { return at_.best_epoch > 0; }
 
   void count_rows(bool has_validation_file);
   void begin();
   void start_directory();
-  void open_files();
   bool is_over() const;
   bool run_epoch();
   int next_count(uint64_t position) const;
   void absorb(const StepsDone& done);
   void add_terms(std::span<const float> terms, double rows);
   void drain();
-  bool report();
+  bool report(int64_t epoch, std::optional<double> loss = {});
   void adapt(int steps, double seconds);
   void checkpoint();
-  void finish_epoch();
+  bool finish_epoch();
+  void validate(EpochMetrics& metrics);
   [[noreturn]] void diverge(uint64_t step);
-  ModelFile model_of(const std::vector<float>& master, int64_t epochs) const;
-  void save_epoch_model();
+  ModelFile model_so_far() const;
+  void save_model_so_far();
   void add_threshold(ModelFile& model) const;
   ModelFile final_model();
 
@@ -71,12 +72,14 @@ class Training {
   TrainData data_;
   Network network_;
   std::string identity_;
+  TrainingFiles files_;
   std::unique_ptr<TrainSession> session_;
-  std::unique_ptr<AppendWriter> metrics_file_;
   Checkpoint at_;  // how far the training is: steps that are done, not those under way
   TrainResult result_;
   int steps_per_launch_ = 1;
-  Clock::time_point counted_from_, last_checkpoint_;
+  Clock::time_point counted_from_;
+  double samples_per_s_ = 0;  // of the epoch last heard of
+  int64_t saved_best_ = 0;    // epoch of the best weights in the model file
 };
 
 Training::Training(Backend& backend, const Config& config, const Dataset& data,
@@ -88,7 +91,8 @@ Training::Training(Backend& backend, const Config& config, const Dataset& data,
       callbacks_(callbacks),
       data_name_(data.name()),
       row_(data.x().row),
-      network_(Network::of(config_.model, data.x().row.elems())) {
+      network_(Network::of(config_.model, data.x().row.elems())),
+      files_(options.directory, config_.train.checkpoint_seconds, options.log, fs()) {
   if (!config_.data.labels.empty()) {
     const auto labels = open_dataset(config_.data.labels);
     read_labels(*labels, data);
@@ -114,10 +118,11 @@ void Training::count_rows(bool has_validation_file) {
 TrainResult Training::run() {
   begin();
   while (!is_over() && !result_.is_cancelled) {
-    const bool goes_on = run_epoch();
-    at_.position == data_.train.rows ? finish_epoch() : checkpoint();
+    bool goes_on = run_epoch();
+    if (at_.position == data_.train.rows) goes_on = finish_epoch() && goes_on;
     result_.is_cancelled = !goes_on && !is_over();
   }
+  checkpoint();
   result_.epochs = at_.epoch;
   result_.is_stopped_early = !result_.is_cancelled && at_.epoch < epochs();
   result_.model = final_model();
@@ -130,8 +135,8 @@ void Training::begin() {
   at_.texts = options_.texts;
   if (options_.resume) {
     DIABOLO_CHECK(options_.directory.has_value(), "nothing to resume from");
-    at_ =
-        load_checkpoint(options_.directory->checkpoint(), session_->blob_elems(), identity_, fs());
+    StoreBlobs blobs = session_->blobs();
+    at_ = load_checkpoint(options_.directory->checkpoint(), blobs, identity_, fs());
     if (at_.position >= data_.train.rows ||
         at_.step != static_cast<uint64_t>(at_.epoch) * session_->steps_per_epoch() +
                         at_.position / session_->batch_rows())
@@ -144,29 +149,21 @@ void Training::begin() {
                       ", which have begun, found ", epochs(), "; ask for more, or --overwrite"));
     if (options_.texts != ModelTexts{}) at_.texts = options_.texts;
     check_texts(at_.texts, network_.features);
-    session_->load_state(at_);
-    open_files();
+    session_->refresh_low();
+    files_.open_metrics(at_.metrics_bytes);
+    if (callbacks_.resolved) callbacks_.resolved(config_);
   } else {
     session_->set_parameters(initial_parameters(network_, config_.train.seed));
     start_directory();
   }
+  files_.say_pace();
 }
 
-// From here on whatever ends this process leaves something to resume from.
+// Written once nothing but the steps can fail any more.
 void Training::start_directory() {
-  if (options_.directory) options_.directory->begin();
-  checkpoint();
-  if (options_.directory) options_.directory->replace_earlier();
-  open_files();
-  if (options_.directory) options_.directory->keep();
-}
-
-void Training::open_files() {
-  if (options_.directory)
-    metrics_file_ =
-        std::make_unique<AppendWriter>(options_.directory->metrics(), at_.metrics_bytes, fs());
+  files_.start(at_, session_->blobs());
   if (callbacks_.resolved) callbacks_.resolved(config_);
-  last_checkpoint_ = Clock::now();
+  if (files_.exist()) files_.directory().keep();
 }
 
 bool Training::is_over() const {
@@ -184,7 +181,7 @@ int Training::next_count(uint64_t position) const {
       std::min<uint64_t>(static_cast<uint64_t>(steps_per_launch_), std::bit_floor(whole)));
 }
 
-// False if the callback asked to stop, wherever that was.
+// False if the callback asked to stop before the epoch's end.
 bool Training::run_epoch() {
   session_->begin_epoch(static_cast<uint32_t>(at_.epoch), at_.step, at_.position);
   uint64_t launched = at_.position;
@@ -200,11 +197,12 @@ bool Training::run_epoch() {
     const double before = at_.seconds;
     absorb(done);
     adapt(static_cast<int>(done.losses.size()), at_.seconds - before);
-    if (!report()) {
+    if (at_.position == data_.train.rows) break;  // reported with what validation says
+    if (!report(at_.epoch + 1)) {
       drain();
       return false;
     }
-    if (seconds_since(last_checkpoint_) > config_.train.checkpoint_seconds) {
+    if (files_.checkpoint_is_due()) {
       drain();
       launched = at_.position;
       if (at_.position == data_.train.rows) break;  // the epoch's own checkpoint follows
@@ -251,30 +249,33 @@ void Training::adapt(int steps, double seconds) {
       std::min({std::bit_floor(most), fit, static_cast<uint64_t>(2 * steps_per_launch_)}));
 }
 
-bool Training::report() {
+// Of an epoch under way or, when it is counted already, of one that has ended with `loss`.
+bool Training::report(int64_t epoch, std::optional<double> loss) {
   if (!callbacks_.progress) return true;
   TrainProgress now;
-  now.epoch = at_.epoch + 1;
+  now.epoch = epoch;
   now.epochs = epochs();
   now.step = at_.step;
   now.steps = session_->schedule().total_steps;
   now.samples = static_cast<uint64_t>(at_.epoch) * data_.train.rows + at_.position;
-  now.samples_per_s = static_cast<double>(at_.position) / std::max(at_.seconds, 1e-9);
-  now.loss = at_.loss_sum / static_cast<double>(std::max<uint64_t>(1, at_.position));
+  if (!loss) {
+    const auto rows = static_cast<double>(at_.position);
+    samples_per_s_ = rows / std::max(at_.seconds, 1e-9);
+    loss = at_.loss_sum / std::max(1.0, rows);
+  }
+  now.samples_per_s = samples_per_s_;
+  now.loss = *loss;
   now.validation_loss = at_.last_validation_loss;
   now.learning_rate = session_->schedule().learning_rate(at_.step);
   return callbacks_.progress(now);
 }
 
 void Training::checkpoint() {
-  last_checkpoint_ = Clock::now();
-  if (!options_.directory) return;
-  options_.directory->require_ours();
-  session_->save_state(at_);
-  save_checkpoint(at_, options_.directory->checkpoint(), fs());
+  files_.save(at_, session_->blobs());
 }
 
-void Training::finish_epoch() {
+// False if the callback asked to stop.
+bool Training::finish_epoch() {
   EpochMetrics metrics;
   const auto rows = static_cast<double>(data_.train.rows);
   metrics.loss = metrics.reconstruction = at_.loss_sum / rows;
@@ -283,7 +284,7 @@ void Training::finish_epoch() {
     metrics.penalty = at_.penalty_sum / rows;
   }
   metrics.seconds = at_.seconds;
-  metrics.samples_per_s = rows / std::max(at_.seconds, 1e-9);
+  metrics.samples_per_s = samples_per_s_ = rows / std::max(at_.seconds, 1e-9);
   metrics.learning_rate = session_->schedule().learning_rate(at_.step - 1);
   ++at_.epoch;
   at_.position = 0;
@@ -291,29 +292,29 @@ void Training::finish_epoch() {
   metrics.epoch = at_.epoch;
   metrics.step = at_.step;
   metrics.samples = static_cast<uint64_t>(at_.epoch) * data_.train.rows;
-  bool is_best = !has_validation();
-  if (has_validation()) {
-    const double loss = session_->validate();
-    if (std::isfinite(loss)) metrics.validation_loss = at_.last_validation_loss = loss;
-    is_best = std::isfinite(loss) && (at_.best_epoch == 0 || loss < at_.best_validation_loss);
-    if (is_best) {
-      at_.best_validation_loss = loss;
-      at_.best_epoch = at_.epoch;
-      at_.best = session_->master();
-    }
-  }
-  if (metrics_file_) {
-    metrics_file_->write(metrics.json().dump() + "\n");
-    metrics_file_->flush();
-    at_.metrics_bytes = metrics_file_->size_bytes();
-  }
-  if (is_best) save_epoch_model();
-  checkpoint();
+  if (has_validation()) validate(metrics);
+  if (files_.exist()) at_.metrics_bytes = files_.add_metrics(metrics.json().dump());
+  if (files_.model_is_due()) save_model_so_far();
+  if (files_.checkpoint_is_due()) checkpoint();
   if (callbacks_.epoch) callbacks_.epoch(metrics);
   result_.metrics.push_back(metrics);
+  return report(at_.epoch, metrics.loss);
 }
 
-ModelFile Training::model_of(const std::vector<float>& master, int64_t epochs) const {
+// The best weights stay in memory until the next checkpoint; one that goes on from an older
+// checkpoint finds them again.
+void Training::validate(EpochMetrics& metrics) {
+  const double loss = session_->validate();
+  if (!std::isfinite(loss)) return;
+  metrics.validation_loss = at_.last_validation_loss = loss;
+  if (at_.best_epoch > 0 && loss >= at_.best_validation_loss) return;
+  at_.best_validation_loss = loss;
+  at_.best_epoch = at_.epoch;
+  session_->read_master(at_.best);
+}
+
+// All of the model but its weights, which are the best so far or those of now.
+ModelFile Training::model_so_far() const {
   ModelFile model;
   model.config = config_;
   if (model.config.data.train.empty()) model.config.data.train = data_name_;
@@ -323,18 +324,23 @@ ModelFile Training::model_of(const std::vector<float>& master, int64_t epochs) c
                       data_name_,
                       data_.train.rows,
                       config_.train.seed,
-                      static_cast<uint64_t>(epochs),
+                      static_cast<uint64_t>(has_best() ? at_.best_epoch : at_.epoch),
                       data_file_,
                       labels_file_};
   model.texts = at_.texts;
-  model.parameters = session_->parameters_of(master);
   return model;
 }
 
-void Training::save_epoch_model() {
-  if (!options_.directory) return;
-  ModelFile model = model_of(session_->master(), at_.epoch);
-  save_model(model, options_.directory->model(), fs());
+// Not again where the best is saved already.
+void Training::save_model_so_far() {
+  if (has_best() && at_.best_epoch == saved_best_) return;
+  const StoreBlobs blobs = session_->blobs();
+  const auto parameters = [&](size_t index, const BlockTaker& take) {
+    if (has_best()) return take(std::as_bytes(session_->part_of(at_.best, index)));
+    blobs.read_parameter(index, take);
+  };
+  files_.save(model_so_far(), parameters);
+  saved_best_ = at_.best_epoch;
 }
 
 // The parameters on the device are those before the bad step.
@@ -343,7 +349,7 @@ void Training::diverge(uint64_t step) {
   std::string kept;
   if (options_.directory) {
     checkpoint();
-    if (at_.best_epoch == 0) save_epoch_model();
+    save_model_so_far();
     kept = cat("; the last good state is in ", options_.directory->path);
   }
   throw Error(ErrorCode::kDiverged,
@@ -367,14 +373,23 @@ void Training::add_threshold(ModelFile& model) const {
                 config_.output.quantile, options_.log);
 }
 
+// An interrupted training leaves its weights as they are, if an epoch was completed.
 ModelFile Training::final_model() {
-  const bool has_best = at_.best_epoch > 0;
-  ModelFile model =
-      has_best ? model_of(at_.best, at_.best_epoch) : model_of(session_->master(), at_.epoch);
+  if (result_.is_cancelled && at_.epoch > 0) save_model_so_far();
+  ModelFile model = model_so_far();
+  if (has_best()) {
+    for (size_t i = 0; i < network_.parameters().size(); ++i) {
+      const std::span<const float> part = session_->part_of(at_.best, i);
+      model.parameters.emplace_back(part.begin(), part.end());
+    }
+    at_.best = {};
+  } else {
+    model.parameters = session_->parameters();
+  }
   session_.reset();  // its memory serves the scoring
   if (result_.is_cancelled) return model;
   add_threshold(model);
-  if (options_.directory) save_model(model, options_.directory->model(), fs());
+  files_.save_final(model);
   return model;
 }
 
@@ -398,37 +413,6 @@ TrainResult train(Backend& backend, const Config& config, const Dataset& data,
                   const Dataset* validation, const TrainOptions& options,
                   const TrainCallbacks& callbacks) {
   return Training(backend, config, data, validation, options, callbacks).run();
-}
-
-TrainEstimate estimate_training(Backend& backend, const Config& config, const Dataset& data) {
-  const Config ready = resolved(config, default_scale(data));
-  const Network network = Network::of(ready.model, data.x().row.elems());
-  if (data.rows() == 0) throw Error(ErrorCode::kData, data.name() + ": has no rows to train on");
-  require_scale(data, *ready.data.scale);
-  TrainEstimate out;
-  out.rows = data.rows().value_or(0);
-  out.features = static_cast<uint64_t>(network.features);
-  out.parameters = network.parameter_count();
-  out.data_bytes = data.rows() ? train_rows_bytes(data) : 0;
-  const auto batch = static_cast<uint64_t>(ready.train.batch_size);
-  out.steps = (out.rows + batch - 1) / batch * static_cast<uint64_t>(ready.train.epochs);
-  const auto records = training_records(network, ready, out.rows);
-  for (const StoreRecord& record : records) out.store_bytes += record.desc.bytes();
-  BuildOptions build;
-  build.mode = Mode::kTrain;
-  build.precision = ready.train.precision;
-  build.optimizer = ready.optimizer.rule();
-  build.source = data.x().row.dtype() == DType::kU8 ? Source::kRawU8 : Source::kScaled;
-  build.resident_rows = static_cast<int64_t>(out.rows);
-  const uint64_t whole = out.rows > 0 ? std::min(batch, out.rows) : batch;
-  for (const uint64_t rows : {whole, out.rows % whole}) {
-    if (rows == 0) continue;
-    build.rows = static_cast<int64_t>(rows);
-    const Plan plan = Plan::compile(build_graph(ready.model, network, build), backend.info(),
-                                    policy_of(ready.train));
-    out.arena_bytes = std::max(out.arena_bytes, plan.arena_bytes());
-  }
-  return out;
 }
 
 }  // namespace diabolo

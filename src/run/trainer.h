@@ -62,7 +62,7 @@ enum class Residency { kAuto, kResident, kSlots };
 struct TrainOptions {
   // Nothing: in memory only. Its claim is held as long as these options.
   std::optional<RunDirectory> directory;
-  bool resume = false;                    // from the directory's checkpoint
+  bool resume = false;  // from the directory's checkpoint
   Residency residency = Residency::kAuto;
   Capture capture = Capture::kOn;
   int max_steps_per_launch = 64;

@@ -33,7 +33,7 @@ def timed(action):
 
 def kill_trainings(folder, kills):
     """Kills a training again and again, going on each time; then lets it end."""
-    arguments = ["--epochs", "40", "--set", "train.checkpoint_seconds=0.05"]
+    arguments = ["--epochs", "40", "--set", "train.checkpoint_seconds=0"]
     data = folder / "x.npy"
     numpy.save(data, rows(4000))
     whole_s = timed(lambda: train(data, folder / "whole", *arguments))

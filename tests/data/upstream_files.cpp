@@ -42,7 +42,7 @@ void write_model(const std::string& out) {
   writer.add("weight", TensorDesc(DType::kF32, {3, 4}), std::as_bytes(std::span(weight)));
   writer.add("small", TensorDesc(DType::kU8, {3}), std::as_bytes(std::span(small)));
   writer.add("scalar", TensorDesc(DType::kF64, {}), std::as_bytes(std::span(scalar)));
-  writer.add("none", TensorDesc(DType::kF32, {0, 2}), {});
+  writer.add("none", TensorDesc(DType::kF32, {0, 2}), std::span<const std::byte>());
   writer.write(out);
 }
 

@@ -55,7 +55,7 @@ class SafetensorsTest : public ::testing::Test {
     writer.set_metadata("empty", "");
     writer.add("encoder.0.weight", TensorDesc(DType::kF32, {62, 60}), bytes(weight));
     writer.add("odd \"name\"", TensorDesc(DType::kU8, {3}), bytes(odd));
-    writer.add("none", TensorDesc(DType::kF32, {0, 5}), {});
+    writer.add("none", TensorDesc(DType::kF32, {0, 5}), std::span<const std::byte>());
     writer.add("scalar", TensorDesc(DType::kF64, {}), bytes(scalar));
     writer.add("half", TensorDesc(DType::kBf16, {4, 5}), bytes(half));
     hash_ = writer.write(path());

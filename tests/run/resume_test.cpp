@@ -34,6 +34,32 @@ std::string identity_in(const std::string& file) {
   return at == std::string::npos ? "" : file.substr(at + key.size(), 32);
 }
 
+// The blobs of a checkpoint in vectors; those that are empty do not exist.
+class VectorBlobs final : public StateBlobs {
+ public:
+  explicit VectorBlobs(uint64_t elems) : elems_(elems), master(elems), m(elems), v(elems) {}
+
+  uint64_t elems() const override { return elems_; }
+  bool has(const std::string& name) const override { return !blob(name).empty(); }
+  void read(const std::string& name, const BlockTaker& take) const override {
+    take(std::as_bytes(std::span(blob(name))));
+  }
+  BlockTarget target(const std::string& name) override {
+    const auto bytes =
+        std::as_writable_bytes(std::span(const_cast<std::vector<float>&>(blob(name))));
+    return {[bytes](uint64_t offset, uint64_t count) { return bytes.subspan(offset, count); }};
+  }
+
+ private:
+  const std::vector<float>& blob(const std::string& name) const {
+    return name == "master" ? master : name == "m" ? m : v;
+  }
+  uint64_t elems_;
+
+ public:
+  std::vector<float> master, m, v;
+};
+
 class ResumeTest : public ::testing::Test {
  protected:
   TrainOptions options_for(const std::string& name, RunUse use, int per_launch = 4) {
@@ -107,9 +133,13 @@ TEST_F(ResumeTest, StoppingABf16TrainingChangesNothing) {
   }
 }
 
-TEST_F(ResumeTest, KillingChangesNothing) {
+// Checkpoints after each launch, in the middle of epochs too; or only the first, before any step.
+class KilledTest : public ResumeTest, public ::testing::WithParamInterface<double> {};
+INSTANTIATE_TEST_SUITE_P(CheckpointSeconds, KilledTest, ::testing::Values(0.0, 60.0));
+
+TEST_P(KilledTest, KillingChangesNothing) {
   Config config = resumable_config();
-  config.train.checkpoint_seconds = 0;  // after each launch: in the middle of epochs too
+  config.train.checkpoint_seconds = GetParam();
   run(config, options_for("whole", RunUse::kNew));
   for (int wait_us = 2000; wait_us < 60000; wait_us += 9000) {
     SCOPED_TRACE(wait_us);
@@ -139,6 +169,60 @@ TEST_F(ResumeTest, AFinishedTrainingMayGetMoreEpochs) {
   config.train.epochs = 4;
   run(config, options_for("grown", RunUse::kResume));
   expect_same_end("long", "grown");
+}
+
+TEST_F(ResumeTest, AnInterruptedTrainingLeavesItsModel) {
+  for (const char* validation : {"", "0.2"}) {
+    Config config = resumable_config();
+    config.train.validation = validation;
+    const std::string name = cat("run", validation);
+    const TrainResult result = run(config, options_for(name, RunUse::kNew, 1), 18);
+    EXPECT_TRUE(result.is_cancelled);
+    EXPECT_EQ(bits_of(load_model(folder_ / name)), bits_of(result.model)) << validation;
+  }
+}
+
+// Every file flushed takes its time here, and keeps count of the checkpoints.
+class SlowDisk final : public FileSystem {
+ public:
+  int fsync(int fd) override {
+    usleep(5000);
+    return FileSystem::fsync(fd);
+  }
+  int rename(const char* from, const char* to) override {
+    ++(std::string_view(to).ends_with("checkpoint.safetensors") ? checkpoints : models);
+    return FileSystem::rename(from, to);
+  }
+  int checkpoints = 0, models = 0;
+};
+
+// A file and its folder are flushed each time: 10 ms at least, which may cost a fortieth each.
+TEST_F(ResumeTest, SavingCostsATwentiethAtMost) {
+  Config config = resumable_config();
+  config.train.epochs = 1000000;
+  config.train.checkpoint_seconds = 1e-3;
+  SlowDisk disk;
+  TrainOptions options = options_for("run", RunUse::kNew);
+  options.fs = &disk;
+  const auto start = std::chrono::steady_clock::now();
+  const auto seconds = [&] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  TrainCallbacks callbacks;
+  callbacks.progress = [&](const TrainProgress&) { return seconds() < 2; };
+  train(*backend_, config, *data_.data, nullptr, options, callbacks);
+  const double most = seconds() / 0.4;
+  EXPECT_LE(disk.checkpoints, most + 2);  // the first and the last
+  EXPECT_LE(disk.models, most + 2);
+  EXPECT_GE(disk.checkpoints, 3);
+}
+
+TEST_F(ResumeTest, WhatAKillCanLoseIsSaid) {
+  std::string said;
+  TrainOptions options = options_for("run", RunUse::kNew);
+  options.log = Log([&](LogLevel, std::string_view line) { said += cat(line, "\n"); });
+  run(resumable_config(), options);
+  EXPECT_THAT(said, HasSubstr("run: saved every 60 s, which is what a kill can lose"));
 }
 
 TEST_F(ResumeTest, AnotherTrainingIsRefused) {
@@ -180,7 +264,8 @@ TEST_F(ResumeTest, OtherValidationRowsAreRefused) {
 bool is_refused(std::string_view content, uint64_t elems, const std::string& identity) {
   testing::MemoryFileSystem fs(content);
   try {
-    load_checkpoint("checkpoint", elems, identity, fs);
+    VectorBlobs blobs(elems);
+    load_checkpoint("checkpoint", blobs, identity, fs);
   } catch (const Error& error) {
     const bool is_one_line = std::string_view(error.what()).find('\n') == std::string_view::npos;
     return error.code() == ErrorCode::kModel && is_one_line;
@@ -213,7 +298,8 @@ TEST_F(ResumeTest, ADivergedTrainingKeepsTheStepBeforeAndTheBestModel) {
   EXPECT_GT(bad, 8u);                                  // steps of an epoch
   const uint64_t elems =
       BlobLayout::of(Network::of(resolved(config, Scale::kStandard).model, 12).parameters()).elems;
-  const Checkpoint checkpoint = load_checkpoint(folder_ / "run/checkpoint.safetensors", elems,
+  VectorBlobs blobs(elems);
+  const Checkpoint checkpoint = load_checkpoint(folder_ / "run/checkpoint.safetensors", blobs,
                                                 identity_in(found), real_file_system());
   EXPECT_EQ(checkpoint.step, bad - 1);
   EXPECT_TRUE(std::isfinite(checkpoint.loss_sum));
@@ -231,10 +317,12 @@ TEST_F(ResumeTest, EveryFieldOfACheckpointComesBack) {
   saved.loss_sum = 0.1, saved.reconstruction_sum = 0.7, saved.penalty_sum = 1e-300;
   saved.seconds = 12.25, saved.last_validation_loss = 0.3, saved.best_validation_loss = 0.2;
   saved.best_epoch = 1;
-  saved.master = {1, 2, -0.0f}, saved.m = {3, 4, 5}, saved.v = {6, 7, 8}, saved.best = {9, 10, 11};
+  saved.best = {9, 10, 11};
+  VectorBlobs blobs(3), found_blobs(3), others(4);
+  blobs.master = {1, 2, -0.0f}, blobs.m = {3, 4, 5}, blobs.v = {6, 7, 8};
   const std::string path = folder_ / "checkpoint";
-  save_checkpoint(saved, path, real_file_system());
-  const Checkpoint found = load_checkpoint(path, 3, saved.identity, real_file_system());
+  save_checkpoint(saved, blobs, path, real_file_system());
+  const Checkpoint found = load_checkpoint(path, found_blobs, saved.identity, real_file_system());
   EXPECT_EQ(found.step, saved.step);
   EXPECT_EQ(found.epoch, saved.epoch);
   EXPECT_EQ(found.position, saved.position);
@@ -246,13 +334,13 @@ TEST_F(ResumeTest, EveryFieldOfACheckpointComesBack) {
   EXPECT_EQ(found.last_validation_loss, saved.last_validation_loss);
   EXPECT_EQ(found.best_validation_loss, saved.best_validation_loss);
   EXPECT_EQ(found.best_epoch, saved.best_epoch);
-  EXPECT_EQ(found.master, saved.master);
-  EXPECT_TRUE(std::signbit(found.master[2]));
-  EXPECT_EQ(found.m, saved.m);
-  EXPECT_EQ(found.v, saved.v);
+  EXPECT_EQ(found_blobs.master, blobs.master);
+  EXPECT_TRUE(std::signbit(found_blobs.master[2]));
+  EXPECT_EQ(found_blobs.m, blobs.m);
+  EXPECT_EQ(found_blobs.v, blobs.v);
   EXPECT_EQ(found.best, saved.best);
-  EXPECT_THROW(load_checkpoint(path, 4, saved.identity, real_file_system()), Error);
-  EXPECT_THROW(load_checkpoint(path, 3, "of another", real_file_system()), Error);
+  EXPECT_THROW(load_checkpoint(path, others, saved.identity, real_file_system()), Error);
+  EXPECT_THROW(load_checkpoint(path, found_blobs, "of another", real_file_system()), Error);
 }
 
 TEST_F(ResumeTest, EveryFlippedBitAndEveryTruncationOfACheckpointIsFound) {
@@ -264,7 +352,8 @@ TEST_F(ResumeTest, EveryFlippedBitAndEveryTruncationOfACheckpointIsFound) {
       BlobLayout::of(Network::of(resolved(config, Scale::kStandard).model, 12).parameters()).elems;
   const std::string identity = identity_in(content);
   testing::MemoryFileSystem whole(content);
-  EXPECT_GE(load_checkpoint("checkpoint", elems, identity, whole).step, 10u);
+  VectorBlobs blobs(elems);
+  EXPECT_GE(load_checkpoint("checkpoint", blobs, identity, whole).step, 10u);
   for (size_t at = 0; at < content.size(); ++at) {
     ASSERT_TRUE(is_refused(std::string_view(content).substr(0, at), elems, identity)) << at;
     for (int bit = 0; bit < 8; ++bit) {

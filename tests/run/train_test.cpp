@@ -341,6 +341,25 @@ TEST_F(TrainTest, EarlyStoppingKeepsTheBest) {
   EXPECT_EQ(bits_of(load_model(folder / "run")), bits_of(result.model));
 }
 
+TEST_F(TrainTest, ProgressHearsTheLastValidationLoss) {
+  Config config = small_config();
+  config.train.validation = "0.2";
+  TrainProgress last;
+  int64_t reports_of_a_first_epoch_without = 0;
+  TrainCallbacks callbacks;
+  callbacks.progress = [&](const TrainProgress& now) {
+    reports_of_a_first_epoch_without += now.epoch == 2 && !now.validation_loss;
+    last = now;
+    return true;
+  };
+  const TrainResult result = train(*backend_, config, *data_.data, nullptr, {}, callbacks);
+  EXPECT_EQ(last.epoch, config.train.epochs);
+  EXPECT_EQ(last.samples, 3u * 240);
+  EXPECT_EQ(last.loss, result.metrics.back().loss);
+  EXPECT_EQ(last.validation_loss, result.metrics.back().validation_loss);
+  EXPECT_EQ(reports_of_a_first_epoch_without, 0);
+}
+
 TEST_F(TrainTest, ValidationOfItsOwnIsNotTrainedOn) {
   const FloatData other(planar_rows(70, 12, 2), 12);
   Config config = small_config();
