@@ -102,7 +102,8 @@ typedef struct diabolo_context_options {
   uint64_t struct_size;
   const char*
       device;       /* "auto" (default: CUDA if there is one, else cpu), "cpu", "cuda", "cuda:N" */
-  uint64_t threads; /* of the CPU; 0: as many as the process may run on */
+  uint64_t threads; /* of the CPU, at most all that the process may run on, with a warning where
+                       that is fewer; 0: all, within the CPU quota of its control group */
   diabolo_precision precision;
   diabolo_policy policy;
   diabolo_log_callback log; /* null: messages are dropped */
@@ -118,8 +119,8 @@ typedef struct diabolo_device_info {
   uint64_t memory_bytes; /* all there is */
 } diabolo_device_info;
 
-/* USAGE: an unknown device text, precision or policy; more threads than the process may run on; a
- * precision that the device lacks. DEVICE: no such device, no driver. */
+/* USAGE: an unknown device text, precision or policy; a precision that the device lacks. DEVICE: no
+ * such device, no driver. */
 DIABOLO_API diabolo_status diabolo_context_create(const diabolo_context_options* options,
                                                   diabolo_context** context);
 

@@ -9,11 +9,12 @@
 // Products are oneDNN's (own loops where it is not built in, and below AVX-512), everything else is
 // own loops. Forward rows (DenseForward, DenseScore, RowScore) have the same bits for any batch and
 // any number of threads; sums run over fixed chunks, so they have the same bits for any number of
-// threads. Own loops other than products give the same bits on every instruction set. Aliasing is
+// threads. Gradients by oneDNN have the same bits for one number of threads. Own loops other than products give the same bits on every instruction set. Aliasing is
 // allowed where the records say so, nowhere else.
 //
-// `cpu.threads` is fixed by prepare: run the call on a thread whose OpenMP settings allow as many
-// (kernels/cpu/thread_setup.h).
+// `cpu.threads` is the most that a call may use; prepare decides by its work how many are worth it.
+// They are those of the calling thread's team (kernels/cpu/thread_setup.h); where that has fewer,
+// or where there is none, the same call does the same work on fewer.
 #pragma once
 
 #include <cstdint>

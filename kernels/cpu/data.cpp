@@ -33,7 +33,7 @@ void gather_one(const Gather<Source, T>& p, int64_t b) {
 
 template <class Source, class T>
 Launch make(const Gather<Source, T>& p, const CpuFeatures& cpu, void*) {
-  return [p, team = Team(cpu), rows = rows_per_chunk(p.D)](void*) {
+  return [p, team = Team(cpu, p.B * p.D, pass_cost::kCopy), rows = rows_per_chunk(p.D)](void*) {
     parallel_for(team.threads, chunk_count(p.B, rows), [&](int64_t chunk) {
       const Range range = chunk_range(chunk, rows, p.B);
       on_isa(team.isa, [&] {
@@ -93,7 +93,7 @@ void score_one(const RowScore<T>& p, int64_t b) {
 
 template <class T>
 Launch make(const RowScore<T>& p, const CpuFeatures& cpu, void*) {
-  return [p, team = Team(cpu), rows = rows_per_chunk(p.D)](void*) {
+  return [p, team = Team(cpu, p.B * p.D, pass_cost::kLoss), rows = rows_per_chunk(p.D)](void*) {
     parallel_for(team.threads, chunk_count(p.B, rows), [&](int64_t chunk) {
       const Range range = chunk_range(chunk, rows, p.B);
       on_isa(team.isa, [&] {

@@ -4,8 +4,7 @@
 // in the cache. Where the derivative is 0 or 1 (identity, ReLU) rounding before it changes nothing,
 // so the product writes T; any other bf16 layer goes through a chunk of floats.
 //
-// Weight gradient: one product over all rows (its sums run in one order for any number of threads,
-// measured), and the column sums of dz as the bias gradient.
+// Weight gradient: one product over all rows, and the column sums of dz as the bias gradient.
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/dense_product.h"
 #include "kernels/cpu/passes.h"
@@ -36,7 +35,7 @@ template <class D, class T>
 Launch data_grad(const DenseDataGrad<T>& p, const CpuFeatures& cpu, void* scratch) {
   constexpr bool kIsStaged = !std::is_same_v<D, T>;
   const RowProduct product = product_of(p, cpu);
-  const Team team(cpu);
+  const Team team(cpu, chunk_elems(product), pass_cost::kCurve);
   char* rest = static_cast<char*>(scratch) + (kIsStaged ? staged_bytes(product) : 0);
   D* d = static_cast<D*>(kIsStaged ? scratch : p.dx);
   const bool is_done = p.saved == nullptr || p.activation == Activation::kIdentity;
@@ -91,7 +90,7 @@ ProductShape gradient_product(const DenseWeightGrad<T>& p, const CpuFeatures& cp
   const bool is_swapped = s.weight_transposed;
   const Matrix a{element_of<T>(), is_swapped ? s.O : s.I, s.B, true};
   const Matrix b{element_of<T>(), s.B, is_swapped ? s.I : s.O, false};
-  return {a, b, Element::kF32, false, p.accumulates_weight, cpu};
+  return {a, b, Element::kF32, false, p.accumulates_weight, cpu, 0, true};
 }
 
 template <class T>
@@ -104,14 +103,14 @@ Launch make(const DenseWeightGrad<T>& p, const CpuFeatures& cpu, void* scratch) 
   const T* a = p.shape.weight_transposed ? p.dz : p.x;
   const T* b = p.shape.weight_transposed ? p.x : p.dz;
   const auto product = make_product(gradient_product(p, cpu));
-  return
-      [p, multiply = product->bind({a, b, nullptr, p.d_weight, scratch}), team = Team(cpu)](void*) {
-        multiply();
-        if (!p.d_bias) return;
-        parallel_for(team.threads, chunk_count(p.shape.O, kSumColumns), [&](int64_t chunk) {
-          on_isa(team.isa, [&] { sum_columns(p, chunk_range(chunk, kSumColumns, p.shape.O)); });
-        });
-      };
+  const Team team(cpu, p.shape.B * p.shape.O, pass_cost::kCopy);
+  return [p, team, multiply = product->bind({a, b, nullptr, p.d_weight, scratch})](void*) {
+    multiply();
+    if (!p.d_bias) return;
+    parallel_for(team.threads, chunk_count(p.shape.O, kSumColumns), [&](int64_t chunk) {
+      on_isa(team.isa, [&] { sum_columns(p, chunk_range(chunk, kSumColumns, p.shape.O)); });
+    });
+  };
 }
 
 }  // namespace

@@ -28,7 +28,7 @@ Launch staged_forward(const DenseForward<Bf16>& p, const CpuFeatures& cpu, void*
   const RowProduct product = product_of(p, cpu);
   auto* staged = static_cast<float*>(scratch);
   void* rest = static_cast<char*>(scratch) + staged_bytes(product);
-  const Team team(cpu);
+  const Team team(cpu, chunk_elems(product), pass_cost::kCurve);
   return [p, team, staged, forward = forward_block(team.isa, p.activation),
           steps = row_steps(product, p.x, p.weight, p.bias, staged, true, rest)](void*) {
     for (const RowStep& step : steps) {
@@ -44,7 +44,7 @@ Launch staged_forward(const DenseForward<Bf16>& p, const CpuFeatures& cpu, void*
 template <class T>
 Launch direct_forward(const DenseForward<T>& p, const CpuFeatures& cpu, void* scratch) {
   const RowProduct product = product_of(p, cpu);
-  const Team team(cpu);
+  const Team team(cpu, chunk_elems(product), pass_cost::kCurve);
   T* z = p.z ? p.z : p.y;
   const bool is_done = p.activation == Activation::kIdentity && z == p.y;
   return [p, team, z, is_done, forward = forward_block(team.isa, p.activation),

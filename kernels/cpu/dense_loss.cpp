@@ -35,7 +35,7 @@ uint64_t scratch_of(const DenseLoss<T>& p, const CpuFeatures& cpu) {
 template <class T>
 Launch make(const DenseLoss<T>& p, const CpuFeatures& cpu, void* scratch) {
   const RowProduct product = product_of(p, element_of<T>(), cpu);
-  const Team team(cpu);
+  const Team team(cpu, chunk_elems(product), pass_cost::kLoss);
   auto* partials = static_cast<float*>(scratch);
   char* rest = static_cast<char*>(scratch) + partial_bytes(p.shape);
   float* z = nullptr;
@@ -86,7 +86,7 @@ uint64_t scratch_of(const DenseScore<T>& p, const CpuFeatures& cpu) {
 template <class T>
 Launch make(const DenseScore<T>& p, const CpuFeatures& cpu, void* scratch) {
   const RowProduct product = product_of(p, element_of<T>(), cpu);
-  const Team team(cpu);
+  const Team team(cpu, chunk_elems(product), pass_cost::kLoss);
   auto* z = static_cast<float*>(scratch);
   void* rest = static_cast<char*>(scratch) + staged_bytes(product);
   const ForwardBlock forward = forward_block(team.isa, p.activation);

@@ -36,9 +36,14 @@ struct RowProduct {
   ProductShape chunk(int64_t rows) const {
     const Matrix a{element, rows, in_width(), false};
     const Matrix b{element, in_width(), out_width(), shape.weight_transposed != of_gradient};
-    return {a, b, result, has_bias, false, cpu};
+    return {a, b, result, has_bias, false, cpu, 0, of_gradient};
   }
 };
+
+// Elements of the result of one whole chunk: what a pass behind it goes over.
+inline int64_t chunk_elems(const RowProduct& p) {
+  return std::min(p.shape.B, kRowChunk) * p.out_width();
+}
 
 inline uint64_t align_64(uint64_t bytes) {
   return (bytes + 63) / 64 * 64;

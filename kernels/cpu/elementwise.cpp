@@ -11,7 +11,7 @@ namespace {
 
 template <class T>
 Launch make(const Add<T>& p, const CpuFeatures& cpu, void*) {
-  return [p, team = Team(cpu)](void*) {
+  return [p, team = Team(cpu, p.n, pass_cost::kCopy)](void*) {
     parallel_for(team.threads, chunk_count(p.n, kChunk), [&](int64_t chunk) {
       const Range range = chunk_range(chunk, kChunk, p.n);
       on_isa(team.isa, [&] {
@@ -26,7 +26,7 @@ Launch make(const Add<T>& p, const CpuFeatures& cpu, void*) {
 
 template <class T>
 Launch make(const ActivationGrad<T>& p, const CpuFeatures& cpu, void*) {
-  const Team team(cpu);
+  const Team team(cpu, p.n, pass_cost::kCurve);
   return [p, team, slope = slope_block(team.isa, p.activation)](void*) {
     apply_slope(team, slope, p.dy, p.saved, p.dz, p.n);
   };
@@ -39,7 +39,7 @@ uint64_t scratch_of(const LossOf<T>& p) {
 
 template <class T>
 Launch make(const LossOf<T>& p, const CpuFeatures& cpu, void* scratch) {
-  const Team team(cpu);
+  const Team team(cpu, p.n, pass_cost::kLoss);
   const float scale = p.scale / static_cast<float>(p.n);
   const LossBlock loss = loss_block(team.isa, p.activation, p.kind);
   return [p, team, scale, loss, partials = static_cast<float*>(scratch)](void*) {

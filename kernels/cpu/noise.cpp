@@ -87,7 +87,7 @@ void gaussian_block(const Corrupt<T>& p, const RandomKey& key, int64_t b, int64_
 
 template <class T>
 Launch make(const Dropout<T>& p, const CpuFeatures& cpu, void*) {
-  return [p, team = Team(cpu)](void*) {
+  return [p, team = Team(cpu, p.B * p.D, pass_cost::kDraw)](void*) {
     const RandomKey key = random_key(*p.state, p.purpose);
     for_row_blocks(team, p.B, p.D,
                    [&](int64_t b, int64_t d, int64_t n) { drop_block(p, key, b, d, n); });
@@ -96,7 +96,7 @@ Launch make(const Dropout<T>& p, const CpuFeatures& cpu, void*) {
 
 template <class T>
 Launch make(const Corrupt<T>& p, const CpuFeatures& cpu, void*) {
-  return [p, team = Team(cpu)](void*) {
+  return [p, team = Team(cpu, p.B * p.D, pass_cost::kDraw)](void*) {
     const RandomKey key = random_key(*p.state, p.purpose);
     if (p.kind == Corruption::kMasking) {
       for_row_blocks(team, p.B, p.D,

@@ -33,10 +33,11 @@ uint64_t scratch_of(const GlobalNorm<float>& p) {
 }
 
 Launch make(const GlobalNorm<float>& p, const CpuFeatures& cpu, void* scratch) {
-  return [p, team = Team(cpu), partials = static_cast<float*>(scratch)](void*) {
-    square_sums(team, p.grad, p.n, partials);
-    *p.norm = static_cast<float>(std::sqrt(ordered_total(partials, chunk_count(p.n, kChunk))));
-  };
+  return
+      [p, team = Team(cpu, p.n, pass_cost::kCopy), partials = static_cast<float*>(scratch)](void*) {
+        square_sums(team, p.grad, p.n, partials);
+        *p.norm = static_cast<float>(std::sqrt(ordered_total(partials, chunk_count(p.n, kChunk))));
+      };
 }
 
 uint64_t scratch_of(const L2Penalty<float>& p) {
@@ -44,15 +45,16 @@ uint64_t scratch_of(const L2Penalty<float>& p) {
 }
 
 Launch make(const L2Penalty<float>& p, const CpuFeatures& cpu, void* scratch) {
-  return [p, team = Team(cpu), partials = static_cast<float*>(scratch)](void*) {
-    square_sums(team, p.weight, p.n, partials);
-    const double sum = ordered_total(partials, chunk_count(p.n, kChunk));
-    *p.loss = static_cast<float>(sum * static_cast<double>(p.lambda));
-  };
+  return
+      [p, team = Team(cpu, p.n, pass_cost::kCopy), partials = static_cast<float*>(scratch)](void*) {
+        square_sums(team, p.weight, p.n, partials);
+        const double sum = ordered_total(partials, chunk_count(p.n, kChunk));
+        *p.loss = static_cast<float>(sum * static_cast<double>(p.lambda));
+      };
 }
 
 Launch make(const L2PenaltyGrad<float>& p, const CpuFeatures& cpu, void*) {
-  return [p, team = Team(cpu)](void*) {
+  return [p, team = Team(cpu, p.n, pass_cost::kCopy)](void*) {
     const float factor = 2 * p.lambda;
     parallel_for(team.threads, chunk_count(p.n, kChunk), [&](int64_t chunk) {
       const Range range = chunk_range(chunk, kChunk, p.n);
@@ -110,7 +112,7 @@ void update_chunk(const OptimizerStep<float>& p, float scale, Range range) {
 }
 
 Launch make(const OptimizerStep<float>& p, const CpuFeatures& cpu, void*) {
-  return [p, team = Team(cpu)](void*) {
+  return [p, team = Team(cpu, p.n, pass_cost::kUpdate)](void*) {
     if (step_is_void(*p.state, p.loss, p.norm)) return;
     const float scale = clip_scale(p.rule, p.norm);
     parallel_for(team.threads, chunk_count(p.n, kChunk), [&](int64_t chunk) {

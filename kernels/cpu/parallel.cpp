@@ -1,13 +1,22 @@
 #include "kernels/cpu/parallel.h"
 
-namespace diabolo::kernels::cpu::detail {
+#include "kernels/cpu/thread_team.h"
 
-void parallel_chunks([[maybe_unused]] int threads, int64_t count,
-                     void (*call)(const void*, int64_t), const void* body) {
-#ifdef _OPENMP
-#pragma omp parallel for num_threads(threads) schedule(static)
-#endif
+namespace diabolo::kernels::cpu {
+
+namespace detail {
+
+void parallel_chunks(int threads, int64_t count, void (*call)(const void*, int64_t),
+                     const void* body) {
+  if (ThreadTeam* const team = ThreadTeam::current()) return team->run(threads, count, call, body);
   for (int64_t chunk = 0; chunk < count; ++chunk) call(body, chunk);
 }
 
-}  // namespace diabolo::kernels::cpu::detail
+}  // namespace detail
+
+int threads_for(int most, double nanoseconds) {
+  const double worth = nanoseconds / kLeastNanoseconds;
+  return worth >= most ? std::max(1, most) : std::max(1, static_cast<int>(worth));
+}
+
+}  // namespace diabolo::kernels::cpu

@@ -1,5 +1,5 @@
-// Loops over fixed chunks on the calling thread's OpenMP team, the one that oneDNN uses too; on one
-// thread where the build has no OpenMP. Which thread takes a chunk never shows in a result.
+// Loops over fixed chunks on the calling thread's team (thread_team.h), on that thread alone where it
+// has none. Which thread takes a chunk never shows in a result.
 #pragma once
 
 #include <algorithm>
@@ -23,6 +23,14 @@ void parallel_for(int threads, int64_t count, const Body& body) {
       threads, count,
       [](const void* erased, int64_t chunk) { (*static_cast<const Body*>(erased))(chunk); }, &body);
 }
+
+// Work that takes one core less than this is not worth a second one: to hand it over and to wait for
+// its end costs 2 us where both are awake, 10 us and more where one sleeps.
+inline constexpr double kLeastNanoseconds = 15e3;
+
+// Threads, at most `most`, for work that takes one core so long. A rough estimate will do; it must
+// depend on nothing but shapes, since it is what makes results of one thread count the same.
+int threads_for(int most, double nanoseconds);
 
 inline int64_t chunk_count(int64_t n, int64_t chunk) {
   return (n + chunk - 1) / chunk;

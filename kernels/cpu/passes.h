@@ -5,12 +5,24 @@
 #include "kernels/common/scalar.h"
 #include "kernels/cpu/blocks.h"
 #include "kernels/cpu/features.h"
+#include "kernels/cpu/parallel.h"
 
 namespace diabolo::kernels::cpu {
 
-// How a pass runs: fixed by prepare.
+// Nanoseconds that one core takes for an element, roughly (AVX-512, 3 GHz): what decides whether a
+// second thread is worth waking.
+namespace pass_cost {
+inline constexpr double kCopy = 0.2;   // a sum, a product, a conversion
+inline constexpr double kCurve = 0.4;  // an activation or its derivative
+inline constexpr double kLoss = 0.6;   // or a score
+inline constexpr double kUpdate = 0.8;
+inline constexpr double kDraw = 1.5;
+}  // namespace pass_cost
+
+// How a pass over `elems` elements runs: fixed by prepare.
 struct Team {
-  explicit Team(const CpuFeatures& cpu) : isa(isa_of(cpu)), threads(cpu.threads) {}
+  Team(const CpuFeatures& cpu, int64_t elems, double cost)
+      : isa(isa_of(cpu)), threads(threads_for(cpu.threads, static_cast<double>(elems) * cost)) {}
   Isa isa;
   int threads;
 };

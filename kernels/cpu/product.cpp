@@ -3,6 +3,8 @@
 // which cpu.h promises they do not; the loops take that place.
 #include "kernels/cpu/product.h"
 
+#include <algorithm>
+
 namespace diabolo::kernels::cpu {
 namespace {
 
@@ -20,9 +22,21 @@ const char* product_refusal(Element element, const CpuFeatures& cpu) {
   return cpu.has_bf16 ? nullptr : "this CPU has no bf16 instructions";
 }
 
+// Multiply-adds of whole vectors of columns, or the reading of the weights where there are few rows.
+double product_nanoseconds(const ProductShape& shape) {
+  constexpr double kFlopsPerNanosecond = 100;
+  constexpr double kBytesPerNanosecond = 30;
+  constexpr int64_t kVector = 16;
+  const auto rows = static_cast<double>(shape.a.rows), inner = static_cast<double>(shape.a.cols);
+  const auto columns = static_cast<double>((shape.b.cols + kVector - 1) / kVector * kVector);
+  const double weight_bytes = inner * columns * (shape.b.element == Element::kBf16 ? 2 : 4);
+  return std::max(2 * rows * columns * inner / kFlopsPerNanosecond,
+                  weight_bytes / kBytesPerNanosecond);
+}
+
 std::unique_ptr<const Product> make_product(const ProductShape& shape) {
 #if DIABOLO_HAS_ONEDNN
-  if (shape.a.element == Element::kBf16 || shape.cpu.has_avx512) return make_onednn_product(shape);
+  if (shape.a.element == Element::kBf16 || shape.cpu.has_avx512) return make_split_product(shape);
 #endif
   return make_loop_product(shape);
 }

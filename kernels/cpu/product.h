@@ -18,6 +18,9 @@ struct Matrix {
   Element element = Element::kF32;
   int64_t rows = 0, cols = 0;
   bool is_transposed = false;  // stored [cols, rows]
+  int64_t stride = 0;          // elements from one stored row to the next; 0: they are dense
+
+  int64_t row_stride() const { return stride > 0 ? stride : (is_transposed ? rows : cols); }
 };
 
 // C [a.rows, b.cols] is row-major; sums are formed in float whatever the elements are.
@@ -27,6 +30,8 @@ struct ProductShape {
   bool has_bias = false;     // C = A B + bias, a float per column
   bool accumulates = false;  // C += A B; not with a bias
   CpuFeatures cpu;
+  int64_t c_stride = 0;          // elements from one row of C to the next; 0: it is dense
+  bool may_cut_columns = false;  // between threads; bits may then depend on their number
 };
 
 struct Operands {
@@ -45,6 +50,9 @@ class Product {
   virtual std::function<void()> bind(const Operands& operands) const = 0;
 };
 
+// Nanoseconds that one core takes for it, roughly.
+double product_nanoseconds(const ProductShape& shape);
+
 // Null, or why there is no product of such elements here.
 const char* product_refusal(Element element, const CpuFeatures& cpu);
 
@@ -57,8 +65,12 @@ struct OneDnnSets {
 };
 OneDnnSets onednn_sets();
 
-// The two makers. Loops take floats only. onednn: throws std::bad_alloc where memory is short.
+// The two makers. Loops take floats only, and dense matrices. onednn: on the calling thread alone;
+// throws std::bad_alloc where memory is short.
 std::unique_ptr<const Product> make_onednn_product(const ProductShape& shape);
+// One of oneDNN's for each thread that is worth it, each with rows of C of its own; where there are
+// too few rows for that and the shape allows it, columns too.
+std::unique_ptr<const Product> make_split_product(const ProductShape& shape);
 std::unique_ptr<const Product> make_loop_product(const ProductShape& shape);
 
 }  // namespace diabolo::kernels::cpu

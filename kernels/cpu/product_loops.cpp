@@ -81,7 +81,9 @@ template <Isa isa>
 class Loops {
  public:
   explicit Loops(const ProductShape& shape)
-      : shape_(shape), n_{shape.a.rows, shape.b.cols, shape.a.cols} {}
+      : shape_(shape),
+        n_{shape.a.rows, shape.b.cols, shape.a.cols},
+        threads_(threads_for(shape.cpu.threads, product_nanoseconds(shape))) {}
 
   bool packs_whole_panels() const { return shape_.b.is_transposed || n_.M > kFewRows; }
   int64_t panels() const { return chunk_count(n_.N, kPanel); }
@@ -92,20 +94,19 @@ class Loops {
   }
 
   void run(const Operands& operands) const {
-    const int threads = shape_.cpu.threads;
     auto* panel_data = static_cast<float*>(operands.scratch);
     float* strip_data = panel_data + round_up(static_cast<int64_t>(panel_elems()), 16);
     const int64_t first_packed = packs_whole_panels() ? 0 : n_.N / kPanel;
-    parallel_for(threads, panels() - first_packed, [&](int64_t p) {
+    parallel_for(threads_, panels() - first_packed, [&](int64_t p) {
       on_isa(isa, [&] { pack_panel(operands, first_packed + p, panel_data); });
     });
     if (shape_.a.is_transposed) {
-      parallel_for(threads, strips(),
+      parallel_for(threads_, strips(),
                    [&](int64_t s) { on_isa(isa, [&] { pack_strip(operands, s, strip_data); }); });
     }
     const int64_t row_tasks = chunk_count(n_.M, kTaskRows);
     const int64_t panel_tasks = chunk_count(panels(), kTaskPanels);
-    parallel_for(threads, row_tasks * panel_tasks, [&](int64_t task) {
+    parallel_for(threads_, row_tasks * panel_tasks, [&](int64_t task) {
       const Range rows = chunk_range(task / panel_tasks, kTaskRows, n_.M);
       const Range columns = chunk_range(task % panel_tasks, kTaskPanels, panels());
       on_isa(isa, [&] {
@@ -174,6 +175,7 @@ class Loops {
 
   ProductShape shape_;
   Extents n_;
+  int threads_;
 };
 
 template <Isa isa>

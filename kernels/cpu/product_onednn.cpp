@@ -14,15 +14,14 @@
 namespace diabolo::kernels::cpu {
 namespace {
 
-// oneDNN reads the number of threads when a primitive is made and keeps to it when it runs.
-class ThreadCount {
+// oneDNN reads the number of threads when a primitive is made and keeps to it when it runs: with one
+// it begins no OpenMP region.
+class OneThread {
  public:
-  explicit ThreadCount(int threads) : before_(omp_get_max_threads()) {
-    omp_set_num_threads(threads);
-  }
-  ~ThreadCount() { omp_set_num_threads(before_); }
-  ThreadCount(const ThreadCount&) = delete;
-  ThreadCount& operator=(const ThreadCount&) = delete;
+  OneThread() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
+  ~OneThread() { omp_set_num_threads(before_); }
+  OneThread(const OneThread&) = delete;
+  OneThread& operator=(const OneThread&) = delete;
 
  private:
   int before_;
@@ -41,8 +40,8 @@ const dnnl::stream& cpu_stream() {
 dnnl::memory::desc desc_of(const Matrix& m) {
   const auto type =
       m.element == Element::kBf16 ? dnnl::memory::data_type::bf16 : dnnl::memory::data_type::f32;
-  const auto strides =
-      m.is_transposed ? dnnl::memory::dims{1, m.rows} : dnnl::memory::dims{m.cols, 1};
+  const auto strides = m.is_transposed ? dnnl::memory::dims{1, m.row_stride()}
+                                       : dnnl::memory::dims{m.row_stride(), 1};
   return {{m.rows, m.cols}, type, strides};
 }
 
@@ -62,7 +61,8 @@ dnnl::primitive_attr attributes_of(const ProductShape& shape) {
 dnnl::matmul::primitive_desc describe(const ProductShape& shape) {
   const dnnl::memory::desc a = desc_of(shape.a);
   const dnnl::memory::desc b = desc_of(shape.b);
-  const dnnl::memory::desc c = desc_of({shape.c, shape.a.rows, shape.b.cols, false});
+  const dnnl::memory::desc c =
+      desc_of({shape.c, shape.a.rows, shape.b.cols, false, shape.c_stride});
   const dnnl::memory::desc bias =
       shape.has_bias ? desc_of({Element::kF32, 1, shape.b.cols, false}) : dnnl::memory::desc();
   const dnnl::primitive_attr attributes = attributes_of(shape);
@@ -74,6 +74,16 @@ dnnl::matmul::primitive_desc describe(const ProductShape& shape) {
       shape.has_bias ? dnnl::matmul::desc(a, b, bias, c) : dnnl::matmul::desc(a, b, c);
   return {what, attributes, cpu_engine()};
 #endif
+}
+
+// oneDNN 2.6 writes into memory for its code without asking whether there was any. It is better to
+// have asked for as much before, and more: a product has up to some 30 pieces of 256 KiB.
+void require_memory() {
+  constexpr size_t kEnoughBytes = size_t{32} << 20;
+  void* const probe =
+      mmap(nullptr, kEnoughBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (probe == MAP_FAILED) throw std::bad_alloc();
+  munmap(probe, kEnoughBytes);
 }
 
 // A primitive with its arguments as the C interface takes them: the C++ one would build a list in
@@ -89,7 +99,10 @@ class BoundMatmul {
     ++count_;
   }
 
-  void run() const {
+  // At its first run oneDNN makes what it has put off until then.
+  void run() {
+    if (!has_run_) require_memory();
+    has_run_ = true;
     const dnnl_status_t status = dnnl_primitive_execute(
         matmul_.get(), cpu_stream().get(), static_cast<int>(count_), arguments_.data());
     if (status != dnnl_success) throw std::runtime_error("oneDNN could not run a matrix product");
@@ -101,23 +114,14 @@ class BoundMatmul {
   std::array<dnnl::memory, kMaxArguments> memories_;
   std::array<dnnl_exec_arg_t, kMaxArguments> arguments_{};
   size_t count_ = 0;
+  bool has_run_ = false;
 };
-
-// oneDNN 2.6 writes into memory for its code without asking whether there was any. It is better to
-// have asked for as much before, and more: a product has up to some 30 pieces of 256 KiB.
-void require_memory() {
-  constexpr size_t kEnoughBytes = size_t{32} << 20;
-  void* const probe =
-      mmap(nullptr, kEnoughBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (probe == MAP_FAILED) throw std::bad_alloc();
-  munmap(probe, kEnoughBytes);
-}
 
 class OneDnnProduct final : public Product {
  public:
   explicit OneDnnProduct(const ProductShape& shape) : has_bias_(shape.has_bias) {
     require_memory();
-    const ThreadCount scope(shape.cpu.threads);
+    const OneThread scope;
     description_ = describe(shape);
     matmul_ = dnnl::matmul(description_);
   }

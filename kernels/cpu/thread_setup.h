@@ -1,38 +1,47 @@
-// Settings of a thread that runs kernels, and of its OpenMP team. Made by the thread itself, at the
-// start of its life or around a call; the destructor, on the same thread, puts back what it found.
+// Settings of a thread that runs kernels, and of those that help it. Made by the thread itself, at
+// the start of its life or around a call; the destructor, on the same thread, puts back what it
+// found.
 #pragma once
 
 #include <memory>
+#include <vector>
 
 namespace diabolo::kernels::cpu {
 
-enum class Pinning { kOff, kOn };
+class ThreadTeam;
 
-// Threads that a team may have at most: OMP_THREAD_LIMIT, INT_MAX where nothing limits it.
+// Threads that a team may have at most: OMP_THREAD_LIMIT, INT_MAX where nothing limits it. No team
+// is OpenMP's, but who sets this means that no program should have more.
 int largest_team();
 
-// For a worker thread of our own: `threads` OpenMP threads, with pinning on each on a core of its
-// own out of the process's affinity mask (not pinned if the mask has fewer; the next worker takes
-// the next cores), denormals flushed to zero in results and read as zero in all of them. What the
-// environment says about the size of teams (OMP_DYNAMIC, OMP_MAX_ACTIVE_LEVELS) does not count:
-// kernels are prepared for a number of threads, and with fewer a part of their work is left undone.
+// The CPUs on which OpenMP binds threads of this process (OMP_PROC_BIND and its like), ascending;
+// empty where it binds none. Its runtime has then confined the first thread to one of them before
+// main, so that this thread's mask no longer says what the process may use.
+std::vector<int> openmp_cpus();
+
+// A team for the caller of run(), whose thread is left alone: its helpers run on any of `cpus` (empty:
+// where their maker may), flush denormals and run oneDNN's products alone. They inherit the signal
+// mask. Throws std::system_error where a thread cannot be started.
+std::unique_ptr<ThreadTeam> make_call_team(int threads, const std::vector<int>& cpus);
+
+// For a worker thread of our own: `threads` that work together, denormals flushed to zero in results
+// and read as zero in all of them. Each gets a CPU of its own out of `cpus` (if there are fewer, all
+// run where the worker may), the worker itself when it first shares a loop: one whose work is too
+// small for that stays free to move away from whoever else wants its core. Throws as make_call_team
+// does.
 class WorkerSetup {
  public:
-  explicit WorkerSetup(int threads, Pinning pinning = Pinning::kOn);
+  WorkerSetup(int threads, const std::vector<int>& cpus);
   ~WorkerSetup();
   WorkerSetup(const WorkerSetup&) = delete;
   WorkerSetup& operator=(const WorkerSetup&) = delete;
-
-  // Whether the team has all its threads.
-  bool is_whole() const;
 
  private:
   struct State;
   std::unique_ptr<State> state_;
 };
 
-// For work inside a call on a caller's thread: one OpenMP thread, denormals flushed in it.
-// Allocates nothing.
+// For work inside a call on a caller's thread: denormals flushed in it, products on it alone.
 class CallerSetup {
  public:
   CallerSetup();

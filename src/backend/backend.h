@@ -51,8 +51,7 @@ class Replay {
 };
 
 enum class StreamKind {
-  kOwnThread,     // host: a thread, an OpenMP team and flushed denormals of its own
-  kHelperThread,  // host: the same with one OpenMP thread, free to move between cores
+  kOwnThread,     // host: a thread, a team and flushed denormals of its own
   kCallerThread,  // host: work runs inside the call, on one thread; floating-point mode restored
 };
 
@@ -127,7 +126,8 @@ class OwnedMemory {
 using Buffer = OwnedMemory<&Backend::allocate, &Backend::release>;
 using StagingBuffer = OwnedMemory<&Backend::allocate_staging, &Backend::release_staging>;
 
-// The host. threads = 0: as many as the process may run on. Throws Error{kUsage} for more.
+// The host, with threads as choose_threads (host/host_threads.h) says: never more than the process
+// may run on. 0: all of those.
 std::unique_ptr<Backend> create_host_backend(int threads = 0);
 
 // CUDA device `index`. Throws Error{kDevice}: no driver, an old one, no such device, or a build

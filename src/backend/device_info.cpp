@@ -46,7 +46,7 @@ DeviceInfo this_cpu() {
   info.space = Space::kHost;
   info.name = kernels::cpu::cpu_name();
   info.memory_bytes = host_memory_bytes();
-  info.cpu = kernels::cpu::detect_features(static_cast<int>(allowed_cpus().size()));
+  info.cpu = kernels::cpu::detect_features(choose_threads(0).threads);
   return info;
 }
 

@@ -38,6 +38,7 @@ std::shared_ptr<Context> make_context(const diabolo_context_options& options) {
   const std::string device = options.device ? options.device : "auto";
   OpenedDevice opened = open_device(device, options.threads);
   if (device == "auto") context->log.info(opened.line);  // what it has chosen
+  if (!opened.note.empty()) context->log.warning(opened.note);
   context->backend = std::move(opened.backend);
   check_precision(context->backend->info(), context->precision);
   return context;

@@ -33,7 +33,8 @@ void DeviceOptions::describe(Arguments& arguments) {
   arguments.group("Device");
   arguments.optional_text("--device", device, "DEVICE",
                           "auto, cpu, cuda or cuda:N; an explicit cuda never falls back");
-  arguments.integer("--threads", threads, 0, 4096, "of the CPU; 0: all");
+  arguments.integer("--threads", threads, 0, 65536,
+                    "of the CPU, at most all; 0: all, within a container's CPU quota");
   arguments.optional_text("--precision", precision, "f32|tf32|bf16",
                           "of products; sums are always f32");
   arguments.optional_text("--policy", policy, "strict|fast",
@@ -60,6 +61,7 @@ std::unique_ptr<Backend> open_backend(const std::string& device, int64_t threads
   OpenedDevice opened = open_device(device, static_cast<uint64_t>(threads));
   const bool is_wanted = says == DeviceLine::kAlways || opened.leaves_gpu_unused;
   is_wanted ? terminal.line(opened.line) : terminal.detail(opened.line);
+  if (!opened.note.empty()) terminal.log().warning(opened.note);
   return std::move(opened.backend);
 }
 

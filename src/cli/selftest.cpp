@@ -120,7 +120,7 @@ std::function<int()> describe_selftest(Arguments& arguments) {
   arguments.text("--filter", target->filter, "TEXT", "only cases whose name contains this");
   arguments.flag("--quick", target->is_quick, "a few cases of each kind");
   arguments.text("--device", target->device, "DEVICE", "auto (all), cpu, cuda or cuda:N");
-  arguments.integer("--threads", target->threads, 0, 4096, "of the CPU; 0: all");
+  arguments.integer("--threads", target->threads, 0, 65536, "of the CPU, at most all; 0: all");
   target->out.describe(arguments, false);
   return [target] { return run(*target); };
 }

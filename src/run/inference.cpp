@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "backend/host/host_threads.h"
 #include "data/wide.h"
 #include "kernels/common/scalar.h"
 #include "run/device_inference.h"
@@ -63,31 +64,18 @@ struct Inference::Pool {
     idle[kind].push_back(std::move(lane));
   }
 
-  // Threads that wait for work. All calls together have as many as one can use beside its own
-  // thread; a call that finds none, or may not start one, does its rows alone.
-  std::vector<std::unique_ptr<Stream>> take_helpers(int most) {
-    std::vector<std::unique_ptr<Stream>> taken;
-    const std::lock_guard lock(mutex);
-    for (; most > 0; --most) {
-      if (helpers.empty() && !make_helper()) break;
-      taken.push_back(std::move(helpers.back()));
-      helpers.pop_back();
-    }
-    return taken;
-  }
-  bool make_helper() {
-    if (helpers_made + 1 >= plans.most_lanes()) return false;
+  // Threads that wait for work: one call at a time has all of them, and a call that finds them
+  // taken, or may not start them, does its rows alone. Null: not now.
+  kernels::cpu::ThreadTeam* team_for_call(std::unique_lock<std::mutex>& lock) {
+    if (plans.most_lanes() <= 1) return nullptr;
+    lock = std::unique_lock(team_mutex, std::try_to_lock);
+    if (!lock.owns_lock() || team_is_refused) return nullptr;
     try {
-      helpers.push_back(plans.backend().create_stream(StreamKind::kHelperThread));
+      if (!team) team = create_call_team(plans.most_lanes());
     } catch (const Error&) {
-      return false;
+      team_is_refused = true;
     }
-    ++helpers_made;
-    return true;
-  }
-  void give_back(std::vector<std::unique_ptr<Stream>> taken) {
-    const std::lock_guard lock(mutex);
-    for (auto& helper : taken) helpers.push_back(std::move(helper));
+    return team.get();
   }
 
   // A lane that failed is not given back, and ends the call.
@@ -105,22 +93,23 @@ struct Inference::Pool {
 
   // On the caller's thread and, where there is enough to do, on helpers.
   void run(const LaneKind& kind, const LaneJob& job) {
-    RowPieces pieces(job.rows, plans.row_counts(), plans.most_lanes());
-    std::vector<std::unique_ptr<Stream>> taken = take_helpers(pieces.lanes() - 1);
+    RowPieces pieces(job.rows, plans.row_counts(), plans.lanes_for(kind, job.rows));
+    std::unique_lock<std::mutex> lock;
+    kernels::cpu::ThreadTeam* const helpers = pieces.lanes() > 1 ? team_for_call(lock) : nullptr;
+    if (!helpers) return work(kind, job, pieces);
+    std::mutex failure_mutex;
     std::exception_ptr failure;
-    const auto guarded = [&](const auto& part) {
+    const auto lane = [&] {
       try {
-        part();
+        work(kind, job, pieces);
       } catch (...) {
+        const std::lock_guard failing(failure_mutex);
         if (!failure) failure = std::current_exception();
       }
     };
-    guarded([&] {
-      for (const auto& helper : taken) helper->submit([&](void*) { work(kind, job, pieces); });
-      work(kind, job, pieces);
-    });
-    for (const auto& helper : taken) guarded([&] { helper->synchronize(); });
-    give_back(std::move(taken));
+    helpers->run(
+        pieces.lanes(), pieces.lanes(),
+        [](const void* body, int64_t) { (*static_cast<const decltype(lane)*>(body))(); }, &lane);
     if (failure) std::rethrow_exception(failure);
   }
 
@@ -130,8 +119,9 @@ struct Inference::Pool {
   std::mutex mutex;
   std::map<LaneKind, std::vector<std::unique_ptr<Lane>>> idle;
   std::unique_ptr<DeviceInference> device;
-  std::vector<std::unique_ptr<Stream>> helpers;  // idle ones
-  int helpers_made = 0;
+  std::mutex team_mutex;
+  std::unique_ptr<kernels::cpu::ThreadTeam> team;
+  bool team_is_refused = false;
 };
 
 int64_t usual_max_rows(const DeviceInfo& device) {

@@ -10,8 +10,23 @@ namespace {
 // One piece copied in, one computed, one copied out.
 constexpr size_t kDeviceSlots = 3;
 
-// Where several lanes share a call, fewer rows are not worth waking a thread for.
-constexpr uint64_t kLeastShared = 32;
+// Work that takes one core less than this is not worth a second lane: a sleeping thread takes 10 to
+// 50 us to come.
+constexpr double kLeastLaneNanoseconds = 25e3;
+// A piece of fewer rows reads the weights for too little.
+constexpr uint64_t kLeastPiece = 32;
+
+// What one core takes for a plan, roughly: its arithmetic, its traffic within the cache, and the
+// beginning of each kernel.
+double nanoseconds_of(const Plan& plan) {
+  constexpr double kFlopsPerNanosecond = 100;
+  constexpr double kBytesPerNanosecond = 20;
+  constexpr double kBegin = 1000;
+  double sum = 0;
+  for (const Step& step : plan.steps())
+    sum += kBegin + step.cost.flops / kFlopsPerNanosecond + step.cost.bytes / kBytesPerNanosecond;
+  return sum;
+}
 
 // The largest plan that the rows fill; what is left in the end is padded, but one or two rows go
 // one by one.
@@ -76,11 +91,19 @@ int64_t LanePlans::chunk_rows(uint64_t rows_left) const {
   return plan_rows_for(row_counts_, rows_left);
 }
 
+int LanePlans::lanes_for(const LaneKind& kind, uint64_t rows) {
+  if (most_lanes() == 1 || rows < 2 * kLeastPiece) return 1;
+  const double whole = nanoseconds_of(plan(kind, max_rows()));
+  const double worth =
+      whole / static_cast<double>(max_rows()) * static_cast<double>(rows) / kLeastLaneNanoseconds;
+  return worth >= most_lanes() ? most_lanes() : std::max(1, static_cast<int>(worth));
+}
+
 RowPieces::RowPieces(uint64_t rows, std::span<const int64_t> row_counts, int most_lanes)
     : rows_(rows), row_counts_(row_counts) {
   const auto largest = static_cast<uint64_t>(row_counts.back());
   const auto lanes = static_cast<uint64_t>(most_lanes);
-  most_rows_ = lanes == 1 ? largest : std::max(rows / lanes, kLeastShared);
+  most_rows_ = lanes == 1 ? largest : std::max(rows / lanes, kLeastPiece);
   most_rows_ = std::min(most_rows_, largest);
   lanes_ = static_cast<int>(std::clamp<uint64_t>(rows / most_rows_, 1, lanes));
 }

@@ -2,7 +2,7 @@
 // each of the few row counts that there are plans for. Not thread-safe; Inference keeps a pool.
 //
 // On the host a lane computes on the thread that runs it, alone, and a call's rows are shared out
-// to as many lanes as there are cores: rows do not depend on each other, so nothing waits for
+// to as many lanes as their work is worth, at most one a core: rows do not depend on each other, so nothing waits for
 // anything until the end, and a piece's activations stay in the cache of its core.
 //
 // On a device a lane keeps three pieces under way: while one computes, the next is copied in and
@@ -53,6 +53,8 @@ class LanePlans {
   int64_t max_rows() const { return row_counts_.back(); }
   // The count to take next where so many rows, at least one, are left.
   int64_t chunk_rows(uint64_t rows_left) const;
+  // How many lanes are worth it for so many rows, at most most_lanes(). Thread-safe.
+  int lanes_for(const LaneKind& kind, uint64_t rows);
   // How many lanes may share the rows of one call: one per core of the host, one on a device.
   int most_lanes() const { return backend_.info().space == Space::kHost ? threads_ : 1; }
 
@@ -83,7 +85,7 @@ class RowPieces {
  public:
   RowPieces(uint64_t rows, std::span<const int64_t> row_counts, int most_lanes);
 
-  // Lanes that are worth waking for these rows.
+  // Lanes that find a piece.
   int lanes() const { return lanes_; }
   std::optional<Piece> next();
   bool none_left() const { return first_.load(std::memory_order_relaxed) >= rows_; }

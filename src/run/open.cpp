@@ -2,12 +2,13 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 #include <optional>
 #include <string_view>
 
-#include "base/checked.h"
+#include "backend/host/host_threads.h"
 #include "base/error.h"
 
 namespace diabolo {
@@ -24,12 +25,6 @@ std::optional<int> cuda_index(std::string_view device) {
   return is_whole && index >= 0 ? std::optional(index) : std::nullopt;
 }
 
-std::unique_ptr<Backend> open_host(uint64_t threads) {
-  const auto count = checked_cast<int>(threads);
-  if (!count) throw Error(ErrorCode::kUsage, cat("threads: ", threads, " is too many"));
-  return create_host_backend(*count);
-}
-
 std::string text(const DeviceInfo& info) {
   if (info.space == Space::kCuda) return cat("cuda:", info.index, " (", info.name, ")");
   return cat("cpu (", info.name, ", ", info.cpu.threads,
@@ -38,7 +33,15 @@ std::string text(const DeviceInfo& info) {
 
 OpenedDevice opened(std::unique_ptr<Backend> backend, const std::string& why = "") {
   std::string line = cat("device: ", text(backend->info()), why);
-  return {std::move(backend), std::move(line)};
+  return {std::move(backend), std::move(line), ""};
+}
+
+OpenedDevice open_host(uint64_t threads, const std::string& why = "") {
+  constexpr uint64_t kMany = 1 << 20;  // more than any machine has
+  const ThreadChoice choice = choose_threads(static_cast<int>(std::min(threads, kMany)));
+  OpenedDevice host = opened(create_host_backend(choice.threads), why);
+  host.note = choice.note;
+  return host;
 }
 
 // Whether a driver has a GPU for this process, which its user did not hide on purpose: then it is worth
@@ -55,7 +58,7 @@ OpenedDevice open_auto(uint64_t threads) {
     return opened(create_cuda_backend(cuda.devices.front().index),
                   cat(", chosen as the first of ", count, " CUDA device", count == 1 ? "" : "s"));
   OpenedDevice host =
-      opened(open_host(threads), cat(", chosen because there is no CUDA device: ", cuda.why_none));
+      open_host(threads, cat(", chosen because there is no CUDA device: ", cuda.why_none));
   host.leaves_gpu_unused = is_gpu_there();
   return host;
 }
@@ -64,7 +67,7 @@ OpenedDevice open_auto(uint64_t threads) {
 
 OpenedDevice open_device(const std::string& device, uint64_t threads) {
   if (device == "auto") return open_auto(threads);
-  if (device == "cpu") return opened(open_host(threads));
+  if (device == "cpu") return open_host(threads);
   if (const auto index = cuda_index(device)) return opened(create_cuda_backend(*index));
   throw Error(ErrorCode::kUsage,
               cat("device: expected auto, cpu, cuda or cuda:N, found '", device, "'"));

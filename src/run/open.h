@@ -14,12 +14,13 @@ namespace diabolo {
 struct OpenedDevice {
   std::unique_ptr<Backend> backend;
   std::string line;                // "device: cpu (AMD EPYC, 2 threads)" and, for auto, why
+  std::string note;                // fewer threads than asked for, in a line; or empty
   bool leaves_gpu_unused = false;  // auto took the CPU beside a GPU that it could not use
 };
 
-// "auto", "cpu", "cuda" or "cuda:N"; threads, 0 for all, are the CPU's. Throws Error{kUsage} for
-// other text and for more threads than the process may run on, Error{kDevice} where an explicit
-// cuda cannot be had.
+// "auto", "cpu", "cuda" or "cuda:N"; threads, 0 for all, are the CPU's, and at most as many as the
+// process may run on. Throws Error{kUsage} for other text, Error{kDevice} where an explicit cuda
+// cannot be had.
 OpenedDevice open_device(const std::string& device, uint64_t threads);
 
 // Throws Error{kUsage} if the device cannot compute in that precision.

@@ -8,9 +8,11 @@
 #include <atomic>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <limits>
 #include <numeric>
+#include <optional>
 #include <stdexcept>
 #include <thread>
 
@@ -19,8 +21,10 @@
 #endif
 
 #include "backend/backend.h"
+#include "backend/host/cpu_quota.h"
 #include "backend/host/host_threads.h"
 #include "base/error.h"
+#include "kernels/cpu/parallel.h"
 
 namespace diabolo {
 namespace {
@@ -149,12 +153,10 @@ TEST_P(HostStreams, TheCallersThreadIsLeftAsItWas) {
 }
 
 INSTANTIATE_TEST_SUITE_P(, HostStreams,
-                         testing::Values(StreamKind::kOwnThread, StreamKind::kHelperThread,
-                                         StreamKind::kCallerThread),
+                         testing::Values(StreamKind::kOwnThread, StreamKind::kCallerThread),
                          [](const auto& test) {
-                           if (test.param == StreamKind::kOwnThread) return "OwnThread";
-                           return test.param == StreamKind::kHelperThread ? "HelperThread"
-                                                                          : "CallerThread";
+                           return test.param == StreamKind::kOwnThread ? "OwnThread"
+                                                                       : "CallerThread";
                          });
 
 TEST(HostWorker, WorksOnAThreadOfItsOwnThatTakesNoSignals) {
@@ -172,29 +174,28 @@ TEST(HostWorker, WorksOnAThreadOfItsOwnThatTakesNoSignals) {
   EXPECT_FALSE(sigismember(&signals, SIGSEGV));
 }
 
+// As many tasks as threads, each of which waits for all others: so each is another thread's.
 TEST(HostWorker, HasItsOwnPinnedTeamThatFlushesDenormals) {
-#ifdef _OPENMP
   const int threads = static_cast<int>(allowed_cpus().size());
   const auto backend = create_host_backend(threads);
   const auto stream = backend->create_stream();
   std::vector<int> cpus(threads, -1);
   std::vector<unsigned> control(threads, 0);
+  std::atomic<int> begun{0};
   stream->submit([&](void*) {
-#pragma omp parallel
-    {
-      const int thread = omp_get_thread_num();
+    kernels::cpu::parallel_for(threads, threads, [&](int64_t thread) {
+      for (++begun; begun < threads;) std::this_thread::yield();
       cpu_set_t set;
       sched_getaffinity(0, sizeof set, &set);
-      if (CPU_COUNT(&set) == 1) cpus[thread] = sched_getcpu();
+      if (threads == 1 || CPU_COUNT(&set) == 1) cpus[thread] = sched_getcpu();
       control[thread] = _mm_getcsr();
-    }
+    });
   });
   stream->synchronize();
-  EXPECT_THAT(cpus, testing::UnorderedElementsAreArray(allowed_cpus()));
+  if (threads > 1) {
+    EXPECT_THAT(cpus, testing::UnorderedElementsAreArray(allowed_cpus()));
+  }
   for (unsigned mode : control) EXPECT_EQ(mode & 0x8040, 0x8040u);
-#else
-  GTEST_SKIP() << "built without OpenMP";
-#endif
 }
 
 TEST(HostWorker, StreamsOfOneThreadEachGetDifferentCpus) {
@@ -297,18 +298,90 @@ TEST(HostMemory, LargeAllocationsAreThereAtOnce) {
   EXPECT_GE(resident_bytes(), before + bytes / 2);
 }
 
-TEST(HostBackend, TakesAsManyThreadsAsThereAreCpus) {
+TEST(HostBackend, TakesAsManyThreadsAsThereAreCpusAndNeverMore) {
   const int most = static_cast<int>(allowed_cpus().size());
-  EXPECT_EQ(create_host_backend()->info().cpu.threads, most);
+  EXPECT_EQ(create_host_backend()->info().cpu.threads, choose_threads(0).threads);
   EXPECT_EQ(create_host_backend(1)->info().cpu.threads, 1);
-  for (int threads : {-1, most + 1}) {
-    try {
-      create_host_backend(threads);
-      FAIL();
-    } catch (const Error& error) {
-      EXPECT_EQ(error.code(), ErrorCode::kUsage);
-    }
+  EXPECT_EQ(create_host_backend(most + 1)->info().cpu.threads, most);
+  EXPECT_THROW(create_host_backend(-1), Error);
+}
+
+ThreadLimits limits(int process, int machine, std::optional<double> quota = {}, int openmp = 999) {
+  return {process, machine, openmp, quota};
+}
+
+TEST(ThreadChoice, IsAllCpusOfTheProcessUnlessAQuotaAllowsLess) {
+  EXPECT_EQ(choose_threads(0, limits(8, 8)).threads, 8);
+  EXPECT_EQ(choose_threads(0, limits(64, 64, 2.0)).threads, 2);
+  EXPECT_EQ(choose_threads(0, limits(64, 64, 1.5)).threads, 2);
+  EXPECT_EQ(choose_threads(0, limits(4, 8, 100.0)).threads, 4);
+  EXPECT_EQ(choose_threads(0, limits(8, 8, {}, 3)).threads, 3);
+  EXPECT_EQ(choose_threads(4, limits(8, 8, 2.0)).threads, 4);  // asked for: the quota is no bound
+  EXPECT_EQ(choose_threads(0, limits(8, 8, 2.0)).note, "");
+}
+
+TEST(ThreadChoice, SaysWhereThereAreFewerThanAskedForAndWhereThereIsOne) {
+  const ThreadChoice fewer = choose_threads(64, limits(2, 8));
+  EXPECT_EQ(fewer.threads, 2);
+  EXPECT_EQ(fewer.note, "threads: 64 asked for, 2 used: this process may run on 2 CPUs");
+  EXPECT_EQ(choose_threads(64, limits(8, 8, {}, 3)).note,
+            "threads: 64 asked for, 3 used: OMP_THREAD_LIMIT is 3");
+  EXPECT_EQ(choose_threads(0, limits(1, 8)).note,
+            "threads: one is used, though this machine has 8 CPUs: this process may run on 1 CPU");
+  EXPECT_THAT(choose_threads(0, limits(8, 8, 0.5)).note, HasSubstr("control group is 0.5"));
+  EXPECT_EQ(choose_threads(1, limits(8, 8)).note, "");
+  EXPECT_EQ(choose_threads(0, limits(1, 1)).note, "");
+}
+
+class CpuQuota : public testing::Test {
+ protected:
+  void write(const std::string& path, const std::string& text) {
+    const std::filesystem::path file = folder_ / path;
+    std::filesystem::create_directories(file.parent_path());
+    std::ofstream(file) << text << "\n";
   }
+  std::optional<double> quota(const std::string& membership) {
+    write("membership", membership);
+    return cpu_quota({folder_ / "membership", folder_ / "cgroup"});
+  }
+  ~CpuQuota() override { std::filesystem::remove_all(folder_); }
+
+  std::filesystem::path folder_ = [] {
+    std::string path = testing::TempDir() + "/quota_XXXXXX";
+    return std::filesystem::path(mkdtemp(path.data()));
+  }();
+};
+
+TEST_F(CpuQuota, IsTheSmallestOfTheGroupAndThoseAboveIt) {
+  write("cgroup/a/cpu.max", "300000 100000");
+  write("cgroup/a/b/cpu.max", "max 100000");
+  write("cgroup/a/b/c/cpu.max", "800000 100000");
+  EXPECT_EQ(quota("0::/a/b/c"), 3.0);
+  EXPECT_EQ(quota("0::/a/b"), 3.0);
+  EXPECT_EQ(quota("0::/"), std::nullopt);
+  write("cgroup/cpu.max", "150000 100000");  // a container sees its own group as the root
+  EXPECT_EQ(quota("0::/"), 1.5);
+  EXPECT_EQ(quota("0::/not/there"), 1.5);
+  EXPECT_EQ(quota("0::/../../other"), 1.5);
+}
+
+TEST_F(CpuQuota, IsReadFromTheFirstVersionToo) {
+  write("cgroup/cpu,cpuacct/x/cpu.cfs_quota_us", "250000");
+  write("cgroup/cpu,cpuacct/x/cpu.cfs_period_us", "100000");
+  write("cgroup/cpu,cpuacct/cpu.cfs_quota_us", "-1");
+  write("cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000");
+  EXPECT_EQ(quota("12:memory:/x\n4:cpu,cpuacct:/x\n0::/"), 2.5);
+  EXPECT_EQ(quota("5:cpuset:/x"), std::nullopt);
+}
+
+TEST_F(CpuQuota, WhatMakesNoSenseLimitsNothing) {
+  for (const char* text :
+       {"", "0 100000", "-5 100000", "nonsense", "100000", "1e9x 1", "100000 0"}) {
+    write("cgroup/cpu.max", text);
+    EXPECT_EQ(quota("0::/"), std::nullopt) << text;
+  }
+  EXPECT_EQ(quota("no colons at all"), std::nullopt);
+  EXPECT_EQ(cpu_quota({"/not/there", "/not/there"}), std::nullopt);
 }
 
 TEST(DeviceInfo, KnowsTheDevicesOfItsList) {

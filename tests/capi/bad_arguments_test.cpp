@@ -107,8 +107,6 @@ TEST_F(BadArguments, ContextCreate) {
   for (const char* text : {"", "gpu", "cuda:", "cuda:x", "cuda:-1", "cuda:1x", "CPU"})
     with(DIABOLO_USAGE, "device: expected auto", [&](Options& o) { o.device = text; });
   with(DIABOLO_DEVICE, "", [](Options& o) { o.device = "cuda:4096"; });
-  with(DIABOLO_USAGE, "threads", [](Options& o) { o.device = "cpu", o.threads = kHuge; });
-  with(DIABOLO_USAGE, "threads", [](Options& o) { o.device = "cpu", o.threads = 100000; });
   with(DIABOLO_USAGE, "precision", [](Options& o) { o.precision = 3; });
   with(DIABOLO_USAGE, "precision", [](Options& o) { o.precision = -1; });
   with(DIABOLO_USAGE, "precision tf32",

@@ -270,9 +270,10 @@ TEST_F(Guest, ThreadsOfItsOwnTakeNoSignals) {
   diabolo_context* wide = nullptr;
   check(diabolo_context_create(&options, &wide));
   diabolo_model* wide_model = train_small(wide);
-  const std::vector<float> values = wave_rows(600);
+  constexpr size_t kMany = 200'000;  // fewer are not worth a second thread
+  const std::vector<float> values = wave_rows(kMany);
   const diabolo_rows all = view(values);
-  std::vector<float> codes(600 * kCodeSize);
+  std::vector<float> codes(kMany * kCodeSize);
   check(diabolo_encode(wide_model, &all, codes.data(), codes.size()));  // starts them
   Others others = other_threads();
   // Joined threads of earlier tests are listed a little longer.

@@ -97,6 +97,44 @@ def test_trainings_do_not_depend_on_the_environment_of_openmp(folder):
     assert losses[0]["loss"] == losses[1]["loss"]
 
 
+def device_of(*arguments, **options):
+    """What a training says about its device and threads, on standard error."""
+    return run(*arguments, "--epochs", "1", "--overwrite", **options).stderr.decode()
+
+
+def test_all_cpus_are_used_however_openmp_binds_its_first_thread(folder):
+    cpus = len(os.sched_getaffinity(0))
+    if cpus < 2:
+        print("skipped: needs two CPUs")
+        return
+    numpy.save(folder / "x.npy", rows(300))
+    arguments = ["train", folder / "x.npy", "-o", folder / "run", *SMALL]
+    arguments = [argument for argument in arguments if argument not in ("--threads", "1")]
+    weights = set()
+    for binding in ({}, {"OMP_PROC_BIND": "close"}, {"OMP_PROC_BIND": "true"},
+                    {"OMP_PROC_BIND": "spread"}, {"OMP_PROC_BIND": "false"}):
+        said = device_of(*arguments, env=dict(os.environ, **binding))
+        assert f"{cpus} threads" in said, (binding, said)
+        assert "threads:" not in said, (binding, said)
+        weights.add((folder / "run" / "model.safetensors").read_bytes())
+    assert len(weights) == 1
+    first = min(os.sched_getaffinity(0))
+    for binding in ({}, {"OMP_PROC_BIND": "close"}):  # what the process may not use stays unused
+        said = device_of(*arguments, env=dict(os.environ, **binding),
+                         preexec_fn=lambda: os.sched_setaffinity(0, {first}))
+        assert "1 thread)" in said and "threads: one is used" in said, (binding, said)
+
+
+def test_more_threads_than_cpus_are_as_many_as_there_are(folder):
+    cpus = len(os.sched_getaffinity(0))
+    data, model = prepared(folder)
+    said = run("encode", model, data, "-o", folder / "c.npy", "--threads", "4000").stderr.decode()
+    assert f"threads: 4000 asked for, {cpus} used" in said, said
+    arguments = ["train", data, "-o", folder / "many", *SMALL, "--threads", "64"]
+    assert f"64 asked for, {cpus} used" in device_of(*arguments)
+    assert "threads = 64" in (folder / "many" / "config.toml").read_text()
+
+
 def test_onednn_may_be_held_to_fewer_instructions(folder):
     data, model = prepared(folder)
     numpy.save(folder / "wide.npy", rows(600, features=784))

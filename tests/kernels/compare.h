@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "kernels/cpu/cpu.h"
+#include "kernels/cpu/thread_team.h"
 
 namespace diabolo::kernels {
 
@@ -58,6 +59,8 @@ void run_call(const Call& call, cpu::CpuFeatures features) {
   void* scratch = storage.data();
   size_t space = storage.size();
   std::align(64, 1, scratch, space);
+  cpu::ThreadTeam team(features.threads, [](int) {});
+  const cpu::TeamScope scope(&team);
   cpu::prepare(call, features, scratch)(nullptr);
 }
 

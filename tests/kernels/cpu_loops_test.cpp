@@ -59,7 +59,8 @@ TEST(CpuRelu, IsTheReferenceOnTheBits) {
   for (size_t k = 0; k < all.size(); ++k) all[k] = {static_cast<uint16_t>(k)};
   const auto y = run_every_way<Bf16>([&](cpu::CpuFeatures way) {
     auto out = all;  // in place
-    cpu::relu(cpu::Team(way), out.data(), out.data(), static_cast<int64_t>(out.size()));
+    const auto n = static_cast<int64_t>(out.size());
+    cpu::relu(cpu::Team(way, n, cpu::pass_cost::kCurve), out.data(), out.data(), n);
     return out;
   });
   for (size_t k = 0; k < all.size(); ++k) {

@@ -1,5 +1,4 @@
 // The host as a Backend: memory that is really there, streams on threads of their own, recordings.
-#include <algorithm>
 #include <cstdlib>
 #include <new>
 
@@ -9,7 +8,6 @@
 #include "backend/host/host_threads.h"
 #include "base/checked.h"
 #include "base/error.h"
-#include "kernels/cpu/thread_setup.h"
 
 namespace diabolo {
 
@@ -73,7 +71,6 @@ class HostBackend : public Backend {
 
   std::unique_ptr<Stream> create_stream(StreamKind kind) override {
     if (kind == StreamKind::kCallerThread) return create_caller_stream();
-    if (kind == StreamKind::kHelperThread) return create_helper_stream(cpus_);
     return create_worker_stream(cpus_, info_.cpu.threads);
   }
 
@@ -105,15 +102,7 @@ class HostBackend : public Backend {
 }  // namespace
 
 std::unique_ptr<Backend> create_host_backend(int threads) {
-  std::vector<int> cpus = allowed_cpus();
-  const int most = std::min(static_cast<int>(cpus.size()), kernels::cpu::largest_team());
-  if (threads < 0 || threads > most) {
-    throw Error(ErrorCode::kUsage, cat("threads: expected 1 to ", most,
-                                       " (the CPUs that this process may run on, within "
-                                       "OMP_THREAD_LIMIT) or 0 for all, found ",
-                                       threads));
-  }
-  return std::make_unique<HostBackend>(std::move(cpus), threads == 0 ? most : threads);
+  return std::make_unique<HostBackend>(allowed_cpus(), choose_threads(threads).threads);
 }
 
 }  // namespace diabolo

@@ -1,6 +1,8 @@
 #include "backend/host/host_stream.h"
 
 #include <cstring>
+#include <future>
+#include <optional>
 #include <system_error>
 #include <thread>
 
@@ -106,19 +108,19 @@ class QueueStream : public HostStream {
 
 class WorkerStream : public QueueStream {
  public:
-  WorkerStream(const std::vector<int>& cpus, int threads, kernels::cpu::Pinning pinning)
-      : share_(cpus,
-               pinning == kernels::cpu::Pinning::kOn ? threads : static_cast<int>(cpus.size())),
-        threads_(threads),
-        pinning_(pinning) {
-    if (threads > 1) require_threads(threads);
-    const SignalsBlocked blocked;
+  WorkerStream(const std::vector<int>& cpus, int threads)
+      : share_(cpus, threads), threads_(threads) {
+    std::promise<void> ready;
+    std::future<void> is_ready = ready.get_future();
+    {
+      const SignalsBlocked blocked;
+      thread_ = start_thread([this, &ready] { work(ready); });
+    }
     try {
-      thread_ = std::thread([this] { work(); });
+      is_ready.get();
     } catch (const std::system_error& error) {
-      throw Error(ErrorCode::kResource,
-                  cat("cannot start a worker thread: ", error.what(),
-                      "; raise the limit on threads (ulimit -u) or use fewer streams"));
+      thread_.join();
+      throw thread_error(error);
     }
   }
 
@@ -155,20 +157,17 @@ class WorkerStream : public QueueStream {
     return true;
   }
 
-  // Work that was prepared for more threads than there are would be done in part.
-  std::exception_ptr failure_of_team() const {
-    return std::make_exception_ptr(
-        Error(ErrorCode::kResource, cat("OpenMP has no team of ", threads_,
-                                        " threads; look at the environment (OMP_*, KMP_*)")));
-  }
-
-  void work() {
+  void work(std::promise<void>& ready) {
     confine_this_thread(share_.cpus());
-    const kernels::cpu::WorkerSetup setup(threads_, pinning_);
-    const std::exception_ptr short_team = setup.is_whole() ? nullptr : failure_of_team();
+    std::optional<kernels::cpu::WorkerSetup> setup;
+    try {
+      setup.emplace(threads_, share_.cpus());
+    } catch (...) {
+      return ready.set_exception(std::current_exception());
+    }
+    ready.set_value();
     Task task;
     for (uint64_t number = 1; take(task, number); ++number) {
-      if (short_team) ledger_->keep_failure(short_team);
       perform(task, number, *ledger_);
       task = Task();  // what the closure holds is gone by the time that anybody hears it is done
       ledger_->finish(number);
@@ -177,7 +176,6 @@ class WorkerStream : public QueueStream {
 
   const CpuShare share_;
   const int threads_;
-  const kernels::cpu::Pinning pinning_;
   std::mutex mutex_;
   std::condition_variable wake_;
   TaskRing queue_;
@@ -220,11 +218,7 @@ void HostStream::fill(void* device, uint8_t value, uint64_t bytes) {
 }
 
 std::unique_ptr<HostStream> create_worker_stream(const std::vector<int>& cpus, int threads) {
-  return std::make_unique<WorkerStream>(cpus, threads, kernels::cpu::Pinning::kOn);
-}
-
-std::unique_ptr<HostStream> create_helper_stream(const std::vector<int>& cpus) {
-  return std::make_unique<WorkerStream>(cpus, 1, kernels::cpu::Pinning::kOff);
+  return std::make_unique<WorkerStream>(cpus, threads);
 }
 
 std::unique_ptr<HostStream> create_caller_stream() {

@@ -24,12 +24,9 @@ class HostStream : public Stream {
   void fill(void* device, uint8_t value, uint64_t bytes) override;
 };
 
-// A thread of its own with an OpenMP team of `threads`, pinned to CPUs of `cpus`.
+// A thread of its own in a team of `threads`, on as many of `cpus`. Throws Error{kResource} where a
+// thread cannot be started.
 std::unique_ptr<HostStream> create_worker_stream(const std::vector<int>& cpus, int threads);
-
-// A thread of its own with one OpenMP thread, on any of `cpus`: it shares them with the caller's
-// thread, which works too and is not ours to pin.
-std::unique_ptr<HostStream> create_helper_stream(const std::vector<int>& cpus);
 
 // Work runs inside the call that submits it, on one thread.
 std::unique_ptr<HostStream> create_caller_stream();
