@@ -90,7 +90,9 @@ nlohmann::json json_of(const TrainEstimate& estimate) {
           {"steps", estimate.steps},
           {"data_bytes", estimate.data_bytes},
           {"store_bytes", estimate.store_bytes},
-          {"arena_bytes", estimate.arena_bytes}};
+          {"arena_bytes", estimate.arena_bytes},
+          {"scoring_bytes", estimate.scoring_bytes},
+          {"peak_bytes", estimate.peak_bytes}};
 }
 
 nlohmann::json file_fields(const TrainArguments& arguments, const Config& config) {
@@ -107,7 +109,9 @@ void print_estimate(const TrainEstimate& estimate, const TrainArguments& argumen
   print_result(cat("rows        ", estimate.rows, "\nfeatures    ", estimate.features,
                    "\nparameters  ", estimate.parameters, "\nsteps       ", estimate.steps,
                    "\ndata        ", estimate.data_bytes, " bytes\nstore       ",
-                   estimate.store_bytes, " bytes\narena       ", estimate.arena_bytes, " bytes\n"));
+                   estimate.store_bytes, " bytes\narena       ", estimate.arena_bytes,
+                   " bytes\nscoring     ", estimate.scoring_bytes,
+                   " bytes, at the end\npeak        ", estimate.peak_bytes, " bytes\n"));
 }
 
 RunUse use_of(const TrainArguments& arguments) {

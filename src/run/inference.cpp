@@ -143,6 +143,18 @@ InferenceOptions completed(InferenceOptions options, const DeviceInfo& device) {
 
 }  // namespace
 
+uint64_t scoring_bytes(Backend& backend, const ModelConfig& config, const Network& network,
+                       InferenceOptions options, Source source, uint64_t rows) {
+  options = completed(options, backend.info());
+  LanePlans plans(backend, config, network, options);
+  const LaneKind kind{Mode::kScore, source, 0};
+  uint64_t bytes = 0;
+  for (const StoreRecord& record : model_records(network, store_options(options.precision)))
+    bytes += record.desc.bytes();
+  const RowPieces pieces(rows, plans.row_counts(), plans.most_lanes());
+  return bytes + static_cast<uint64_t>(pieces.lanes()) * plans.lane_bytes(kind);
+}
+
 Inference::Inference(Backend& backend, const ModelFile& model, const InferenceOptions& options)
     : backend_(backend),
       network_(model.network()),

@@ -23,9 +23,11 @@ struct InferenceOptions {
   Precision precision = Precision::kF32;
   bool fast_policy = false;
   Capture capture = Capture::kOn;
-  // At most so many rows go through a plan at once (on the host 256 whatever is said); larger
-  // inputs go piece by piece. 0: usual_max_rows.
+  // At most so many rows go through a plan at once (on the host 256 whatever is said, and fewer of
+  // wide ones); larger inputs go piece by piece. 0: usual_max_rows.
   int64_t max_rows = 0;
+  // No call has more rows than this: memory for more is not taken. 0: not known.
+  uint64_t most_rows = 0;
 };
 
 // 256 on the host, where a core's activations then stay in its cache; 4096 on a GPU, which they then fill.
@@ -45,6 +47,10 @@ struct Scores {
   std::span<uint32_t> index;  // [rows, worst]
   std::span<float> error;     // [rows, worst]
 };
+
+// Bytes where the device runs (weights included) that scoring so many rows in one call takes.
+uint64_t scoring_bytes(Backend& backend, const ModelConfig& config, const Network& network,
+                       InferenceOptions options, Source source, uint64_t rows);
 
 class Inference {
  public:

@@ -28,6 +28,19 @@ double nanoseconds_of(const Plan& plan) {
   return sum;
 }
 
+// Memory for the rows that a lane takes at once: of input, and some times that of activations. Rows
+// that are as wide as a picture of 64 x 64 x 3 numbers are not affected on the host.
+constexpr uint64_t kLaneBytes = uint64_t{32} << 20;
+
+// So many rows fit.
+int64_t rows_that_fit(const Network& network) {
+  int64_t widest = network.features;
+  for (const auto* layers : {&network.encoder, &network.decoder})
+    for (const Layer& layer : *layers) widest = std::max(widest, layer.out);
+  const uint64_t row_bytes = static_cast<uint64_t>(widest) * sizeof(float);
+  return static_cast<int64_t>(std::max<uint64_t>(1, kLaneBytes / row_bytes));
+}
+
 // The largest plan that the rows fill; what is left in the end is padded, but one or two rows go
 // one by one.
 int64_t plan_rows_for(std::span<const int64_t> row_counts, uint64_t rows) {
@@ -44,6 +57,11 @@ std::vector<const char*> outputs_of(const LaneKind& kind) {
   return {model_names::kScore, model_names::kWorstIndex, model_names::kWorstError};
 }
 
+uint64_t input_row_bytes(const Network& network, const LaneKind& kind) {
+  const int64_t width = kind.mode == Mode::kDecode ? network.code_size : network.features;
+  return static_cast<uint64_t>(width) * (kind.source == Source::kRawU8 ? 1 : sizeof(float));
+}
+
 }  // namespace
 
 LanePlans::LanePlans(Backend& backend, const ModelConfig& config, const Network& network,
@@ -57,7 +75,9 @@ LanePlans::LanePlans(Backend& backend, const ModelConfig& config, const Network&
   if (options.max_rows < 1)
     throw Error(ErrorCode::kUsage,
                 cat("rows at once: expected at least 1, found ", options.max_rows));
-  int64_t most = options.max_rows;
+  int64_t most = std::min(options.max_rows, rows_that_fit(network));
+  if (options.most_rows > 0 && options.most_rows < static_cast<uint64_t>(most))
+    most = static_cast<int64_t>(options.most_rows);
   if (device_.space == Space::kHost) {
     device_.cpu.threads = 1;
     most = std::min(most, kMostHostRows);
@@ -119,6 +139,25 @@ std::optional<Piece> RowPieces::next() {
   return piece;
 }
 
+// As the lanes will take it; an executor's own records are not counted.
+uint64_t LanePlans::lane_bytes(const LaneKind& kind) {
+  const auto most = static_cast<uint64_t>(max_rows());
+  const uint64_t input = most * input_row_bytes(network_, kind);
+  const uint64_t arena = arena_bytes(kind);
+  if (device_.space == Space::kHost) return arena + input;
+  uint64_t slot = input;
+  const Graph& graph = plan(kind, max_rows()).graph();
+  for (const char* output : outputs_of(kind))
+    slot += graph.value(graph.find(output, Role::kOutput)).desc.bytes();
+  return arena + kDeviceSlots * slot;
+}
+
+uint64_t LanePlans::arena_bytes(const LaneKind& kind) {
+  uint64_t bytes = 0;
+  for (const int64_t rows : row_counts_) bytes = std::max(bytes, plan(kind, rows).arena_bytes());
+  return bytes;
+}
+
 Lane::Lane(LanePlans& plans, const ParameterStore& store, const LaneKind& kind)
     : plans_(plans),
       store_(store),
@@ -128,19 +167,14 @@ Lane::Lane(LanePlans& plans, const ParameterStore& store, const LaneKind& kind)
       slots_(is_host() ? 1 : kDeviceSlots),
       stream_(plans.backend().create_stream(StreamKind::kCallerThread)) {
   // All of this lane's plans share one arena, which must not move once an executor knows it.
-  uint64_t bytes = 0;
-  for (const int64_t rows : plans_.row_counts())
-    bytes = std::max(bytes, plans_.plan(kind_, rows).arena_bytes());
-  arena_.reserve(bytes);
+  arena_.reserve(plans_.arena_bytes(kind_));
   if (is_host()) return;
   copies_in_ = plans.backend().create_stream();
   copies_out_ = plans.backend().create_stream();
 }
 
 uint64_t Lane::input_row_bytes() const {
-  const Network& network = plans_.network();
-  const int64_t width = kind_.mode == Mode::kDecode ? network.code_size : network.features;
-  return static_cast<uint64_t>(width) * (kind_.source == Source::kRawU8 ? 1 : sizeof(float));
+  return diabolo::input_row_bytes(plans_.network(), kind_);
 }
 
 void Lane::make_slot(Slot& slot) {

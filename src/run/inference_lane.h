@@ -46,9 +46,13 @@ class LanePlans {
   LanePlans(Backend& backend, const ModelConfig& config, const Network& network,
             const InferenceOptions& options);
 
+  // What all plans of one kind need, and what a lane takes with its staging memory.
+  uint64_t arena_bytes(const LaneKind& kind);
+  uint64_t lane_bytes(const LaneKind& kind);
   // Made when first asked for, then kept. Thread-safe.
   const Plan& plan(const LaneKind& kind, int64_t rows);
-  // 1, 8, 32, 128, 256, on a device 512, and max_rows, as far as not above max_rows; ascending.
+  // 1, 8, 32, 128, 256, on a device 512, and max_rows, as far as not above max_rows; ascending. Of
+  // wide rows fewer than max_rows are taken at once: what a lane holds is bounded in bytes too.
   std::span<const int64_t> row_counts() const { return row_counts_; }
   int64_t max_rows() const { return row_counts_.back(); }
   // The count to take next where so many rows, at least one, are left.

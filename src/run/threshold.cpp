@@ -39,6 +39,14 @@ void warn_of_ties(std::span<const float> scores, double threshold, double q, con
 
 }  // namespace
 
+// The most rows at once where nothing is said are more than a small data set has.
+InferenceOptions threshold_options(const TrainConfig& config, uint64_t rows) {
+  InferenceOptions options;
+  options.fast_policy = config.fast_policy;
+  options.most_rows = rows;
+  return options;
+}
+
 void put_threshold(ModelFile& model, std::span<const float> scores, ThresholdFrom from, double q,
                    const Log& log) {
   constexpr double kMost = std::numeric_limits<float>::max();

@@ -7,8 +7,12 @@
 
 #include "base/log.h"
 #include "model/model_file.h"
+#include "run/inference.h"
 
 namespace diabolo {
+
+// How the scores for it are made: of `rows` rows at most.
+InferenceOptions threshold_options(const TrainConfig& config, uint64_t rows);
 
 // Puts the q-quantile of scores into the model: of validation scores the split-conformal one, of
 // training scores the usual one (run/score.h). A line in the log where it will not flag the share

@@ -1,6 +1,8 @@
 // What a dry run says of a training.
 #include <algorithm>
 
+#include "run/inference.h"
+#include "run/threshold.h"
 #include "run/train_data.h"
 #include "run/train_session.h"
 #include "run/trainer.h"
@@ -35,6 +37,12 @@ TrainEstimate estimate_training(Backend& backend, const Config& config, const Da
                                     policy_of(ready.train));
     out.arena_bytes = std::max(out.arena_bytes, plan.arena_bytes());
   }
+  out.scoring_bytes =
+      scoring_bytes(backend, ready.model, network, threshold_options(ready.train, out.rows),
+                    build.source, out.rows);
+  // The steps' memory goes before the scoring's comes; the model is in the host's beside either.
+  out.peak_bytes = out.data_bytes + out.parameters * sizeof(float) +
+                   std::max(out.store_bytes + out.arena_bytes, out.scoring_bytes);
   return out;
 }
 

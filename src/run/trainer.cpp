@@ -359,10 +359,9 @@ void Training::diverge(uint64_t step) {
 }
 
 void Training::add_threshold(ModelFile& model) const {
-  InferenceOptions options;
-  options.fast_policy = config_.train.fast_policy;
-  FittingInference inference(backend_, model, options, options_.log);
   const TrainRows& rows = has_validation() ? *data_.validation : data_.train;
+  FittingInference inference(backend_, model, threshold_options(config_.train, rows.rows),
+                             options_.log);
   std::vector<float> scores(rows.rows);
   Scores out;
   out.score = scores;

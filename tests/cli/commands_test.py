@@ -300,6 +300,20 @@ def test_dry_runs_write_nothing(folder):
                                  "--dry-run", code=3)
 
 
+def test_a_training_takes_the_memory_that_a_dry_run_says(folder):
+    if os.environ.get("DIABOLO_SANITIZE"):
+        return  # whose memory is another
+    data, net = folder / "wide.npy", ["--set", "model.encoder.hidden=[2]", "--epochs", "2"]
+    numpy.save(data, rows(64, features=200_000))
+    command = ["train", data, "-o", folder / "run", *SMALL, *net]
+    said = json_of(*command, "--dry-run")
+    training = subprocess.Popen([DIABOLO, *map(str, command)], stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(training.pid, 0)
+    training.returncode = status
+    assert status == 0
+    assert usage.ru_maxrss * 1024 < said["peak_bytes"] + (100 << 20), (usage.ru_maxrss, said)
+
+
 def test_streams(folder):
     data, model = prepared(folder)
     run("encode", model, data, "-o", folder / "codes.raw")

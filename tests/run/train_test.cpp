@@ -6,6 +6,7 @@
 #include "model/presets.h"
 #include "run/inference.h"
 #include "run/score.h"
+#include "run/threshold.h"
 #include "run/train_session.h"
 #include "run/training_fixture.h"
 
@@ -416,6 +417,30 @@ TEST_F(TrainTest, AllocatesWhatADryRunSays) {
       EXPECT_EQ(said.arena_bytes, session.arena_bytes()) << changed;
       EXPECT_EQ(said.data_bytes, loaded.train.bytes.size()) << changed;
     }
+  }
+}
+
+// What a lane holds is bounded by the rows that there are and, where they are wide, in bytes.
+TEST_F(TrainTest, ADryRunCountsTheScoringAtTheEnd) {
+  constexpr int64_t kWide = 200000;
+  const FloatData wide(planar_rows(20, kWide, 1), kWide);
+  Config config = small_config();
+  config.model.encoder.hidden = {2};
+  for (const Dataset* data : {data_.data.get(), wide.data.get()}) {
+    const TrainEstimate said = estimate_training(*backend_, config, *data);
+    const TrainResult result = run(config, *data);
+    const Inference inference(*backend_, result.model, threshold_options(config.train, said.rows));
+    const FloatData& values = data == wide.data.get() ? wide : data_;
+    std::vector<float> scores(said.rows);
+    Scores out;
+    out.score = scores;
+    inference.score({DType::kF32, false, std::as_bytes(std::span(values.values)), said.rows}, out);
+    EXPECT_GE(said.scoring_bytes, inference.bytes());
+    EXPECT_LE(said.scoring_bytes, 3 * inference.bytes());
+    EXPECT_GE(said.peak_bytes, said.data_bytes + said.scoring_bytes);
+    EXPECT_GE(said.peak_bytes, said.data_bytes + said.store_bytes + said.arena_bytes);
+    // 20 rows of input and two activations as wide, for each of two lanes, and the weights.
+    if (data == wide.data.get()) EXPECT_LT(said.scoring_bytes, 2 * 4 * 20 * kWide * sizeof(float));
   }
 }
 
