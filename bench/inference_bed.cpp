@@ -11,7 +11,8 @@ ModelFile untrained_model(const Net& net) {
   ModelFile model;
   model.config = resolved(net.config(), Scale::kUnit);
   model.row = TensorDesc(DType::kU8, {net.widths[0]});
-  model.parameters = initial_parameters(model.network(), 0);
+  model.parameters =
+      ParameterValues(model.network().parameters(), initial_parameters(model.network(), 0));
   const auto features = static_cast<size_t>(net.widths[0]);
   model.scaling.kind = Scale::kUnit;
   model.scaling.shift.assign(features, 0.0f);

@@ -38,15 +38,18 @@ std::vector<StoreRecord> store_records(const BlobLayout& layout, const StoreOpti
 }
 
 ParameterStore::ParameterStore(Backend& backend, std::vector<ParameterSpec> parameters,
-                               StoreOptions options)
+                               StoreOptions options, std::shared_ptr<float> master)
     : backend_(backend),
       parameters_(std::move(parameters)),
       options_(options),
       layout_(BlobLayout::of(parameters_)) {
   for (const ParameterSpec& spec : parameters_)
     DIABOLO_CHECK(spec.desc.dtype() == DType::kF32, spec.name, " ", spec.desc.text());
+  DIABOLO_CHECK(!master || (backend.info().space == Space::kHost && !options.has_training),
+                "a store of its own memory");
+  if (master) state_.emplace(store_names::kMaster, Entry{blob_desc(DType::kF32), {}, master});
   for (const StoreRecord& record : store_records(layout_, options_))
-    add_state(record.name, record.desc);
+    if (!state_.contains(record.name)) add_state(record.name, record.desc);
 }
 
 TensorDesc ParameterStore::blob_desc(DType dtype) const {
@@ -55,7 +58,7 @@ TensorDesc ParameterStore::blob_desc(DType dtype) const {
 
 void ParameterStore::add_state(const std::string& name, const TensorDesc& desc) {
   DIABOLO_CHECK(!state_.contains(name), name);
-  Entry entry{desc, Buffer(backend_, desc.bytes())};
+  Entry entry{desc, Buffer(backend_, desc.bytes()), {}};
   const auto stream = backend_.create_stream(StreamKind::kCallerThread);
   stream->fill(entry.buffer.data(), 0, desc.bytes());
   stream->synchronize();
@@ -65,7 +68,8 @@ void ParameterStore::add_state(const std::string& name, const TensorDesc& desc) 
 TensorView ParameterStore::state(const std::string& name) const {
   const auto found = state_.find(name);
   DIABOLO_CHECK(found != state_.end(), "the store has no ", name);
-  return {found->second.desc, found->second.buffer.data()};
+  const Entry& entry = found->second;
+  return {entry.desc, entry.shared ? entry.shared.get() : entry.buffer.data()};
 }
 
 namespace {
@@ -133,7 +137,7 @@ void ParameterStore::refresh_low(Stream& stream) const {
 
 uint64_t ParameterStore::bytes() const {
   uint64_t sum = 0;
-  for (const auto& [name, entry] : state_) sum += entry.buffer.bytes();
+  for (const auto& [name, entry] : state_) sum += entry.desc.bytes();
   return sum;
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -58,7 +59,10 @@ std::vector<StoreRecord> store_records(const BlobLayout& layout, const StoreOpti
 class ParameterStore {
  public:
   // Allocates and zeroes everything. Throws Error{kResource} with wanted and free bytes.
-  ParameterStore(Backend& backend, std::vector<ParameterSpec> parameters, StoreOptions options);
+  // master: memory of the host in the layout's order that serves as the blob of that name, on the
+  // host's backend and for a store that nothing is trained in; others must not change it meanwhile.
+  ParameterStore(Backend& backend, std::vector<ParameterSpec> parameters, StoreOptions options,
+                 std::shared_ptr<float> master = nullptr);
 
   std::span<const ParameterSpec> parameters() const { return parameters_; }
   const StoreOptions& options() const { return options_; }
@@ -90,6 +94,7 @@ class ParameterStore {
   struct Entry {
     TensorDesc desc;
     Buffer buffer;
+    std::shared_ptr<float> shared = {};  // in place of the buffer
   };
   std::map<std::string, Entry> state_;
 };

@@ -168,28 +168,33 @@ bool are_finite(std::span<const Number> values) {
   return found == 0;
 }
 
-// Block by block: memory is taken, filled, hashed and checked while it is in the cache.
-template <class Number = float>
-std::vector<Number> read_vector(const SafetensorsFile& file, const std::string& name,
-                                const TensorDesc& desc) {
-  const SafetensorsFile::Tensor& tensor = file.require(name, desc);
-  std::vector<Number> values;
-  values.reserve(static_cast<size_t>(desc.elems()));
+// Block by block: filled, hashed and checked while it is in the cache.
+template <class Number>
+void read_values(const SafetensorsFile& file, const std::string& name, const TensorDesc& desc,
+                 std::span<Number> values) {
   bool is_finite = true;
   BlockTarget target;
   target.room = [&](uint64_t offset, uint64_t bytes) {
-    values.resize((offset + bytes) / sizeof(Number));
-    return std::as_writable_bytes(std::span(values).subspan(offset / sizeof(Number)));
+    return std::as_writable_bytes(values).subspan(offset, bytes);
   };
-  target.filled = [&](uint64_t offset, std::span<const std::byte>) {
+  target.filled = [&](uint64_t offset, std::span<const std::byte> block) {
     const std::span<const Number> all = values;
-    is_finite = is_finite && are_finite(all.subspan(offset / sizeof(Number)));
+    is_finite = is_finite &&
+                are_finite(all.subspan(offset / sizeof(Number), block.size() / sizeof(Number)));
   };
-  file.read(tensor, target);
+  file.read(file.require(name, desc), target);
   if (!is_finite)
     throw Error(ErrorCode::kModel, cat(file.name(), ": ", name,
                                        " holds numbers that are not "
                                        "finite; the model cannot be used"));
+}
+
+template <class Number = float>
+std::vector<Number> read_vector(const SafetensorsFile& file, const std::string& name,
+                                const TensorDesc& desc) {
+  file.require(name, desc);
+  std::vector<Number> values(static_cast<size_t>(desc.elems()));
+  read_values<Number>(file, name, desc, values);
   return values;
 }
 
@@ -224,7 +229,10 @@ void read_tensors(const SafetensorsFile& file, ModelFile& model) {
   if (has_mean) model.scaling.mean = read_vector(file, kMean, vector);
   if (has_wide) model.scaling.wide = read_wide(file, model.features());
   for (const ParameterSpec& spec : specs)
-    model.parameters.push_back(read_vector(file, spec.name, spec.desc));
+    file.require(spec.name, spec.desc);  // the file is as large as what is now allocated
+  model.parameters = ParameterValues(specs);
+  for (size_t i = 0; i < specs.size(); ++i)
+    read_values(file, specs[i].name, specs[i].desc, model.parameters.writable(i));
 }
 
 ModelFile read_model(const SafetensorsFile& file) {
@@ -304,7 +312,7 @@ ParameterSource own_parameters(const ModelFile& model) {
   DIABOLO_CHECK(model.network().parameters().size() == model.parameters.size(),
                 "the model's weights are not complete");
   return [&model](size_t index, const BlockTaker& take) {
-    take(std::as_bytes(std::span(model.parameters[index])));
+    take(std::as_bytes(model.parameters[index]));
   };
 }
 

@@ -13,6 +13,7 @@
 #include "model/config.h"
 #include "model/model.h"
 #include "model/model_texts.h"
+#include "model/parameter_values.h"
 #include "model/safetensors.h"
 
 namespace diabolo {
@@ -49,8 +50,8 @@ struct ModelFile {
   uint64_t threshold_rows = 0;
   Provenance provenance;
   ModelTexts texts;
-  std::vector<std::vector<float>> parameters;  // one per entry of network().parameters()
-  std::string hash;                            // content hash where loaded or saved, else empty
+  ParameterValues parameters;  // one per entry of network().parameters()
+  std::string hash;            // content hash where loaded or saved, else empty
 
   int64_t features() const { return row.elems(); }
   Network network() const { return Network::of(config.model, features()); }

@@ -36,11 +36,13 @@ struct Inference::Pool {
        const InferenceOptions& options)
       : config(model.config.model), plans(backend_in, config, network, options) {
     const std::unique_ptr<Stream> stream = backend_in.create_stream(StreamKind::kCallerThread);
+    // On the host the weights are used where the model has them.
+    const bool is_host = backend_in.info().space == Space::kHost;
     store = std::make_unique<ParameterStore>(backend_in, network.parameters(),
-                                             store_options(options.precision));
-    for (size_t i = 0; i < model.parameters.size(); ++i)
-      store->write(store->parameter(store->parameters()[i].name), model.parameters[i].data(),
-                   *stream);
+                                             store_options(options.precision),
+                                             is_host ? model.parameters.shared() : nullptr);
+    if (!is_host)
+      store->write(store->state(store_names::kMaster), model.parameters.blob().data(), *stream);
     store->refresh_low(*stream);
     add_scaling(*store, network, model.scaling, *stream);
     device = std::make_unique<DeviceInference>(plans, *store);

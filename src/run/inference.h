@@ -54,7 +54,7 @@ uint64_t scoring_bytes(Backend& backend, const ModelConfig& config, const Networ
 
 class Inference {
  public:
-  // Copies the weights to the backend, which is borrowed. Throws Error{kResource, kDevice}.
+  // Copies the weights to the backend, which is borrowed; on the host it shares the model's. Throws Error{kResource, kDevice}.
   Inference(Backend& backend, const ModelFile& model, const InferenceOptions& options);
   ~Inference();
   Inference(Inference&&) = delete;

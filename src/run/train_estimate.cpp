@@ -40,9 +40,11 @@ TrainEstimate estimate_training(Backend& backend, const Config& config, const Da
   out.scoring_bytes =
       scoring_bytes(backend, ready.model, network, threshold_options(ready.train, out.rows),
                     build.source, out.rows);
-  // The steps' memory goes before the scoring's comes; the model is in the host's beside either.
-  out.peak_bytes = out.data_bytes + out.parameters * sizeof(float) +
-                   std::max(out.store_bytes + out.arena_bytes, out.scoring_bytes);
+  // The steps' memory goes when the model is made from it and before the scoring's comes, which has
+  // the model's weights in it.
+  const uint64_t model_bytes = out.parameters * sizeof(float);
+  out.peak_bytes =
+      out.data_bytes + std::max(out.store_bytes + out.arena_bytes + model_bytes, out.scoring_bytes);
   return out;
 }
 

@@ -145,12 +145,9 @@ void TrainSession::set_parameters(const std::vector<std::vector<float>>& paramet
   store_->refresh_low(*stream_);
 }
 
-std::vector<std::vector<float>> TrainSession::parameters() {
-  std::vector<std::vector<float>> out;
-  for (const ParameterSpec& spec : store_->parameters()) {
-    const TensorView from = store_->parameter(spec.name);
-    store_->read(from, out.emplace_back(static_cast<size_t>(spec.desc.elems())).data(), *stream_);
-  }
+ParameterValues TrainSession::parameters() {
+  ParameterValues out(store_->parameters());
+  store_->read(store_->state(store_names::kMaster), out.writable_blob().data(), *stream_);
   return out;
 }
 

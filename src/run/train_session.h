@@ -17,6 +17,7 @@
 
 #include "graph/executor.h"
 #include "model/model.h"
+#include "model/parameter_values.h"
 #include "run/schedule.h"
 #include "run/store_blobs.h"
 #include "run/train_data.h"
@@ -57,8 +58,8 @@ class TrainSession {
 
   // Sets the parameters (one vector each); moments are zero at the start.
   void set_parameters(const std::vector<std::vector<float>>& parameters);
-  // The parameters as they are, one vector each, and the flat blob of them. Both wait for all steps.
-  std::vector<std::vector<float>> parameters();
+  // The parameters as they are, and the flat blob of them. Both wait for all steps.
+  ParameterValues parameters();
   void read_master(std::vector<float>& out);
   // The blobs of a checkpoint where they lie. After they were filled: refresh_low.
   StoreBlobs blobs() { return {backend_, *store_, *stream_}; }

@@ -377,10 +377,8 @@ ModelFile Training::final_model() {
   if (result_.is_cancelled && at_.epoch > 0) save_model_so_far();
   ModelFile model = model_so_far();
   if (has_best()) {
-    for (size_t i = 0; i < network_.parameters().size(); ++i) {
-      const std::span<const float> part = session_->part_of(at_.best, i);
-      model.parameters.emplace_back(part.begin(), part.end());
-    }
+    model.parameters = ParameterValues(network_.parameters());
+    std::ranges::copy(at_.best, model.parameters.writable_blob().begin());
     at_.best = {};
   } else {
     model.parameters = session_->parameters();

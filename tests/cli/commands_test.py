@@ -311,7 +311,8 @@ def test_a_training_takes_the_memory_that_a_dry_run_says(folder):
     _, status, usage = os.wait4(training.pid, 0)
     training.returncode = status
     assert status == 0
-    assert usage.ru_maxrss * 1024 < said["peak_bytes"] + (100 << 20), (usage.ru_maxrss, said)
+    # Beside it: the program with its libraries, oneDNN's own 32 MiB, memory that malloc keeps.
+    assert usage.ru_maxrss * 1024 < said["peak_bytes"] + (200 << 20), (usage.ru_maxrss, said)
 
 
 def test_streams(folder):

@@ -194,7 +194,7 @@ TEST_F(ModelFileTest, HostileDescriptionsAreRefused) {
 }
 
 TEST_F(ModelFileTest, WeightsMustBeFinite) {
-  model_.parameters[0][3] = std::nanf("");
+  model_.parameters.writable(0)[3] = std::nanf("");
   save_model(model_, path_);
   EXPECT_THAT(message_of(path_), HasSubstr("encoder.0.weight"));
 }

@@ -27,7 +27,8 @@ class FakeInference : public testing::Test {
     model_.row = TensorDesc(DType::kF32, {kFeatures});
     model_.scaling.shift.assign(kFeatures, 0.25f);
     model_.scaling.scale.assign(kFeatures, 0.5f);
-    model_.parameters = initial_parameters(model_.network(), 0);
+    model_.parameters =
+        ParameterValues(model_.network().parameters(), initial_parameters(model_.network(), 0));
   }
   ~FakeInference() override { fake_cuda::reset(); }
 

@@ -68,7 +68,8 @@ class InferenceTest : public testing::Test {
     model_.scaling.kind = Scale::kUnit;
     model_.scaling.shift.assign(kFeatures, 0.25f);
     model_.scaling.scale.assign(kFeatures, 1.0f / 255.0f);
-    model_.parameters = initial_parameters(model_.network(), 0);
+    model_.parameters =
+        ParameterValues(model_.network().parameters(), initial_parameters(model_.network(), 0));
     for (size_t k = 0; k < bytes_.size(); ++k) {
       bytes_[k] = static_cast<std::byte>(k * k * 31 + k / 7);
       floats_[k] = static_cast<float>(bytes_[k]);

@@ -260,7 +260,7 @@ TEST_F(PipelineTest, ResumingWithOtherOptionsIsRefused) {
   EXPECT_EQ(error_of(parts, *data_.data).code(), ErrorCode::kStale);
   parts.inference.fast_policy = false;
   ModelFile changed = model();
-  changed.parameters.front().back() += 1;
+  changed.parameters.writable(0).back() += 1;
   EXPECT_THROW(run_pipeline(*backend_, changed, *data_.data, parts), Error);
   EXPECT_EQ(run(parts).rows_written, kRows);
 }

@@ -436,11 +436,13 @@ TEST_F(TrainTest, ADryRunCountsTheScoringAtTheEnd) {
     out.score = scores;
     inference.score({DType::kF32, false, std::as_bytes(std::span(values.values)), said.rows}, out);
     EXPECT_GE(said.scoring_bytes, inference.bytes());
-    EXPECT_LE(said.scoring_bytes, 3 * inference.bytes());
+    EXPECT_LE(said.scoring_bytes, 5 * inference.bytes());  // which counts no staging, and a lane
     EXPECT_GE(said.peak_bytes, said.data_bytes + said.scoring_bytes);
     EXPECT_GE(said.peak_bytes, said.data_bytes + said.store_bytes + said.arena_bytes);
     // 20 rows of input and two activations as wide, for each of two lanes, and the weights.
-    if (data == wide.data.get()) EXPECT_LT(said.scoring_bytes, 2 * 4 * 20 * kWide * sizeof(float));
+    if (data == wide.data.get()) {
+      EXPECT_LT(said.scoring_bytes, 2 * 4 * 20 * kWide * sizeof(float));
+    }
   }
 }
 
