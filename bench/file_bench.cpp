@@ -32,7 +32,8 @@ class Bed {
     if (!mkdtemp(pattern.data())) throw Error(ErrorCode::kResource, "no temporary folder");
     folder_ = pattern;
     std::ofstream(input(), std::ios::binary)
-        .write(reinterpret_cast<const char*>(values_.data()), kBytes);
+        .write(reinterpret_cast<const char*>(values_.data()),
+               static_cast<std::streamsize>(values_.size() * sizeof(float)));
   }
   ~Bed() { std::filesystem::remove_all(folder_); }
   Bed(const Bed&) = delete;
