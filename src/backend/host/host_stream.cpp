@@ -109,7 +109,8 @@ class QueueStream : public HostStream {
 class WorkerStream : public QueueStream {
  public:
   WorkerStream(const std::vector<int>& cpus, int threads)
-      : share_(cpus, threads), threads_(threads) {
+      // One thread is left to the scheduler: several processes would all choose the same CPU.
+      : share_(cpus, threads > 1 ? threads : static_cast<int>(cpus.size())), threads_(threads) {
     std::promise<void> ready;
     std::future<void> is_ready = ready.get_future();
     {
