@@ -1,32 +1,43 @@
 // The activation functions, each written once for host and device, CPU and CUDA, reference and fast
-// path. To add one: a struct here, its name in Activation and kActivationNames, its line in
-// with_activation; the cases of src/run/selftest run over all of them.
+// path. To add one: a struct and a line in the list below; everything else follows from the list,
+// and the cases of src/run/selftest run over all of it (CONTRIBUTING.md).
 //
 //   forward(z)         h = f(z)
 //   derivative(saved)  f'(z), from h where that is enough (kSavesZ false), else from z
 #pragma once
 
 #include <cstdint>
+#include <iterator>
 
 #include "kernels/common/hd.h"
 #include "kernels/common/math.h"
 
 namespace diabolo::kernels {
 
+// The struct of each activation, and its name in configurations and model files.
+#define DIABOLO_FOR_EACH_ACTIVATION(DO) \
+  DO(Identity, "identity")              \
+  DO(Relu, "relu")                      \
+  DO(LeakyRelu, "leaky_relu")           \
+  DO(Elu, "elu")                        \
+  DO(Gelu, "gelu")                      \
+  DO(Silu, "silu")                      \
+  DO(Softplus, "softplus")              \
+  DO(Tanh, "tanh")                      \
+  DO(Sigmoid, "sigmoid")
+
+// Activation::kIdentity and so on, in the order of the list.
 enum class Activation : int32_t {
-  kIdentity,
-  kRelu,
-  kLeakyRelu,
-  kElu,
-  kGelu,
-  kSilu,
-  kSoftplus,
-  kTanh,
-  kSigmoid,
+#define DIABOLO_ACTIVATION(Type, text) k##Type,
+  DIABOLO_FOR_EACH_ACTIVATION(DIABOLO_ACTIVATION)
+#undef DIABOLO_ACTIVATION
 };
-inline constexpr int kActivationCount = 9;
-inline constexpr const char* kActivationNames[kActivationCount] = {
-    "identity", "relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "tanh", "sigmoid"};
+inline constexpr const char* kActivationNames[] = {
+#define DIABOLO_ACTIVATION(Type, text) text,
+    DIABOLO_FOR_EACH_ACTIVATION(DIABOLO_ACTIVATION)
+#undef DIABOLO_ACTIVATION
+};
+inline constexpr int kActivationCount = static_cast<int>(std::size(kActivationNames));
 
 template <class T>
 DIABOLO_HD inline T sigmoid_of(const T& z) {
@@ -157,24 +168,11 @@ DIABOLO_HD_DISPATCH
 template <class F>
 DIABOLO_HD decltype(auto) with_activation(Activation activation, F&& f) {
   switch (activation) {
-    case Activation::kRelu:
-      return f(Relu{});
-    case Activation::kLeakyRelu:
-      return f(LeakyRelu{});
-    case Activation::kElu:
-      return f(Elu{});
-    case Activation::kGelu:
-      return f(Gelu{});
-    case Activation::kSilu:
-      return f(Silu{});
-    case Activation::kSoftplus:
-      return f(Softplus{});
-    case Activation::kTanh:
-      return f(Tanh{});
-    case Activation::kSigmoid:
-      return f(Sigmoid{});
-    case Activation::kIdentity:
-      break;
+#define DIABOLO_ACTIVATION(Type, text) \
+  case Activation::k##Type:            \
+    return f(Type{});
+    DIABOLO_FOR_EACH_ACTIVATION(DIABOLO_ACTIVATION)
+#undef DIABOLO_ACTIVATION
   }
   return f(Identity{});
 }

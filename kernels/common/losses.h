@@ -8,14 +8,15 @@
 #pragma once
 
 #include <cstdint>
+#include <iterator>
 
 #include "kernels/common/activations.h"
 
 namespace diabolo::kernels {
 
 enum class Loss : int32_t { kMse, kBce, kL1, kHuber };
-inline constexpr int kLossCount = 4;
-inline constexpr const char* kLossNames[kLossCount] = {"mse", "bce", "l1", "huber"};
+inline constexpr const char* kLossNames[] = {"mse", "bce", "l1", "huber"};
+inline constexpr int kLossCount = static_cast<int>(std::size(kLossNames));
 
 template <class T>
 struct LossAt {

@@ -151,7 +151,7 @@ TEST(Golden, Optimizers) {
       step.v = v.data();
       kernels::optimizer_reference(step);
       // The rule and the plan hold floats: each of their few factors is off by up to 6e-8.
-      expect_near(entry["after"][t], w, 5e-7, entry.dump().substr(0, 60) + cat(" step ", t));
+      expect_near(entry["after"][t], w, 5e-7, cat(entry["case"].get<std::string>(), " step ", t));
     }
   }
 }
@@ -179,7 +179,7 @@ std::vector<float> floats(const Json& json) {
 class GoldenTraining {
  public:
   explicit GoldenTraining(const Policy& policy)
-      : json_(golden()["trajectory"]),
+      : json_(golden()["trajectories"][0]),
         layers_(json_["activations"].size()),
         backend_(create_host_backend(1)),
         stream_(backend_->create_stream()),
