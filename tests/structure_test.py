@@ -3,7 +3,8 @@
 
 Rules: dependencies point one way through the layers; kernels/ includes nothing from src/ or include/;
 CUDA headers stay under kernels/cuda and src/backend/cuda; every op has cases, every gradient a
-complex-step test, every listed data format tests and a fuzz target; every source file says what it is in its first lines; no test is switched off;
+complex-step test, every listed data format tests and a fuzz target; every source file says what it is in its first lines,
+a CUDA kernel's field by field; no test is switched off;
 files stay short. `structure_test.py --selftest` checks that each rule can fail.
 """
 
@@ -22,6 +23,8 @@ UNPARSED_FORMATS = {"raw"}
 SOURCES = ("*.h", "*.hpp", "*.cpp", "*.cu", "*.cuh", "*.c")
 MOST_LINES = 450  # 400 is where to stop and think, this is where to stop
 ONE_BY_CONTRACT = "include/diabolo"  # one header for C, one for C++, in sections by topic
+
+KERNEL_FIELDS = ("Computes", "Shapes", "Work split", "Traffic", "Numerics", "Limits", "Source")
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.M)
 CUDA_HEADER = re.compile(r"^(cuda|cublas|cudnn|curand|cusparse|nv|cub/|thrust/|cooperative_groups|"
@@ -138,6 +141,23 @@ def leading_comments(root):
             yield f"{path}: no leading comment that says what the file is"
 
 
+def kernel_fields(root):
+    """A kernel's doc block: each field begins a line, what continues one is indented like its text."""
+    for path in sources(root, "kernels/cuda"):
+        block = re.match(r"(?://.*\n)+", read(path))
+        lines = block.group().splitlines() if block else []
+        first = next((i for i, line in enumerate(lines) if line.startswith("// Computes")), None)
+        if first is None:
+            if path.suffix == ".cu":
+                yield f"{path}: a kernel's first comment has the fields {', '.join(KERNEL_FIELDS)}"
+            continue
+        starts = [line[3:15].rstrip() for line in lines[first:] if line[3:4] != " "]
+        for wrong in [start for start in starts if start not in KERNEL_FIELDS]:
+            yield f"{path}: '{wrong}' begins no field and is not indented: has it been re-wrapped?"
+        for missing in [f for f in KERNEL_FIELDS if path.suffix == ".cu" and f not in starts]:
+            yield f"{path}: no line of its first comment begins with the field '{missing}'"
+
+
 def no_disabled_tests(root):
     for path in sources(root, "tests"):
         if re.search(r"\bDISABLED_\w", read(path)):
@@ -152,7 +172,7 @@ def files_are_short(root):
 
 
 RULES = (upward_includes, kernels_stand_alone, includes_are_relative_to_src, cuda_headers, public_headers,
-         ops_have_cases, gradients_have_complex_steps, formats_have_tests, leading_comments, no_disabled_tests, files_are_short)
+         ops_have_cases, gradients_have_complex_steps, formats_have_tests, leading_comments, kernel_fields, no_disabled_tests, files_are_short)
 
 # For each rule a file that breaks it, beside the smallest tree that breaks none.
 GOOD_TREE = {
@@ -164,6 +184,7 @@ GOOD_TREE = {
     "src/data/formats.cpp": "// formats\n&kNpyFormat,\n",
     "tests/data/formats_test.cpp": "// npy\n",
     "tests/fuzz/npy_fuzz.cpp": "// npy\n",
+    "kernels/cuda/add.cu": "// add\n" + "".join(f"// {field:12}text\n//             more\n" for field in KERNEL_FIELDS),
 }
 BROKEN = {
     upward_includes: ("src/base/a.h", '// a\n#include "graph/graph.h"\n'),
@@ -175,6 +196,7 @@ BROKEN = {
     gradients_have_complex_steps: ("src/ops/a.cpp", '// a\n#include "kernels/a.h"\n#include "ops/grad_builder.h"\n'),
     formats_have_tests: ("src/data/formats.cpp", "// formats\n&kNpyFormat,\n&kZarrFormat,\n"),
     leading_comments: ("src/base/a.h", "#pragma once\n"),
+    kernel_fields: ("kernels/cuda/add.cu", "// add\n// Computes    text\n// more Shapes      text Work split  text\n"),
     no_disabled_tests: ("tests/base/a_test.cpp", "// a\nTEST(A, DISABLED_b) {}\n"),
     files_are_short: ("src/base/a.h", "// a\n" * (MOST_LINES + 1)),
 }

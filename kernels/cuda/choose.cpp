@@ -42,7 +42,7 @@ bool fills(int64_t tiles, const Device& device) {
 TileSize choose_weight_grad_tile(const DenseShape& s, TileSet set, const Device& device) {
   const int64_t parts = std::clamp(s.B / kRowsWorthAPart, int64_t{1}, kMaxSplits);
   for (const TileSize size : {TileSize::kLarge, TileSize::kMedium}) {
-    const bool exists = size == TileSize::kLarge || set == TileSet::kAll;
+    const bool exists = has_tile(set, size);
     if (exists && fills(parts * tile_count(s.I, s.O, size), device)) return size;
   }
   return TileSize::kSmall;
@@ -75,7 +75,7 @@ const char* refuse_matrix(int64_t B, int64_t D, const Device& device) {
 
 TileSize choose_tile(int64_t m, int64_t n, TileSet set, const Device& device) {
   for (const TileSize size : {TileSize::kLarge, TileSize::kMedium}) {
-    const bool exists = size == TileSize::kLarge || set == TileSet::kAll;
+    const bool exists = has_tile(set, size);
     if (exists && fills(tile_count(m, n, size), device)) return size;
   }
   return TileSize::kSmall;

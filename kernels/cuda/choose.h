@@ -12,6 +12,13 @@ namespace diabolo::kernels::cuda {
 // f32 and bf16, forward and gradients. Every instance costs compile time on seven architectures.
 enum class TileSize { kLarge, kMedium, kSmall };
 enum class TileSet { kAll, kLargeAndSmall };
+constexpr bool has_tile(TileSet set, TileSize size) {
+  return size != TileSize::kMedium || set == TileSet::kAll;
+}
+// What is built of a kernel's set; those who choose and those who launch both ask here.
+constexpr TileSet built_tiles(TileSet of_kernel, bool is_tf32) {
+  return is_tf32 ? TileSet::kLargeAndSmall : of_kernel;
+}
 inline constexpr int kTileExtent[] = {128, 64, 32};
 
 DIABOLO_HD constexpr int64_t ceil_div(int64_t a, int64_t b) {
@@ -33,7 +40,7 @@ TileSize choose_tile(int64_t m, int64_t n, TileSet set, const Device& device);
 // The tiles that exist for a product of T.
 template <class T>
 TileSet tile_set(const Device& device) {
-  return sizeof(T) == 4 && device.allows_tf32 ? TileSet::kLargeAndSmall : TileSet::kAll;
+  return built_tiles(TileSet::kAll, sizeof(T) == 4 && device.allows_tf32);
 }
 
 // Scores add up a row tile by tile, so their tile may not depend on the batch.

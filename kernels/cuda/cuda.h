@@ -5,7 +5,7 @@
 //                             pointers are not looked at)
 //   scratch_bytes(P, device)  bytes of scratch, 256-byte aligned, that prepare wants
 //   prepare(P, device, scratch)  the call; throws LaunchError later, from the call, if a launch
-//   fails
+//                             fails
 //
 // refusal and scratch_bytes are plain C++ (choose.cpp), built everywhere: a plan can be made for a
 // GPU that is not there. prepare is in the .cu files.

@@ -2,10 +2,11 @@
 //
 // Computes    y[b,o] = f(z), z = sum_i x[b,i] W[i,o] + bias[o]
 // Shapes      x [B,I], W [I,O] or [O,I], bias [O] f32, y and z [B,O]; T = f32 or bf16
-// Work split  tile_product.cuh with m = B, n = O, k = I; the epilogue walks each slab in quads of a
-// row Traffic     (B I + I O + B O) sizeof(T) at least; 2 B I O flops Numerics    float sums in an
-// order that depends on nothing but I: a row's result is the same in any
-//             batch; one rounding to T at the end
+// Work split  tile_product.cuh with m = B, n = O, k = I; the epilogue walks each slab in quads of
+//             a row
+// Traffic     (B I + I O + B O) sizeof(T) at least; 2 B I O flops
+// Numerics    float sums in an order that depends on nothing but I: a row's result is the same in
+//             any batch; one rounding to T at the end
 // Limits      refuse_dense in choose.cpp; any width and alignment (narrower copies)
 // Source      kernels/dense.h
 #include "kernels/cuda/tile_product.cuh"

@@ -1,12 +1,11 @@
 // Dense layer with its loss: the last layer of a training step. The reconstruction is never stored.
 //
-// Computes    loss = scale / (B O) sum l(f(x W + b), target); dz, its gradient before the
-// activation Shapes      x [B,I], W [I,O] or [O,I], bias [O] f32, target and dz [B,O], loss [1] f32
+// Computes    loss = scale / (B O) sum l(f(x W + b), target); dz, its gradient before the activation
+// Shapes      x [B,I], W [I,O] or [O,I], bias [O] f32, target and dz [B,O], loss [1] f32
 // Work split  as dense_forward; each tile leaves one partial loss, one block adds them
 // Traffic     (B I + I O + 2 B O) sizeof(T); 2 B I O flops
 // Numerics    float; partial losses per thread in order, then block_sum, then tiles in order: fixed
-// by
-//             shape and device
+//             by shape and device
 // Limits      refuse_dense in choose.cpp
 // Source      kernels/dense.h, kernels/common/losses.h
 #include "kernels/cuda/flat.cuh"

@@ -2,8 +2,11 @@
 // the L2 penalty.
 //
 // Computes    what the records in kernels/{activation_grad,add,loss,penalty}.h say, element by
-// element Shapes      flat [n]; outputs may be inputs Work split  a grid-stride loop over quads of
-// elements, choose_flat_blocks; the loss: choose_flat_sum Traffic     each tensor once: memory
+//             element
+// Shapes      flat [n]; outputs may be inputs
+// Work split  a grid-stride loop over quads of elements, choose_flat_blocks; the loss:
+//             choose_flat_sum
+// Traffic     each tensor once: memory
 // Numerics    float, one rounding to T; the loss as in dense_loss.cu
 // Limits      n >= 1; bases that are not aligned to a quad are taken element by element
 // Source      the headers named above

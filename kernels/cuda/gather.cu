@@ -1,9 +1,11 @@
 // A batch out of raw rows: pick, convert, scale.
 //
 // Computes    out[b,d] = (source[row(b),d] - shift[d]) * scale[d]; a row outside the source gives
-// NaN Shapes      source [N,D] u8 or f32, order [N] u32, shift and scale [D] f32, out [B,D] f32 or
-// bf16 Work split  a grid-stride loop over quads of columns, choose_flat_blocks Traffic     B D
-// (sizeof(source) + sizeof(T)); the scales stay in L2: memory Numerics    float, one rounding to T
+//             NaN
+// Shapes      source [N,D] u8 or f32, order [N] u32, shift and scale [D] f32, out [B,D] f32 or bf16
+// Work split  a grid-stride loop over quads of columns, choose_flat_blocks
+// Traffic     B D (sizeof(source) + sizeof(T)); the scales stay in L2: memory
+// Numerics    float, one rounding to T
 // Limits      B, D >= 1
 // Source      kernels/gather.h
 #include "kernels/cuda/flat.cuh"

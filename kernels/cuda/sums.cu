@@ -4,8 +4,7 @@
 // Computes    norm = sqrt(sum g^2); loss = lambda sum w^2; total = sum of terms
 // Shapes      g, w [n] f32; results [1]
 // Work split  choose_flat_sum: one block per part of the array, its partial sum to scratch; then
-// one
-//             block adds the partials
+//             one block adds the partials
 // Traffic     4 n bytes in; 2 n flops: memory
 // Numerics    float sums in an order fixed by n alone; g^2 overflows above 1.8e19, which makes the
 //             norm infinite and the step void

@@ -4,15 +4,16 @@
 // Computes    C = A B, then epilogue(C), tile by tile.
 // Shapes      A [m,k] or stored [k,m], B [k,n] or stored [n,k] (Along), row-major, f32 or bf16.
 // Work split  grid x: tiles, columns fastest, so that neighbouring blocks share rows of A and
-// stream
-//             B, which stays in L2; grid z: parts of k. Block: one tile, its warps or threads as in
-//             tile_mma.cuh and tile_ffma.cuh; kStages staged pairs of tiles, copied by cp.async
-//             while older ones are multiplied.
+//             stream B, which stays in L2; grid z: parts of k. Block: one tile, its warps or threads
+//             as in tile_mma.cuh and tile_ffma.cuh; kStages staged pairs of tiles, copied by
+//             cp.async while older ones are multiplied.
 // Traffic     per tile (kM + kN) k elements in, what the epilogue says out; 2 m n k flops.
 // Numerics    float sums over k ascending (k16 or k8 steps of mma.sync, or one by one with fused
 //             multiply-add), the same in every tile size. tf32 rounds operands to nearest.
 // Limits      refuse_dense in choose.cpp.
 #pragma once
+
+#include <stdexcept>
 
 #include "kernels/cuda/choose.h"
 #include "kernels/cuda/device/block.cuh"
@@ -71,7 +72,7 @@ template <class Loop>
 inline constexpr int kStages = Loop::kM == 128 ? 3 : 4;
 template <class Loop>
 inline constexpr int kStageBytes = Loop::TileA::kBytes + Loop::TileB::kBytes;
-// 8 floats of padding: the eight rows that a fragment's pairs go to then start in different banks.
+// 8 floats of padding: neighbouring rows start 8 banks apart, four of them fill the banks.
 template <class Loop>
 inline constexpr int kSlabPitch = Loop::kN + 8;
 template <class Loop>
@@ -216,19 +217,25 @@ void launch_tiles(const ProductCall<typename Epilogue::Params>& call, int64_t sp
               {static_cast<unsigned>(Loop::kThreads)}, kProductBytes<Loop>, stream, call);
 }
 
+// Launches the kernel with the tile that was chosen. Throws where that one is not built (the choice
+// came from another set): a launch that is left out would leave its output as it was.
 template <ProductMath kMath, Along kA, Along kB, class Epilogue, TileSet kSet>
 void launch_product(TileSize size, const ProductCall<typename Epilogue::Params>& call,
                     int64_t splits, void* stream) {
-  if (size == TileSize::kLarge) {
-    launch_tiles<typename LoopOf<kMath, TileSize::kLarge, kA, kB>::Type, Epilogue>(call, splits,
-                                                                                   stream);
-  } else if (size == TileSize::kSmall) {
-    launch_tiles<typename LoopOf<kMath, TileSize::kSmall, kA, kB>::Type, Epilogue>(call, splits,
-                                                                                   stream);
-  } else if constexpr (kSet == TileSet::kAll && kMath != ProductMath::kTf32) {
-    launch_tiles<typename LoopOf<kMath, TileSize::kMedium, kA, kB>::Type, Epilogue>(call, splits,
-                                                                                    stream);
-  }
+  constexpr TileSet kBuilt = built_tiles(kSet, kMath == ProductMath::kTf32);
+  const auto launch_if = [&]<TileSize kSize>() {
+    if constexpr (has_tile(kBuilt, kSize)) {
+      using Loop = typename LoopOf<kMath, kSize, kA, kB>::Type;
+      if (size == kSize) launch_tiles<Loop, Epilogue>(call, splits, stream);
+      return size == kSize;
+    } else {
+      return false;
+    }
+  };
+  const bool is_launched = launch_if.template operator()<TileSize::kLarge>() ||
+                           launch_if.template operator()<TileSize::kMedium>() ||
+                           launch_if.template operator()<TileSize::kSmall>();
+  if (!is_launched) throw std::logic_error("tile product: this tile size is not built");
 }
 
 // A row-major [outer, inner] tensor as an operand.
