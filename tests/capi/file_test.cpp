@@ -156,7 +156,7 @@ TEST_F(Files, BadOptions) {
     o.input_rank = 1;
     o.input_shape[0] = ~uint64_t{0};
   });
-  with(DIABOLO_USAGE, "rows of 12 numbers", [](Options& o) {
+  with(DIABOLO_DATA, "expected rows f32[*,12]", [](Options& o) {
     o.input_rank = 1;
     o.input_shape[0] = 6;
   });

@@ -112,7 +112,7 @@ def test_numbers_that_are_not_finite_are_3(folder):
     _, model = prepared(folder)
     extreme = rows(300)
     extreme[[40, 200]] = 3e38 * numpy.sign(extreme[[40, 200]])
-    extreme[7] *= 1e6
+    extreme[7] *= 1e9
     numpy.save(folder / "extreme.npy", extreme)
     for verb in ("encode", "reconstruct", "score"):
         out = folder / f"{verb}.npy"

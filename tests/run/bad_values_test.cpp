@@ -26,7 +26,8 @@ class BadValues : public testing::Test {
     Config config = small_config();
     config.data.on_bad_value = BadValue::kMean;  // keeps the means
     ModelFile model = train(*backend, config, *data.data, nullptr, {}, {}).model;
-    for (float& weight : model.parameters.front()) weight *= 100;  // so that f32 is soon too small
+    for (float& weight : model.parameters.writable(0))
+      weight *= 100;  // so that f32 is soon too small
     return model;
   }
   static const ModelFile& model() {
