@@ -310,8 +310,8 @@ typedef struct diabolo_train_progress {
   double learning_rate;
 } diabolo_train_progress;
 
-/* Called in the thread that called the training, at least about once a second and after each epoch. Return 0 to
- * go on, anything else to stop. */
+/* Called in the thread that called the training, at least about once a second and after each epoch.
+ * Return 0 to go on, anything else to stop. */
 typedef int32_t (*diabolo_train_callback)(const diabolo_train_progress* progress, void* user);
 
 /* What to do with a run directory that is there already. */

@@ -80,10 +80,6 @@ std::string Arguments::command() const {
   return app_.get_name();
 }
 
-void Arguments::exclude(const std::string& name, const std::string& other) {
-  app_.get_option(name)->excludes(app_.get_option(other));
-}
-
 void Arguments::positional(const std::string& name, std::string& target, const std::string& what) {
   app_.add_option(name, target, what)->required()->type_name("")->check(found_empty, "");
 }

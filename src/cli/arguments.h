@@ -31,8 +31,6 @@ class Arguments {
   void positional(const std::string& name, std::string& target, const std::string& what);
   void optional_positional(const std::string& name, std::string& target, const std::string& what);
   void flag(const std::string& names, bool& target, const std::string& what);
-  // Two options, described already, of which only one may be given.
-  void exclude(const std::string& name, const std::string& other);
   void text(const std::string& names, std::string& target, const std::string& type,
             const std::string& what);
   void required_text(const std::string& names, std::string& target, const std::string& type,

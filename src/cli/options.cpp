@@ -18,10 +18,9 @@ void OutputOptions::describe(Arguments& arguments, bool has_progress) {
   arguments.group("Output");
   command = arguments.command();
   arguments.flag("--json", json,
-                 "the result, or the error, as one JSON object in one line on standard output");
+                 "one JSON object in one line on standard output: the result, or the error");
   arguments.flag("-q,--quiet", is_quiet, "nothing on standard error but errors");
   arguments.flag("-v,--verbose", is_verbose, "also the device, and why it was chosen");
-  arguments.exclude("--quiet", "--verbose");
   if (has_progress)
     arguments.choice("--progress", progress, {"auto", "plain", "none"},
                      "a bar on a terminal, else a line every 30 s; plain: lines, at least one");

@@ -71,7 +71,10 @@ Terminal::Terminal(const TerminalOptions& options)
       is_quiet_(options.is_quiet),
       is_verbose_(options.is_verbose),
       is_silent_(options.progress == "none" || options.is_quiet),
-      is_plain_(options.progress == "plain") {}
+      is_plain_(options.progress == "plain") {
+  if (is_quiet_ && is_verbose_)
+    throw Error(ErrorCode::kUsage, "--quiet and --verbose exclude each other");
+}
 
 int Terminal::columns() const {
   winsize size{};

@@ -37,6 +37,7 @@ struct TerminalOptions {
 // Thread-safe.
 class Terminal {
  public:
+  // Throws Error{kUsage} for --quiet with --verbose.
   explicit Terminal(const TerminalOptions& options);
   ~Terminal() { end_live_line(); }
   Terminal(Terminal&&) = delete;

@@ -154,7 +154,7 @@ def test_failures(folder):
             (2, "usage", ["encode", model]), (2, "usage", ["presets", "denoisin"]),
             (2, "usage", ["devices", "--threads", 1]), (2, "usage", ["plan"]),
             (2, "usage", ["selftest", "--device", "gpu"]), (2, "usage", ["evaluate", model]),
-            (2, "usage", ["encode", model, data, "-o", "-"]),
+            (2, "usage", ["encode", model, data, "-o", "-"]), (2, "usage", ["devices", "-q", "-v"]),
             (3, "data", ["encode", model, folder / "nowhere", "-o", folder / "c.npy"]),
             (3, "data", ["inspect", folder / "nowhere"]),
             (4, "model", ["decode", folder / "nowhere", data, "-o", folder / "c.npy"]),
