@@ -19,6 +19,8 @@
  *           would disturb each other, the function says so. Work runs inside the call or on threads
  *           of the library's own. The library leaves the caller's signals, floating-point mode,
  *           locale, affinity and OpenMP settings as it found them.
+ * Callbacks run in the thread that made the call, in its environment, and never two of one call at
+ *           once; but log lines may come from any thread.
  * fork().   In a child its parent's handles are USAGE, at once; destroying them only forgets them.
  *           Contexts and models that the child makes work (on a CPU: the CUDA driver serves no
  *           child of a process that has used it). A child must not return from a callback that it
@@ -178,6 +180,18 @@ enum {
   DIABOLO_BAD_VALUE_SKIP = 4  /* the row is left out */
 };
 
+/* How far a call over rows is. */
+typedef struct diabolo_file_progress {
+  uint64_t struct_size;
+  uint64_t rows;       /* done so far; of files: read */
+  uint64_t total_rows; /* 0: unknown */
+  double rows_per_s;
+} diabolo_file_progress;
+
+/* Called in the thread that made the call, in its environment; in calls on rows in memory before the
+ * first rows and then some 10 ms apart. Return 0 to go on, anything else to stop: INTERRUPTED. */
+typedef int32_t (*diabolo_file_callback)(const diabolo_file_progress* progress, void* user);
+
 /* ---- Models ---------------------------------------------------------------------------------- */
 
 /* Immutable once made: calls on one model from several threads run side by side and give the bits
@@ -202,16 +216,18 @@ typedef struct diabolo_model_info {
   uint64_t row_shape[DIABOLO_MAX_ROW_RANK]; /* of the rows it was trained on; unused axes are 0 */
   uint32_t row_rank;                        /* 0: a single number */
   diabolo_dtype row_dtype;
-  uint64_t parameters;       /* weights and biases */
-  uint64_t training_rows;    /* that it was trained on */
-  uint64_t epochs;           /* that its weights have seen */
-  uint64_t device_bytes;     /* memory held on the device now */
-  double threshold;          /* of the score: training_quantile of the training scores is below */
-  double threshold_quantile; /* 0 where the model has no threshold (threshold: NaN), or one that was
-                                chosen (diabolo_model_with) */
-  uint64_t feature_names;    /* as many as features, or 0: it has no names for them */
-  uint64_t metadata_count;   /* entries of free metadata */
-  uint64_t seed;             /* of the training */
+  uint64_t parameters;    /* weights and biases */
+  uint64_t training_rows; /* that it was trained on */
+  uint64_t epochs;        /* that its weights have seen */
+  uint64_t device_bytes;  /* memory held on the device now */
+  /* Of the score: threshold_quantile of the scores of threshold_rows rows are below. NaN: none. */
+  double threshold;
+  double threshold_quantile;     /* 0 where there is no threshold, or one that was chosen */
+  uint64_t feature_names;        /* as many as features, or 0: it has no names for them */
+  uint64_t metadata_count;       /* entries of free metadata */
+  uint64_t seed;                 /* of the training */
+  uint64_t threshold_rows;       /* 0 where it was chosen (diabolo_model_with) */
+  uint64_t threshold_validation; /* 1: they were validation rows, 0: the training's own */
 } diabolo_model_info;
 
 /* path: a model file or the folder of a training. MODEL: missing, damaged, of another kind or,
@@ -310,7 +326,7 @@ typedef struct diabolo_train_progress {
   double learning_rate;
 } diabolo_train_progress;
 
-/* Called in the thread that called the training, at least about once a second and after each epoch.
+/* Called in the thread that made the call, at least about once a second and after each epoch.
  * Return 0 to go on, anything else to stop. */
 typedef int32_t (*diabolo_train_callback)(const diabolo_train_progress* progress, void* user);
 
@@ -437,6 +453,11 @@ typedef struct diabolo_row_options {
   diabolo_bad_value on_bad_value;
   diabolo_row_state* states; /* [count], one per row; null: not wanted */
   uint64_t states_size;      /* numbers that states has room for */
+  double threshold;          /* of scores, for `above`; 0: the model's */
+  uint8_t* above;      /* of scores: [count], 1: above the threshold, else 0; null: not wanted */
+  uint64_t above_size; /* numbers that above has room for */
+  diabolo_file_callback progress;
+  void* progress_user; /* handed to progress */
 } diabolo_row_options;
 
 /* The verbs above in one call, with options. rows: for DIABOLO_DECODE codes, of any type, {code_size}
@@ -447,11 +468,70 @@ typedef struct diabolo_row_options {
  * MEAN mend values that come in; codes or rows that come out and are not finite are DATA under all
  * policies but SKIP. A score is never NaN, but +inf where f32 cannot hold it. The first bad row is
  * named, however many threads look for it (diabolo_last_error_position). USAGE: MEAN with a model
- * that has no means, SKIP without states. */
+ * that has no means, SKIP without states, `above` without a threshold or of another verb than SCORE.
+ * INTERRUPTED: progress asked to stop. */
 DIABOLO_API diabolo_status diabolo_run_rows(const diabolo_model* model, diabolo_verb verb,
                                             const diabolo_rows* rows,
                                             const diabolo_row_options* options, float* out,
                                             uint64_t out_size);
+
+/* What diabolo_explain says of each row's `worst` features, the largest squared error first. Arrays
+ * are [count, worst] with room for `room` numbers each; those that are null are not wanted. */
+typedef struct diabolo_explanation {
+  uint64_t struct_size;
+  uint64_t worst; /* 1 to DIABOLO_MAX_WORST, at most the model's features */
+  uint64_t room;
+  uint32_t* features;
+  float* errors;       /* squared, in the model's scaled units, as diabolo_score_features */
+  double* differences; /* value less expected, in the units of the data: above 0 is too large. The
+                          value is that which the model took: a mended one, where it was bad */
+  double* expected;    /* what the model expects of the value, in the units of the data */
+} diabolo_explanation;
+
+/* Scores with their reasons; options as in diabolo_run_rows, null for the defaults. The differences
+ * and expected values cost a second pass over the rows, which progress counts anew; rows whose
+ * reconstruction is not finite are then DATA, or left out. USAGE too: a `worst` that is too small or
+ * large, too little room. */
+DIABOLO_API diabolo_status diabolo_explain(const diabolo_model* model, const diabolo_rows* rows,
+                                           const diabolo_row_options* options, float* scores,
+                                           uint64_t scores_size,
+                                           const diabolo_explanation* explanation);
+
+/* ---- Evaluation ------------------------------------------------------------------------------ */
+
+/* Called once, in the thread that made the call. text is valid for the length of the call. */
+typedef void (*diabolo_text_callback)(const char* text, void* user);
+
+typedef struct diabolo_evaluate_options {
+  uint64_t struct_size;
+  diabolo_bad_value on_bad_value;
+  const uint8_t* labels; /* one per row: 0 ordinary, else anomalous; null: none are known */
+  uint64_t label_count;
+  const diabolo_rows* pca_from;   /* rows that PCA is fitted on, beside the model; null: no PCA */
+  diabolo_text_callback report;   /* receives all there is, as one JSON object: docs/json.md */
+  void* report_user;              /* handed to report */
+  diabolo_file_callback progress; /* counts passes anew: those for PCA, then the evaluation */
+  void* progress_user;            /* handed to progress */
+} diabolo_evaluate_options;
+
+/* The main numbers; NaN where one does not apply. */
+typedef struct diabolo_evaluation {
+  uint64_t struct_size;
+  uint64_t rows;            /* that were evaluated */
+  double mse;               /* of the reconstruction, in scaled units */
+  double psnr_db;           /* of models of unit scale */
+  double pca_mse;           /* of PCA with as many components as a code has numbers */
+  double auroc;             /* of scores against labels */
+  double average_precision; /* the same */
+  double false_alarm_rate;  /* share of ordinary rows above the threshold */
+} diabolo_evaluation;
+
+/* How good the model is on rows. result may be null. DATA: rows, labels or PCA's rows that do not
+ * fit, a bad value that the policy does not mend, labels of one kind only. INTERRUPTED: progress asked to
+ * stop. */
+DIABOLO_API diabolo_status diabolo_evaluate(const diabolo_model* model, const diabolo_rows* rows,
+                                            const diabolo_evaluate_options* options,
+                                            diabolo_evaluation* result);
 
 /* ---- Rows on the device ---------------------------------------------------------------------- */
 
@@ -489,16 +569,6 @@ DIABOLO_API diabolo_status diabolo_score_device(const diabolo_model* model,
                                                 uint64_t scores_size, void* stream);
 
 /* ---- File to file ---------------------------------------------------------------------------- */
-
-typedef struct diabolo_file_progress {
-  uint64_t struct_size;
-  uint64_t rows;       /* read so far */
-  uint64_t total_rows; /* 0: unknown */
-  double rows_per_s;
-} diabolo_file_progress;
-
-/* As diabolo_train_callback. */
-typedef int32_t (*diabolo_file_callback)(const diabolo_file_progress* progress, void* user);
 
 typedef struct diabolo_file_options {
   uint64_t struct_size;

@@ -253,6 +253,36 @@ struct FileOptions {
   std::function<bool(const diabolo_file_progress&)> progress = {};
 };
 
+// Of calls on rows in memory: diabolo_row_options. states and above are the caller's memory.
+struct RunOptions {
+  diabolo_bad_value on_bad_value = DIABOLO_BAD_VALUE_MODEL;
+  std::span<diabolo_row_state> states = {};
+  double threshold = 0;  // 0: the model's
+  std::span<uint8_t> above = {};
+  // False ends the call: Error{DIABOLO_INTERRUPTED}. What it throws comes out of the call.
+  std::function<bool(const diabolo_file_progress&)> progress = {};
+};
+
+struct EvaluateOptions {
+  std::vector<uint8_t> labels = {};  // 0 ordinary, else anomalous; none: not known
+  std::optional<Rows> pca_from = {};
+  diabolo_bad_value on_bad_value = DIABOLO_BAD_VALUE_MODEL;
+  std::function<bool(const diabolo_file_progress&)> progress = {};  // as above
+};
+
+struct Evaluation {
+  diabolo_evaluation numbers;
+  std::string json;  // all there is
+};
+
+// diabolo_explanation: [rows, worst] each.
+struct Explanation {
+  std::vector<float> scores;
+  std::vector<uint32_t> features;
+  std::vector<float> errors;                  // squared, in scaled units
+  std::vector<double> differences, expected;  // in the units of the data
+};
+
 // The features that a row's score is made of, most first: features[row * worst + i].
 struct FeatureScores {
   std::vector<float> scores;
@@ -417,6 +447,57 @@ class Model {
     detail::check(diabolo_score(handle_, rows.get(), scores.data(), scores.size()));
   }
 
+  // Any verb, with options.
+  std::vector<float> run(diabolo_verb verb, const Rows& rows,
+                         const RunOptions& options = {}) const {
+    std::vector<float> out(output_size(verb, rows.count()));
+    run(verb, rows, out, options);
+    return out;
+  }
+  void run(diabolo_verb verb, const Rows& rows, std::span<float> out,
+           const RunOptions& options = {}) const {
+    with_options(options, [&](const diabolo_row_options& c) {
+      return diabolo_run_rows(handle_, verb, rows.get(), &c, out.data(), out.size());
+    });
+  }
+
+  Explanation explain(const Rows& rows, uint64_t worst, const RunOptions& options = {}) const {
+    const uint64_t count = output_size(DIABOLO_SCORE, rows.count());
+    check_worst(worst);
+    Explanation out{std::vector<float>(count), std::vector<uint32_t>(count * worst),
+                    std::vector<float>(count * worst), std::vector<double>(count * worst),
+                    std::vector<double>(count * worst)};
+    auto to = detail::sized<diabolo_explanation>();
+    to.worst = worst;
+    to.room = count * worst;
+    to.features = out.features.data();
+    to.errors = out.errors.data();
+    to.differences = out.differences.data();
+    to.expected = out.expected.data();
+    with_options(options, [&](const diabolo_row_options& c) {
+      return diabolo_explain(handle_, rows.get(), &c, out.scores.data(), count, &to);
+    });
+    return out;
+  }
+
+  Evaluation evaluate(const Rows& rows, const EvaluateOptions& options = {}) const {
+    Evaluation out{detail::sized<diabolo_evaluation>(), {}};
+    detail::Callback<diabolo_file_progress> callback{options.progress, nullptr};
+    auto c = detail::sized<diabolo_evaluate_options>();
+    if (options.progress) c.progress = &callback.call;
+    c.progress_user = &callback;
+    c.labels = options.labels.empty() ? nullptr : options.labels.data();
+    c.label_count = options.labels.size();
+    c.pca_from = options.pca_from ? options.pca_from->get() : nullptr;
+    c.on_bad_value = options.on_bad_value;
+    c.report = [](const char* text, void* user) { *static_cast<std::string*>(user) = text; };
+    c.report_user = &out.json;
+    const diabolo_status status = diabolo_evaluate(handle_, rows.get(), &c, &out.numbers);
+    if (callback.thrown) std::rethrow_exception(callback.thrown);
+    detail::check(status);
+    return out;
+  }
+
   // Rows, codes and scores in the memory of the context's CUDA device, on a cudaStream_t; returns
   // before the work is done. The spans are device memory, bf16 codes are their bits.
   //
@@ -435,9 +516,7 @@ class Model {
 
   FeatureScores score_features(const Rows& rows, uint64_t worst) const {
     const uint64_t count = output_size(DIABOLO_SCORE, rows.count());
-    if (worst > DIABOLO_MAX_WORST)
-      throw Error(DIABOLO_USAGE, "worst: expected at most " + std::to_string(DIABOLO_MAX_WORST) +
-                                     ", found " + std::to_string(worst));
+    check_worst(worst);
     FeatureScores out{std::vector<float>(count), std::vector<uint32_t>(count * worst),
                       std::vector<float>(count * worst)};
     detail::check(diabolo_score_features(handle_, rows.get(), worst, out.scores.data(), count,
@@ -465,6 +544,30 @@ class Model {
 
  private:
   explicit Model(const Context& context) : context_(context) {}
+
+  // Before memory is taken for it.
+  static void check_worst(uint64_t worst) {
+    if (worst > DIABOLO_MAX_WORST)
+      throw Error(DIABOLO_USAGE, "worst: expected at most " + std::to_string(DIABOLO_MAX_WORST) +
+                                     ", found " + std::to_string(worst));
+  }
+
+  template <class Call>
+  static void with_options(const RunOptions& options, const Call& call) {
+    detail::Callback<diabolo_file_progress> callback{options.progress, nullptr};
+    auto c = detail::sized<diabolo_row_options>();
+    c.on_bad_value = options.on_bad_value;
+    c.states = options.states.data();
+    c.states_size = options.states.size();
+    c.threshold = options.threshold;
+    c.above = options.above.data();
+    c.above_size = options.above.size();
+    if (options.progress) c.progress = &callback.call;
+    c.progress_user = &callback;
+    const diabolo_status status = call(c);
+    if (callback.thrown) std::rethrow_exception(callback.thrown);
+    detail::check(status);
+  }
 
   template <class Call>
   static Model train_with(const TrainOptions& options, diabolo_train_result* result,

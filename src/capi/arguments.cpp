@@ -71,6 +71,11 @@ TensorDesc row_of(const diabolo_rows& rows, const TensorDesc& expected) {
   return row;
 }
 
+std::unique_ptr<Dataset> dataset_of(const char* name, const diabolo_rows* rows) {
+  const diabolo_rows given = required_struct(name, rows);
+  return memory_dataset(name, row_of(given), bytes_of(name, given));
+}
+
 std::span<const std::byte> bytes_of(const char* name, const diabolo_rows& rows) {
   const TensorDesc row = row_of(rows);
   const auto bytes = checked_mul(rows.count, row.bytes());
@@ -113,6 +118,9 @@ std::span<Number> output_of(const char* name, Number* data, uint64_t room, uint6
 template std::span<double> output_of(const char*, double*, uint64_t, uint64_t, uint64_t);
 template std::span<float> output_of(const char*, float*, uint64_t, uint64_t, uint64_t);
 template std::span<const float> output_of(const char*, const float*, uint64_t, uint64_t, uint64_t);
+template std::span<uint8_t> output_of(const char*, uint8_t*, uint64_t, uint64_t, uint64_t);
+template std::span<const uint8_t> output_of(const char*, const uint8_t*, uint64_t, uint64_t,
+                                            uint64_t);
 template std::span<uint16_t> output_of(const char*, uint16_t*, uint64_t, uint64_t, uint64_t);
 template std::span<uint32_t> output_of(const char*, uint32_t*, uint64_t, uint64_t, uint64_t);
 

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -11,6 +12,7 @@
 #include "base/error.h"
 #include "base/tensor.h"
 #include "capi/struct_size.h"
+#include "data/dataset.h"
 #include "data/transform.h"
 #include "diabolo/diabolo.h"
 #include "model/model_file.h"
@@ -37,6 +39,9 @@ TensorDesc row_of(const diabolo_rows& rows);
 
 // The same; throws Error{kData} unless rows of a model, `expected`, are such rows (data/row_fit.h).
 TensorDesc row_of(const diabolo_rows& rows, const TensorDesc& expected);
+
+// Rows as a data set that borrows them; name is for messages.
+std::unique_ptr<Dataset> dataset_of(const char* name, const diabolo_rows* rows);
 
 // rows.count rows as bytes; name is for messages.
 std::span<const std::byte> bytes_of(const char* name, const diabolo_rows& rows);

@@ -30,6 +30,8 @@ diabolo_model_info describe(const Model& model) {
   info.feature_names = file.texts.feature_names.size();
   info.metadata_count = file.texts.metadata.size();
   info.seed = file.provenance.seed;
+  info.threshold_rows = file.threshold ? file.threshold_rows : 0;
+  info.threshold_validation = file.threshold_from == ThresholdFrom::kValidation;
   return info;
 }
 

@@ -54,10 +54,12 @@ diabolo_entry metadata_at(const Model& model, uint64_t index) {
   return {key.c_str(), value.c_str()};
 }
 
-void put_scaling(const char* name, const std::vector<float>& values, double* to, uint64_t room) {
+void put_scaling(const char* name, const std::vector<float>& values,
+                 const std::vector<double>& wide, double* to, uint64_t room) {
   if (!to) return;
   const std::span<double> out = output_of(name, to, room, values.size(), 1);
-  std::ranges::copy(values, out.begin());
+  wide.empty() ? std::ranges::copy(values, out.begin()).out
+               : std::ranges::copy(wide, out.begin()).out;
 }
 
 std::optional<double> threshold_of(const diabolo_model_changes& changes) {
@@ -147,8 +149,9 @@ diabolo_status diabolo_model_scaling(const diabolo_model* model, double* shift, 
                                      uint64_t room) {
   return guarded(__func__, [&] {
     const auto found = find_model(model);
-    put_scaling("shift", found->file.scaling.shift, shift, room);
-    put_scaling("scale", found->file.scaling.scale, scale, room);
+    const diabolo::Scaling& of = found->file.scaling;
+    put_scaling("shift", of.shift, of.wide.shift, shift, room);
+    put_scaling("scale", of.scale, of.wide.scale, scale, room);
   });
 }
 

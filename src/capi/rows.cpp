@@ -1,8 +1,15 @@
 // Rows in memory through a model: diabolo_encode, _decode, _reconstruct, _score, _score_features.
+#include <algorithm>
+#include <optional>
+#include <vector>
+
 #include "base/checked.h"
 #include "capi/arguments.h"
 #include "capi/handles.h"
+#include "capi/model_texts.h"
+#include "capi/rows_progress.h"
 #include "capi/status.h"
+#include "run/explain.h"
 
 namespace diabolo::capi {
 
@@ -50,8 +57,37 @@ RowRules rules_of(const Model& model, const diabolo_row_options& options, uint64
   } else if (out.on_bad_value == BadValue::kSkip) {
     out.on_bad_value = BadValue::kError;
   }
+  if (options.progress) {
+    const RowsProgress progress(options.progress, options.progress_user);
+    out.progress = [progress, rows](uint64_t done) { return progress(done, rows); };
+  }
   return out;
 }
+
+// Which scores are above the threshold. Made before the work, used after it.
+class Above {
+ public:
+  Above(const Model& model, const diabolo_row_options& options, uint64_t rows, bool is_score) {
+    if (!options.above) return;
+    if (!is_score)
+      throw Error(ErrorCode::kUsage, "row options.above: only scores have a threshold");
+    out_ = output_of("row options.above", options.above, options.above_size, rows, 1);
+    threshold_ = model.file.threshold;
+    if (options.threshold != 0)
+      threshold_ = required_threshold("row options.threshold", options.threshold);
+    if (!threshold_)
+      throw Error(ErrorCode::kUsage,
+                  "row options.threshold: the model has none of its own; say which");
+  }
+  // NaN is a row that was left out.
+  void put(std::span<const float> scores) const {
+    for (size_t i = 0; i < out_.size(); ++i) out_[i] = static_cast<double>(scores[i]) > *threshold_;
+  }
+
+ private:
+  std::span<uint8_t> out_;
+  std::optional<double> threshold_;
+};
 
 uint64_t output_width(const Model& model, diabolo_verb verb) {
   check_choice("verb", verb, DIABOLO_ENCODE, DIABOLO_SCORE);
@@ -75,6 +111,7 @@ void run_rows(const Model& model, diabolo_verb verb, const RawRows& in,
   RowRules rules = rules_of(model, options, in.rows);
   if (verb == DIABOLO_DECODE) rules.place.name = "codes";
   const std::span<float> to = output_of(name, out, room, in.rows, output_width(model, verb));
+  const Above above(model, options, in.rows, verb == DIABOLO_SCORE);
   if (in.rows == 0) return;
   if (verb == DIABOLO_ENCODE) return model.inference.encode(in, to, rules);
   if (verb == DIABOLO_DECODE) return model.inference.decode(in, to, rules);
@@ -82,6 +119,7 @@ void run_rows(const Model& model, diabolo_verb verb, const RawRows& in,
   Scores scores;
   scores.score = to;
   model.inference.score(in, scores, rules);
+  above.put(to);
 }
 
 // The caller vouches for the room of an input by its count.
@@ -90,17 +128,54 @@ RawRows raw_codes(const Model& model, const float* codes, uint64_t count) {
   return {.bytes = std::as_bytes(values), .rows = count};
 }
 
-Scores worst_of(const Model& model, uint64_t rows, uint64_t worst, uint32_t* features,
-                float* errors, uint64_t room) {
+void check_worst(const Model& model, uint64_t worst) {
   const uint64_t most = std::min<uint64_t>(DIABOLO_MAX_WORST, features_of(model));
   if (worst < 1 || worst > most)
     throw Error(ErrorCode::kUsage,
                 cat("worst: expected a number from 1 to ", most, ", found ", worst));
+}
+
+Scores worst_of(const Model& model, uint64_t rows, uint64_t worst, uint32_t* features,
+                float* errors, uint64_t room) {
+  check_worst(model, worst);
   Scores out;
   out.worst = static_cast<int64_t>(worst);
   out.index = output_of("features", features, room, rows, worst);
   out.error = output_of("errors", errors, room, rows, worst);
   return out;
+}
+
+// Where the caller does not want what the library needs, memory of its own.
+template <class Number>
+std::span<Number> wanted_or_own(const char* name, Number* given, uint64_t room, uint64_t rows,
+                                uint64_t worst, std::vector<Number>& own) {
+  if (given) return output_of(name, given, room, rows, worst);
+  own.resize(rows * worst);
+  return own;
+}
+
+std::span<double> differences_of(const char* name, double* given, const diabolo_explanation& to,
+                                 uint64_t rows) {
+  return given ? output_of(name, given, to.room, rows, to.worst) : std::span<double>();
+}
+
+void explain_rows(const Model& model, const RawRows& in, const diabolo_row_options& options,
+                  std::span<float> scores, const diabolo_explanation& to) {
+  check_worst(model, to.worst);
+  std::vector<uint32_t> own_features;
+  std::vector<float> own_errors;
+  Scores out;
+  out.score = scores;
+  out.worst = static_cast<int64_t>(to.worst);
+  out.index = wanted_or_own("features", to.features, to.room, in.rows, to.worst, own_features);
+  out.error = wanted_or_own("errors", to.errors, to.room, in.rows, to.worst, own_errors);
+  const Differences differences{differences_of("differences", to.differences, to, in.rows),
+                                differences_of("expected", to.expected, to, in.rows)};
+  const Above above(model, options, in.rows, true);
+  const RowRules rules = rules_of(model, options, in.rows);
+  if (in.rows == 0) return;
+  explain(model.inference, in, out, differences, rules);
+  above.put(scores);
 }
 
 }  // namespace
@@ -170,5 +245,18 @@ diabolo_status diabolo_score_features(const diabolo_model* model, const diabolo_
     diabolo::Scores out = worst_of(*found, in.rows, worst, features, errors, worst_size);
     out.score = output_of("scores", scores, scores_size, in.rows, 1);
     if (in.rows > 0) found->inference.score(in, out, rules_of(*found, {}, in.rows));
+  });
+}
+
+diabolo_status diabolo_explain(const diabolo_model* model, const diabolo_rows* rows,
+                               const diabolo_row_options* options, float* scores,
+                               uint64_t scores_size, const diabolo_explanation* explanation) {
+  return guarded(__func__, [&] {
+    const auto found = find_model(model);
+    const diabolo_row_options given = options_or_defaults("row options", options);
+    const diabolo_explanation to = required_struct("explanation", explanation);
+    const diabolo::RawRows in = raw_rows(*found, rows);
+    const auto out = output_of("scores", scores, scores_size, in.rows, 1);
+    explain_rows(*found, in, given, out, to);
   });
 }

@@ -25,7 +25,13 @@ inline constexpr uint64_t kFirstSize<diabolo_device_info> = 160;
 template <>
 inline constexpr uint64_t kFirstSize<diabolo_rows> = 64;
 template <>
-inline constexpr uint64_t kFirstSize<diabolo_row_options> = 32;
+inline constexpr uint64_t kFirstSize<diabolo_row_options> = 72;
+template <>
+inline constexpr uint64_t kFirstSize<diabolo_explanation> = 56;
+template <>
+inline constexpr uint64_t kFirstSize<diabolo_evaluate_options> = 72;
+template <>
+inline constexpr uint64_t kFirstSize<diabolo_evaluation> = 64;
 template <>
 inline constexpr uint64_t kFirstSize<diabolo_load_options> = 16;
 template <>

@@ -77,11 +77,6 @@ TrainOptions options_of(const Context& context, const diabolo_train_options& opt
   return train;
 }
 
-std::unique_ptr<Dataset> dataset_of(const char* name, const diabolo_rows* rows) {
-  const diabolo_rows given = required_struct(name, rows);
-  return memory_dataset(name, row_of(given), bytes_of(name, given));
-}
-
 std::unique_ptr<Dataset> open_validation(const diabolo_train_options& options,
                                          const Config& config) {
   if (options.validation) return dataset_of("validation", options.validation);

@@ -191,6 +191,10 @@ struct Inference::Work {
   Scores scores = {};         // of kScore, instead
 };
 
+const Scaling& Inference::scaling_of(DType dtype) const {
+  return is_wide(dtype) ? wide_scaling_ : scaling_;
+}
+
 // Bytes go to the device as they are; all else becomes scaled floats on the way in.
 Source Inference::source_of(const RawRows& in) const {
   return in.dtype == DType::kU8 && !in.is_scaled ? Source::kRawU8 : Source::kScaled;
@@ -237,18 +241,19 @@ void take_scores(const ChunkResult& result, const Scores& out, uint64_t first, u
 void Inference::run(const Work& work, const RawRows& in, const RowRules& rules) const {
   const bool is_decode = work.mode == Mode::kDecode;
   const Source source = is_decode ? Source::kScaled : source_of(in);
-  const Scaling& row_scaling = is_wide(in.dtype) ? wide_scaling_ : scaling_;
-  const Scaling& scaling = is_decode ? code_scaling_ : row_scaling;
+  const Scaling& scaling = is_decode ? code_scaling_ : scaling_of(in.dtype);
   require_size("rows", in.rows * scaling.shift.size() * size_bytes(in.dtype), in.bytes.size());
   if (!is_decode) require_means(rules);
   RowWatch watch(rules, in.rows);
+  CallWatch call(rules.progress);
   LaneJob job;
   job.rows = in.rows;
-  job.is_over = [&] { return watch.is_over(); };
+  job.is_over = [&] { return watch.is_over() || call.is_stopped(); };
   job.fill = [&](uint64_t first, uint64_t count, void* staging) {
     fill(in, source, scaling, first, count, staging, watch);
   };
   job.take = [&](uint64_t first, uint64_t count, const ChunkResult& result) {
+    call.add_rows(count);
     if (work.mode == Mode::kScore) return take_scores(result, work.scores, first, count, watch);
     const std::span<float> out = work.out.subspan(first * work.width, count * work.width);
     copy_floats(result.out[0], out.size(), out.data());
@@ -258,6 +263,7 @@ void Inference::run(const Work& work, const RawRows& in, const RowRules& rules) 
   };
   pool_->run({work.mode, source, work.worst}, job);
   watch.finish();
+  call.finish();
 }
 
 void Inference::encode(const RawRows& in, std::span<float> codes, const RowRules& rules) const {

@@ -61,6 +61,8 @@ class Inference {
 
   int64_t features() const { return network_.features; }
   int64_t code_size() const { return network_.code_size; }
+  // That of rows of this type.
+  const Scaling& scaling_of(DType dtype) const;
 
   // Each throws Error{kUsage} for spans of the wrong size, naming both, and for kMean where the model
   // has no means; Error{kData} for the first row with a value that is bad or a result that is not

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "data/transform.h"
+#include "run/call_watch.h"
 
 namespace diabolo {
 
@@ -27,6 +28,7 @@ struct RowRules {
   BlockPlace place = {"rows", 0};   // of the first row, for messages
   std::span<RowState> states = {};  // [rows]; kSkip needs it
   DType result_type = DType::kF32;  // that results are stored in: f32, f16 or bf16
+  CallProgress progress = {};
 };
 
 // Each function is called by several threads at once, for rows of their own.

@@ -132,14 +132,61 @@ TEST_F(Cpp, AModelCarriesTextsThroughMemory) {
   EXPECT_EQ(strict.score(rows), model.score(rows));
 }
 
+TEST_F(Cpp, OptionsOfACallInMemory) {
+  const Model model = Model::train(context, rows, quick());
+  std::vector<uint8_t> above(rows.count());
+  std::vector<diabolo_row_state> states(rows.count(), 9);
+  uint64_t calls = 0;
+  const std::vector<float> scores = model.run(
+      DIABOLO_SCORE, rows,
+      {.states = states, .threshold = 1e-30, .above = above, .progress = [&](const auto&) {
+         ++calls;
+         return true;
+       }});
+  EXPECT_EQ(scores, model.score(rows));
+  EXPECT_EQ(above, std::vector<uint8_t>(rows.count(), 1));
+  EXPECT_EQ(states, std::vector<diabolo_row_state>(rows.count(), DIABOLO_ROW_OK));
+  EXPECT_GE(calls, 1u);
+  const std::vector<float> codes = model.encode(rows);
+  EXPECT_EQ(model.run(DIABOLO_DECODE, Rows(codes, 2)), model.reconstruct(rows));
+  const auto stops = [](const diabolo_file_progress&) { return false; };
+  EXPECT_EQ(status_of([&] { (void)model.run(DIABOLO_ENCODE, rows, {.progress = stops}); }),
+            DIABOLO_INTERRUPTED);
+}
+
+TEST_F(Cpp, ReasonsOfAScore) {
+  const Model model = Model::train(context, rows, quick());
+  const diabolo::Explanation why = model.explain(rows, 2);
+  EXPECT_EQ(why.scores, model.score(rows));
+  EXPECT_EQ(why.features, model.score_features(rows, 2).features);
+  const std::vector<float> rebuilt = model.reconstruct(rows);
+  EXPECT_NEAR(why.expected[1], rebuilt[why.features[1]], 1e-5);
+}
+
+TEST_F(Cpp, Evaluates) {
+  const Model model = Model::train(context, rows, quick());
+  std::vector<uint8_t> labels(rows.count());
+  labels[3] = 1;
+  const diabolo::Evaluation found = model.evaluate(rows, {.labels = labels, .pca_from = rows});
+  EXPECT_EQ(found.numbers.rows, rows.count());
+  EXPECT_GT(found.numbers.mse, 0);
+  EXPECT_LT(found.numbers.pca_mse, 1);
+  EXPECT_GE(found.numbers.auroc, 0);
+  EXPECT_NE(found.json.find("\"mse\":"), std::string::npos) << found.json;
+  EXPECT_TRUE(std::isnan(model.evaluate(rows).numbers.auroc));
+}
+
 TEST_F(Cpp, RowsOfOtherTypes) {
   const Model model = Model::train(context, rows, quick());
   const std::vector<uint8_t> bytes = {1, 2, 3, 4, 5, 6};
   const std::vector<double> doubles(bytes.begin(), bytes.end());
+  const std::vector<float> floats(bytes.begin(), bytes.end());
   const std::array<int64_t, 6> longs = {1, 2, 3, 4, 5, 6};
   const std::vector<float> code = model.encode(Rows(bytes, {2, 3}));
-  EXPECT_EQ(code, model.encode(Rows(doubles, kFeatures)));
-  EXPECT_EQ(code, model.encode(Rows(longs, kFeatures)));
+  EXPECT_EQ(code, model.encode(Rows(floats, kFeatures)));
+  // Types that f32 does not hold are scaled in double.
+  for (const auto& other : {model.encode(Rows(doubles, kFeatures)), model.encode(Rows(longs, 6))})
+    for (size_t i = 0; i < code.size(); ++i) EXPECT_NEAR(code[i], other[i], 1e-5);
 }
 
 TEST_F(Cpp, ACallbackCancelsAndTheModelIsTheStateSoFar) {

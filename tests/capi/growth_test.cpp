@@ -65,6 +65,12 @@ class Growth : public SmallModel {
   std::vector<float> codes = std::vector<float>(kRows * kCodeSize);
 };
 
+diabolo_explanation one_reason() {
+  auto out = sized<diabolo_explanation>();
+  out.worst = 1;
+  return out;
+}
+
 std::vector<Struct> Growth::structs() {
   auto cpu = sized<diabolo_context_options>();
   cpu.device = "cpu";
@@ -82,6 +88,24 @@ std::vector<Struct> Growth::structs() {
       {"rows", 64, bytes_of(rows), Way::kTaken,
        [this](void* s) {
          return diabolo_encode(model, static_cast<diabolo_rows*>(s), codes.data(), codes.size());
+       }},
+      {"row options", 72, bytes_of(sized<diabolo_row_options>()), Way::kTaken,
+       [this](void* s) {
+         return diabolo_run_rows(model, DIABOLO_ENCODE, &rows, static_cast<diabolo_row_options*>(s),
+                                 codes.data(), codes.size());
+       }},
+      {"explanation", 56, bytes_of(one_reason()), Way::kTaken,
+       [this](void* s) {
+         return diabolo_explain(model, &rows, nullptr, codes.data(), codes.size(),
+                                static_cast<diabolo_explanation*>(s));
+       }},
+      {"evaluate options", 72, bytes_of(sized<diabolo_evaluate_options>()), Way::kTaken,
+       [this](void* s) {
+         return diabolo_evaluate(model, &rows, static_cast<diabolo_evaluate_options*>(s), nullptr);
+       }},
+      {"evaluation", 64, bytes_of(sized<diabolo_evaluation>()), Way::kFilled,
+       [this](void* s) {
+         return diabolo_evaluate(model, &rows, nullptr, static_cast<diabolo_evaluation*>(s));
        }},
       {"validation", 64, bytes_of(rows), Way::kTaken,
        [this](void* s) {

@@ -248,6 +248,7 @@ TEST_F(Content, AChosenThresholdIsKept) {
   for (diabolo_model* of : {own, loaded}) {
     EXPECT_EQ(info_of(of).threshold, 0.125);
     EXPECT_EQ(info_of(of).threshold_quantile, 0);
+    EXPECT_EQ(info_of(of).threshold_rows, 0u);
     EXPECT_EQ(scores_of(of), scores_of(model));
     EXPECT_EQ(diabolo_model_destroy(of), DIABOLO_OK);
   }

@@ -1,0 +1,89 @@
+// diabolo_evaluate.
+#include "run/evaluate.h"
+
+#include <limits>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "capi/arguments.h"
+#include "capi/handles.h"
+#include "capi/rows_progress.h"
+#include "capi/status.h"
+
+namespace diabolo::capi {
+
+namespace {
+
+using nlohmann::json;
+
+// NaN where the report does not have it.
+double number(const json& report, const char* part, const char* key) {
+  const auto found = report.find(part);
+  if (found == report.end() || !found->contains(key))
+    return std::numeric_limits<double>::quiet_NaN();
+  return found->at(key).get<double>();
+}
+
+diabolo_evaluation describe(const json& report) {
+  diabolo_evaluation out{};
+  out.rows = report.at("rows").get<uint64_t>();
+  out.mse = number(report, "reconstruction", "mse");
+  out.psnr_db = number(report, "reconstruction", "psnr_db");
+  out.pca_mse = number(report, "pca", "mse");
+  out.auroc = number(report, "anomaly", "auroc");
+  out.average_precision = number(report, "anomaly", "average_precision");
+  out.false_alarm_rate = number(report, "anomaly", "false_alarm_rate");
+  return out;
+}
+
+std::unique_ptr<Dataset> labels_of(const diabolo_evaluate_options& options) {
+  if (!options.labels) return nullptr;
+  const auto values =
+      output_of("evaluate options.labels", options.labels, ~uint64_t{0}, options.label_count, 1);
+  return memory_dataset("labels", TensorDesc(DType::kU8, {}), std::as_bytes(values));
+}
+
+json report_of(const Model& model, const diabolo_rows* rows,
+               const diabolo_evaluate_options& given) {
+  const auto data = dataset_of("rows", rows);
+  const auto labels = labels_of(given);
+  const auto pca_rows = given.pca_from ? dataset_of("pca_from", given.pca_from) : nullptr;
+  EvaluateOptions options;
+  options.labels = labels.get();
+  options.pca_from = pca_rows.get();
+  options.on_bad_value = bad_value_of("evaluate options", given.on_bad_value, model.file);
+  options.inference.precision = model.context->precision;
+  options.inference.fast_policy = model.context->fast_policy;
+  options.threads = static_cast<int>(model.context->backend->info().cpu.threads);
+  options.log = model.context->log;
+  const RowsProgress progress(given.progress, given.progress_user);
+  if (progress) {
+    options.progress = [&progress](const EvaluateProgress& now) {
+      if (!progress(now.rows, now.total_rows))
+        throw Error(ErrorCode::kInterrupted, "evaluation was stopped by its callback");
+    };
+  }
+  return evaluate(*model.context->backend, model.file, *data, options);
+}
+
+}  // namespace
+
+}  // namespace diabolo::capi
+
+using namespace diabolo::capi;
+
+diabolo_status diabolo_evaluate(const diabolo_model* model, const diabolo_rows* rows,
+                                const diabolo_evaluate_options* options,
+                                diabolo_evaluation* result) {
+  return guarded(__func__, [&] {
+    const auto found = find_model(model);
+    check_result("evaluation", result);
+    const diabolo_evaluate_options given = options_or_defaults("evaluate options", options);
+    const json report = report_of(*found, rows, given);
+    give_result("evaluation", describe(report), result);
+    if (!given.report) return;
+    const std::string text = report.dump();
+    const CallerEnvironment environment;
+    given.report(text.c_str(), given.report_user);
+  });
+}

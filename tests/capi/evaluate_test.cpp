@@ -1,0 +1,97 @@
+// Evaluation through the library.
+#include <cmath>
+#include <cstring>
+#include <numeric>
+
+#include "capi/small_model.h"
+
+namespace diabolo_test {
+namespace {
+
+class Evaluate : public SmallModel {
+ protected:
+  diabolo_status evaluate(const diabolo_evaluate_options& options) {
+    out = sized<diabolo_evaluation>();
+    return diabolo_evaluate(model, &rows, &options, &out);
+  }
+  void expect_data(const char* part, const diabolo_evaluate_options& options) {
+    EXPECT_EQ(evaluate(options), DIABOLO_DATA);
+    EXPECT_NE(std::strstr(diabolo_last_error(), part), nullptr) << diabolo_last_error();
+  }
+
+  std::vector<float> values = wave_rows(kRows);
+  const diabolo_rows rows = view(values);
+  diabolo_evaluation out{};
+};
+
+TEST_F(Evaluate, MeanErrorIsTheMeanScore) {
+  ASSERT_EQ(evaluate(sized<diabolo_evaluate_options>()), DIABOLO_OK) << diabolo_last_error();
+  std::vector<float> scores(kRows);
+  ASSERT_EQ(diabolo_score(model, &rows, scores.data(), kRows), DIABOLO_OK);
+  EXPECT_EQ(out.rows, kRows);
+  EXPECT_NEAR(out.mse, std::accumulate(scores.begin(), scores.end(), 0.0) / kRows, 1e-6);
+  for (const double absent :
+       {out.psnr_db, out.pca_mse, out.auroc, out.average_precision, out.false_alarm_rate})
+    EXPECT_TRUE(std::isnan(absent));
+}
+
+TEST_F(Evaluate, LabelsAndPca) {
+  std::vector<uint8_t> labels(kRows);
+  for (uint64_t row = 0; row < kRows; row += 30) {
+    labels[row] = 2;
+    values[row * kFeatures + 3] += 50;
+  }
+  auto options = sized<diabolo_evaluate_options>();
+  options.labels = labels.data();
+  options.label_count = kRows;
+  const std::vector<float> plain = wave_rows(kRows);
+  const diabolo_rows pca_rows = view(plain);
+  options.pca_from = &pca_rows;
+  std::string report;
+  options.report = [](const char* text, void* user) { *static_cast<std::string*>(user) = text; };
+  options.report_user = &report;
+  ASSERT_EQ(evaluate(options), DIABOLO_OK) << diabolo_last_error();
+  EXPECT_EQ(out.auroc, 1);
+  EXPECT_NEAR(out.average_precision, 1, 1e-12);
+  EXPECT_LT(out.false_alarm_rate, 0.1);
+  EXPECT_GT(out.pca_mse, 0);
+  for (const char* part : {"\"rows\":300", "\"reconstruction\":{", "\"pca\":{", "\"auroc\":1.0"})
+    EXPECT_NE(report.find(part), std::string::npos) << part << " in " << report;
+}
+
+TEST_F(Evaluate, ProgressStopsIt) {
+  auto options = sized<diabolo_evaluate_options>();
+  options.progress = [](const diabolo_file_progress* now, void*) -> int32_t {
+    return now->struct_size == sizeof *now && now->total_rows == kRows;
+  };
+  EXPECT_EQ(evaluate(options), DIABOLO_INTERRUPTED);
+  EXPECT_NE(std::strstr(diabolo_last_error(), "stopped by its callback"), nullptr);
+}
+
+TEST_F(Evaluate, WhatDoesNotFitIsBadData) {
+  std::vector<uint8_t> labels(kRows);
+  auto options = sized<diabolo_evaluate_options>();
+  options.labels = labels.data();
+  options.label_count = kRows;
+  expect_data("labels", options);  // of one kind
+  labels[0] = 1;
+  options.label_count = kRows - 1;
+  expect_data("labels", options);
+  options = sized<diabolo_evaluate_options>();
+  const diabolo_rows narrow = diabolo_rows_f32(values.data(), 10, kFeatures - 1);
+  options.pca_from = &narrow;
+  expect_data("pca_from", options);
+  options.pca_from = nullptr;
+  values[5] = std::nanf("");
+  expect_data("row 0, column 5 is NaN", options);
+  options.on_bad_value = DIABOLO_BAD_VALUE_SKIP;
+  EXPECT_EQ(evaluate(options), DIABOLO_OK) << diabolo_last_error();
+  EXPECT_EQ(out.rows, kRows - 1);
+  options.on_bad_value = 5;
+  EXPECT_EQ(evaluate(options), DIABOLO_USAGE);
+  EXPECT_EQ(diabolo_evaluate(nullptr, &rows, nullptr, nullptr), DIABOLO_USAGE);
+  EXPECT_EQ(diabolo_evaluate(model, nullptr, nullptr, nullptr), DIABOLO_USAGE);
+}
+
+}  // namespace
+}  // namespace diabolo_test
