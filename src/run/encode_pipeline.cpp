@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "data/row_fit.h"
+#include "data/unit_floats.h"
 #include "run/fitting_inference.h"
 #include "run/handover_queue.h"
 #include "run/row_output.h"
@@ -388,6 +389,8 @@ PipelineResult run_pipeline(Backend& backend, const ModelFile& model, const Data
     throw Error(ErrorCode::kUsage, input.name() +
                                        ": a stream cannot be read again from the "
                                        "middle; leave out --resume");
+  if (options.verb != FileVerb::kDecode)
+    warn_of_unit_floats(input, model.row, model.scaling, options.log);
   return Pipeline(backend, model, input, options).run();
 }
 

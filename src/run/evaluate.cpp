@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "data/row_fit.h"
+#include "data/unit_floats.h"
 #include "run/fitting_inference.h"
 #include "run/labels.h"
 #include "run/pca.h"
@@ -223,6 +224,7 @@ nlohmann::json evaluate(Backend& backend, const ModelFile& model, const Dataset&
   const auto add = [&](std::span<const float> rows, std::span<const uint64_t> kept) {
     evaluation.add(rows, kept);
   };
+  warn_of_unit_floats(data, model.row, model.scaling, options.log);
   const uint64_t rows_read = for_each_block(model, data, options.on_bad_value, add);
   if (evaluation.rows() == 0)
     throw Error(ErrorCode::kData, data.name() + ": has no rows to evaluate");

@@ -9,6 +9,7 @@
 #include "base/checked.h"
 #include "base/hash.h"
 #include "data/row_fit.h"
+#include "data/unit_floats.h"
 #include "run/order.h"
 
 namespace diabolo {
@@ -299,6 +300,7 @@ TrainData load_train_data(const Config& config, const Dataset& data, const Datas
     log.warning(data.name(), ": ", *data.rows() - out.train.rows,
                 " rows with bad values are left out");
   if (validation) {
+    warn_of_unit_floats(*validation, data.x().row, out.scaling, log);
     out.validation = read_rows(*validation, out.scaling, config);
   } else if (fraction > 0) {
     out.validation = split_off(out.train, held_out, data.name());
