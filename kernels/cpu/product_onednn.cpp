@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstddef>
+#include <mutex>
 #include <new>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <stdexcept>
@@ -99,16 +100,24 @@ class BoundMatmul {
     ++count_;
   }
 
-  // At its first run oneDNN makes what it has put off until then.
+  // At its first run oneDNN makes what it has put off until then. One first run at a time: what was
+  // asked for must still be there.
   void run() {
-    if (!has_run_) require_memory();
+    if (has_run_) return execute();
+    static std::mutex one_at_a_time;
+    const std::lock_guard lock(one_at_a_time);
+    require_memory();
     has_run_ = true;
+    execute();
+  }
+
+ private:
+  void execute() {
     const dnnl_status_t status = dnnl_primitive_execute(
         matmul_.get(), cpu_stream().get(), static_cast<int>(count_), arguments_.data());
     if (status != dnnl_success) throw std::runtime_error("oneDNN could not run a matrix product");
   }
 
- private:
   static constexpr size_t kMaxArguments = 5;
   dnnl::matmul matmul_;
   std::array<dnnl::memory, kMaxArguments> memories_;

@@ -293,7 +293,7 @@ def test_dry_runs_write_nothing(folder):
     sizes = json_of("encode", model, data, "-o", folder / "codes.npy", "--dry-run")
     assert sizes["rows"] == 300 and sizes["output_bytes"] >= 300 * 3 * 4
     assert sizes["weight_bytes"] == 4 * json_of("inspect", model)["parameters"]
-    assert sizes["buffer_bytes"] == 4 * 300 * (16 + 16 + 3) * 4  # four blocks: read, scaled, codes
+    assert sizes["buffer_bytes"] == 4 * 300 * (16 + 3) * 4  # four blocks: read, codes
     assert sorted(folder.rglob("*")) == before
     numpy.save(folder / "empty.npy", numpy.zeros((0, 16), numpy.float32))
     assert "no rows" in error_of("train", folder / "empty.npy", "-o", folder / "other",
