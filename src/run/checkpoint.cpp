@@ -30,6 +30,7 @@ json description_of(const Checkpoint& c) {
               {"best_validation_loss", c.best_validation_loss},
               {"best_epoch", c.best_epoch}};
   if (c.last_validation_loss) out["last_validation_loss"] = *c.last_validation_loss;
+  if (!c.computed_on.empty()) out["computed_on"] = c.computed_on;
   return out;
 }
 
@@ -63,6 +64,11 @@ void read_description(const json& object, const std::string& path, Checkpoint& c
   c.best_epoch = number<int64_t>(object, "best_epoch", path);
   if (object.contains("last_validation_loss"))
     c.last_validation_loss = number<double>(object, "last_validation_loss", path);
+  const auto computed_on = object.find("computed_on");
+  if (computed_on == object.end()) return;
+  if (!computed_on->is_string())
+    throw Error(ErrorCode::kModel, cat(path, ": computed_on: expected a text"));
+  c.computed_on = computed_on->get<std::string>();
 }
 
 }  // namespace
@@ -84,7 +90,8 @@ void save_checkpoint(const Checkpoint& checkpoint, const StateBlobs& blobs, cons
   writer.write(path, fs);
 }
 
-Checkpoint load_checkpoint(const std::string& path, StateBlobs& blobs, const std::string& identity,
+Checkpoint load_checkpoint(const std::string& path, StateBlobs& blobs,
+                           const std::function<bool(const std::string& identity)>& is_ours,
                            FileSystem& fs) {
   SafetensorsOptions options;
   options.fs = &fs;
@@ -92,7 +99,7 @@ Checkpoint load_checkpoint(const std::string& path, StateBlobs& blobs, const std
   Checkpoint out;
   read_description(parse_json_text(file.require_metadata(kDescription), path, ErrorCode::kModel),
                    path, out);
-  if (out.identity != identity)
+  if (!is_ours(out.identity))
     throw Error(ErrorCode::kModel, cat(path,
                                        ": belongs to a training with other data or another "
                                        "configuration; use --overwrite to start anew"));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,6 +28,9 @@ struct Checkpoint {
   uint64_t metrics_bytes = 0;                      // of metrics.jsonl that belong to it
 
   ModelTexts texts;  // of the model
+
+  // What computed it, as far as last bits depend on it: "the CPU with 2 threads"; empty: not known.
+  std::string computed_on;
 
   std::optional<double> last_validation_loss;
   double best_validation_loss = 0;
@@ -54,8 +58,9 @@ void save_checkpoint(const Checkpoint& checkpoint, const StateBlobs& blobs, cons
                      FileSystem& fs);
 
 // Fills the blobs, of which those that the file lacks are left alone. Throws Error{kModel} for
-// damage, after which the blobs hold anything, and for another identity.
-Checkpoint load_checkpoint(const std::string& path, StateBlobs& blobs, const std::string& identity,
+// damage, after which the blobs hold anything, and for an identity that is not ours.
+Checkpoint load_checkpoint(const std::string& path, StateBlobs& blobs,
+                           const std::function<bool(const std::string& identity)>& is_ours,
                            FileSystem& fs);
 
 }  // namespace diabolo

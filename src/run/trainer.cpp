@@ -29,6 +29,12 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
+// What last bits depend on beside the configuration.
+std::string computed_on(const DeviceInfo& device) {
+  if (device.space != Space::kHost) return device.name;
+  return cat("the CPU with ", device.cpu.threads, device.cpu.threads == 1 ? " thread" : " threads");
+}
+
 // One training from its first step, or from a checkpoint, to its end.
 class Training {
  public:
@@ -44,6 +50,7 @@ class Training {
 
   void count_rows(bool has_validation_file);
   void begin();
+  void continue_checkpoint();
   void start_directory();
   bool is_over() const;
   bool run_epoch();
@@ -71,7 +78,6 @@ class Training {
   TensorDesc row_;
   TrainData data_;
   Network network_;
-  std::string identity_;
   TrainingFiles files_;
   std::unique_ptr<TrainSession> session_;
   Checkpoint at_;  // how far the training is: steps that are done, not those under way
@@ -101,7 +107,6 @@ Training::Training(Backend& backend, const Config& config, const Dataset& data,
   check_texts(options_.texts, network_.features);
   if (!options.resume) require_scale(data, *config_.data.scale);
   data_ = load_train_data(config_, data, validation, options.log);
-  identity_ = training_identity(config_, data_.hash);
   data_file_ = stamp_of(data);
   if (!has_validation())
     warn_of_training_threshold(data_name_, data_.train.rows, network_, options.log);
@@ -131,12 +136,9 @@ TrainResult Training::run() {
 
 void Training::begin() {
   session_ = std::make_unique<TrainSession>(backend_, config_, network_, data_, options_);
-  at_.identity = identity_;
   at_.texts = options_.texts;
   if (options_.resume) {
-    DIABOLO_CHECK(options_.directory.has_value(), "nothing to resume from");
-    StoreBlobs blobs = session_->blobs();
-    at_ = load_checkpoint(options_.directory->checkpoint(), blobs, identity_, fs());
+    continue_checkpoint();
     if (at_.position >= data_.train.rows ||
         at_.step != static_cast<uint64_t>(at_.epoch) * session_->steps_per_epoch() +
                         at_.position / session_->batch_rows())
@@ -153,10 +155,29 @@ void Training::begin() {
     files_.open_metrics(at_.metrics_bytes);
     if (callbacks_.resolved) callbacks_.resolved(config_);
   } else {
+    at_.identity = training_identity(config_, data_.hash);
+    at_.computed_on = computed_on(backend_.info());
     session_->set_parameters(initial_parameters(network_, config_.train.seed));
     start_directory();
   }
   files_.say_pace();
+}
+
+// On another number of threads it is the same training in other last bits, which is worth a line.
+void Training::continue_checkpoint() {
+  DIABOLO_CHECK(options_.directory.has_value(), "nothing to resume from");
+  const std::string path = options_.directory->checkpoint();
+  StoreBlobs blobs = session_->blobs();
+  at_ = load_checkpoint(
+      path, blobs,
+      [&](const std::string& found) { return is_identity_of(found, config_, data_.hash); }, fs());
+  const std::string now = computed_on(backend_.info());
+  if (!at_.computed_on.empty() && at_.computed_on != now)
+    options_.log.warning(path, ": computed on ", at_.computed_on, ", goes on on ", now,
+                         "; the last bits of the weights may differ from those of a training "
+                         "without interruption");
+  at_.computed_on = now;
+  at_.identity = training_identity(config_, data_.hash);
 }
 
 // Written once nothing but the steps can fail any more.

@@ -15,7 +15,7 @@ nlohmann::json steps_of(const Config& resolved) {
   json.erase("output");
   json["data"].erase("train");
   json["data"].erase("labels");
-  for (const char* key : {"checkpoint_seconds", "device", "patience", "validation"})
+  for (const char* key : {"checkpoint_seconds", "device", "patience", "threads", "validation"})
     json["train"].erase(key);
   // More epochs may be asked for later, unless the schedule was made for that many.
   if (resolved.schedule.kind != ScheduleKind::kCosine) json["train"].erase("epochs");
@@ -24,10 +24,34 @@ nlohmann::json steps_of(const Config& resolved) {
 
 }  // namespace
 
-std::string training_identity(const Config& resolved, const std::string& rows_hash) {
+namespace {
+
+nlohmann::json identified(const Config& resolved, const std::string& rows_hash) {
   nlohmann::json json = steps_of(resolved);
   json["rows"] = rows_hash;
+  return json;
+}
+
+std::string hash_text(const nlohmann::json& json) {
   return hash_of(json.dump()).hex();
+}
+
+}  // namespace
+
+std::string training_identity(const Config& resolved, const std::string& rows_hash) {
+  return hash_text(identified(resolved, rows_hash));
+}
+
+bool is_identity_of(const std::string& identity, const Config& resolved,
+                    const std::string& rows_hash) {
+  constexpr int kMostThreads = 1024;  // that anybody asked for
+  nlohmann::json json = identified(resolved, rows_hash);
+  if (identity == hash_text(json)) return true;
+  for (int threads = 0; threads <= kMostThreads; ++threads) {
+    json["train"]["threads"] = threads;
+    if (identity == hash_text(json)) return true;
+  }
+  return false;
 }
 
 std::string changes_of_training(const Config& before, const Config& now) {

@@ -7,8 +7,14 @@
 
 namespace diabolo {
 
-// Of everything that decides its steps: a resolved configuration and the hash of its rows.
+// Of everything that decides its steps: a resolved configuration and the hash of its rows. Not of the
+// number of threads, which decides no more than last bits: one configuration serves many machines.
 std::string training_identity(const Config& resolved, const std::string& rows_hash);
+
+// Whether `identity` is that of this training as this version writes it, or as earlier ones did, where
+// the number of threads asked for counted, whatever it was.
+bool is_identity_of(const std::string& identity, const Config& resolved,
+                    const std::string& rows_hash);
 
 // The keys that tell `now` from `before`, both resolved, as parts of a sentence: "train.seed = 1, now
 // 2"; empty where none does.

@@ -72,6 +72,13 @@ def test_an_interrupted_training_goes_on_to_the_same_model(folder):
         assert abs(loss - wanted) < 0.1 * wanted and abs(held - wanted_held) < 0.1 * wanted_held
 
 
+def test_an_interrupted_training_goes_on_with_other_threads(folder):
+    """Their number was part of what identifies a training; it no longer is."""
+    copied(folder)
+    run("train", "--resume", "-o", "run", "--threads", "3", cwd=folder)
+    assert last_losses(folder / "run")[0] > 24
+
+
 def test_a_changed_weight_is_seen(folder):
     """The comparison above can fail."""
     copied(folder)

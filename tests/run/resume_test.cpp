@@ -34,6 +34,10 @@ std::string identity_in(const std::string& file) {
   return at == std::string::npos ? "" : file.substr(at + key.size(), 32);
 }
 
+auto is(const std::string& identity) {
+  return [identity](const std::string& found) { return found == identity; };
+}
+
 // The blobs of a checkpoint in vectors; those that are empty do not exist.
 class VectorBlobs final : public StateBlobs {
  public:
@@ -228,6 +232,36 @@ TEST_F(ResumeTest, WhatAKillCanLoseIsSaid) {
   EXPECT_THAT(said, HasSubstr("run: saved every 60 s, which is what a kill can lose"));
 }
 
+// Another machine, or another wish, is the same training: one line says what may differ.
+TEST_F(ResumeTest, AnotherNumberOfThreadsGoesOnWithALine) {
+  Config config = resumable_config();
+  std::vector<std::string> said;
+  const auto resume = [&](int asked, int used) {
+    config.train.threads = asked;
+    backend_ = create_host_backend(used);
+    TrainOptions options = options_for("run", RunUse::kResume);
+    options.log = Log([&](LogLevel level, std::string_view line) {
+      if (level == LogLevel::kWarning && line.find("computed on") != std::string_view::npos)
+        said.emplace_back(line);
+    });
+    return run(config, options, 5);
+  };
+  config.train.threads = 2;
+  run(config, options_for("run", RunUse::kNew), 3);
+  const int most = backend_->info().cpu.threads;
+  resume(64, 2);  // clamped to what it was
+  EXPECT_TRUE(said.empty());
+  resume(1, 1);
+  EXPECT_EQ(said.size(), most == 1 ? 0u : 1u);
+  if (most > 1) {
+    EXPECT_THAT(said.front(),
+                HasSubstr("on the CPU with 2 threads, goes on on the CPU with 1 thread"));
+  }
+  said.clear();
+  resume(1, 1);
+  EXPECT_TRUE(said.empty());
+}
+
 TEST_F(ResumeTest, AnotherTrainingIsRefused) {
   const Config config = resumable_config();
   run(config, options_for("run", RunUse::kNew), 10);
@@ -268,7 +302,7 @@ bool is_refused(std::string_view content, uint64_t elems, const std::string& ide
   testing::MemoryFileSystem fs(content);
   try {
     VectorBlobs blobs(elems);
-    load_checkpoint("checkpoint", blobs, identity, fs);
+    load_checkpoint("checkpoint", blobs, is(identity), fs);
   } catch (const Error& error) {
     const bool is_one_line = std::string_view(error.what()).find('\n') == std::string_view::npos;
     return error.code() == ErrorCode::kModel && is_one_line;
@@ -303,7 +337,7 @@ TEST_F(ResumeTest, ADivergedTrainingKeepsTheStepBeforeAndTheBestModel) {
       BlobLayout::of(Network::of(resolved(config, Scale::kStandard).model, 12).parameters()).elems;
   VectorBlobs blobs(elems);
   const Checkpoint checkpoint = load_checkpoint(folder_ / "run/checkpoint.safetensors", blobs,
-                                                identity_in(found), real_file_system());
+                                                is(identity_in(found)), real_file_system());
   EXPECT_EQ(checkpoint.step, bad - 1);
   EXPECT_TRUE(std::isfinite(checkpoint.loss_sum));
   ASSERT_GT(checkpoint.best_epoch, 0);
@@ -321,11 +355,13 @@ TEST_F(ResumeTest, EveryFieldOfACheckpointComesBack) {
   saved.seconds = 12.25, saved.last_validation_loss = 0.3, saved.best_validation_loss = 0.2;
   saved.best_epoch = 1;
   saved.best = {9, 10, 11};
+  saved.computed_on = "the CPU with 3 threads";
   VectorBlobs blobs(3), found_blobs(3), others(4);
   blobs.master = {1, 2, -0.0f}, blobs.m = {3, 4, 5}, blobs.v = {6, 7, 8};
   const std::string path = folder_ / "checkpoint";
   save_checkpoint(saved, blobs, path, real_file_system());
-  const Checkpoint found = load_checkpoint(path, found_blobs, saved.identity, real_file_system());
+  const Checkpoint found =
+      load_checkpoint(path, found_blobs, is(saved.identity), real_file_system());
   EXPECT_EQ(found.step, saved.step);
   EXPECT_EQ(found.epoch, saved.epoch);
   EXPECT_EQ(found.position, saved.position);
@@ -342,8 +378,9 @@ TEST_F(ResumeTest, EveryFieldOfACheckpointComesBack) {
   EXPECT_EQ(found_blobs.m, blobs.m);
   EXPECT_EQ(found_blobs.v, blobs.v);
   EXPECT_EQ(found.best, saved.best);
-  EXPECT_THROW(load_checkpoint(path, others, saved.identity, real_file_system()), Error);
-  EXPECT_THROW(load_checkpoint(path, found_blobs, "of another", real_file_system()), Error);
+  EXPECT_EQ(found.computed_on, saved.computed_on);
+  EXPECT_THROW(load_checkpoint(path, others, is(saved.identity), real_file_system()), Error);
+  EXPECT_THROW(load_checkpoint(path, found_blobs, is("of another"), real_file_system()), Error);
 }
 
 TEST_F(ResumeTest, EveryFlippedBitAndEveryTruncationOfACheckpointIsFound) {
@@ -356,7 +393,7 @@ TEST_F(ResumeTest, EveryFlippedBitAndEveryTruncationOfACheckpointIsFound) {
   const std::string identity = identity_in(content);
   testing::MemoryFileSystem whole(content);
   VectorBlobs blobs(elems);
-  EXPECT_GE(load_checkpoint("checkpoint", blobs, identity, whole).step, 10u);
+  EXPECT_GE(load_checkpoint("checkpoint", blobs, is(identity), whole).step, 10u);
   for (size_t at = 0; at < content.size(); ++at) {
     ASSERT_TRUE(is_refused(std::string_view(content).substr(0, at), elems, identity)) << at;
     for (int bit = 0; bit < 8; ++bit) {
