@@ -13,6 +13,7 @@
 #include "run/file_stamp.h"
 #include "run/fitting_inference.h"
 #include "run/labels.h"
+#include "run/product_rates.h"
 #include "run/threshold.h"
 #include "run/train_data.h"
 #include "run/train_session.h"
@@ -135,6 +136,8 @@ TrainResult Training::run() {
 }
 
 void Training::begin() {
+  if (config_.train.precision == Precision::kBf16 && backend_.info().space == Space::kHost)
+    warn_of_slow_bf16(backend_, options_.log);
   session_ = std::make_unique<TrainSession>(backend_, config_, network_, data_, options_);
   at_.texts = options_.texts;
   if (options_.resume) {

@@ -142,6 +142,10 @@ def test_what_there_is(folder):
     succeeds("plan", "plan", "--data", data)
     succeeds("selftest", "selftest", "--quick", "--filter", "add/")
     succeeds("devices", "devices")
+    cpu = succeeds("devices", "devices", "--measure")["devices"][0]
+    assert cpu["f32_flops"] > 1e8 and ("bf16_flops" in cpu) == cpu["bf16"]
+    if not cpu["bf16"]:
+        SEEN.add(("devices", "devices[].bf16_flops"))
     assert len(succeeds("presets", "presets")["presets"]) > 1
     assert succeeds("presets", "presets", "deep")["presets"][0]["name"] == "deep"
 
