@@ -170,7 +170,7 @@ static inline diabolo_rows diabolo_rows_f32(const float* data, uint64_t count, u
   return rows;
 }
 
-/* What to do with a value that is NaN, infinite, or that f32 cannot hold, scaled as the model does. */
+/* What to do with a value that is NaN, infinite, or, scaled as the model does, too large for f32. */
 typedef int32_t diabolo_bad_value;
 enum {
   DIABOLO_BAD_VALUE_MODEL = 0, /* as in training */
@@ -188,8 +188,9 @@ typedef struct diabolo_file_progress {
   double rows_per_s;
 } diabolo_file_progress;
 
-/* Called in the thread that made the call, in its environment; in calls on rows in memory before the
- * first rows and then some 10 ms apart. Return 0 to go on, anything else to stop: INTERRUPTED. */
+/* Called in the thread that made the call, in its environment; in calls on rows in memory before
+ * the first rows and then some 10 ms apart. Return 0 to go on, anything else to stop:
+ * INTERRUPTED. */
 typedef int32_t (*diabolo_file_callback)(const diabolo_file_progress* progress, void* user);
 
 /* ---- Models ---------------------------------------------------------------------------------- */
@@ -373,9 +374,9 @@ typedef struct diabolo_train_result {
 
 /* Trains on rows in memory, on the context's device, precision and policy. result may be
  * null. USAGE: options that are unknown, out of range or do not fit each other or the rows. DATA:
- * no rows, a value that is not finite, validation rows of another shape. RESOURCE: data and model do
- * not fit in memory, the run directory cannot be written. MODEL: a checkpoint that is damaged or of
- * another training. DIVERGED: lower the learning rate. INTERRUPTED: the callback asked to stop;
+ * no rows, a value that is not finite, validation rows of another shape. RESOURCE: data and model
+ * do not fit in memory, the run directory cannot be written. MODEL: a checkpoint that is damaged or
+ * of another training. DIVERGED: lower the learning rate. INTERRUPTED: the callback asked to stop;
  * then *model is the state so far, without a threshold, to be destroyed as any other, and a run
  * directory holds a checkpoint. */
 DIABOLO_API diabolo_status diabolo_train(const diabolo_context* context, const diabolo_rows* rows,
@@ -405,8 +406,8 @@ DIABOLO_API diabolo_status diabolo_output_size(const diabolo_model* model, diabo
 /* The calls below do nothing for 0 rows. Up to 32 rows at a time the CPU computes in the caller's
  * thread. USAGE: too little room in the output (numbers, first to last). DATA: rows that do not fit
  * the model (their shape is neither the model's, axes of 1 aside, nor flat), a bad value in rows or
- * codes that the model's own policy does not mend, or a code or rebuilt number that is not finite, by
- * row and column from 0 (diabolo_last_error_position). diabolo_run_rows chooses the policy. */
+ * codes that the model's own policy does not mend, or a code or rebuilt number that is not finite,
+ * by row and column from 0 (diabolo_last_error_position). diabolo_run_rows chooses the policy. */
 
 /* codes: f32 [count, code_size], with room for codes_size numbers. */
 DIABOLO_API diabolo_status diabolo_encode(const diabolo_model* model, const diabolo_rows* rows,
@@ -460,16 +461,16 @@ typedef struct diabolo_row_options {
   void* progress_user; /* handed to progress */
 } diabolo_row_options;
 
-/* The verbs above in one call, with options. rows: for DIABOLO_DECODE codes, of any type, {code_size}
- * each. out: what diabolo_output_size says, [count, …], with room for out_size numbers.
+/* The verbs above in one call, with options. rows: for DIABOLO_DECODE codes, of any type,
+ * {code_size} each. out: what diabolo_output_size says, [count, …], with room for out_size numbers.
  *
  * DIABOLO_BAD_VALUE_SKIP keeps every row in its place, so it needs states; where the model was
  * trained with it and there are none, a bad row is an error (DATA), as it is under ERROR. ZERO and
  * MEAN mend values that come in; codes or rows that come out and are not finite are DATA under all
  * policies but SKIP. A score is never NaN, but +inf where f32 cannot hold it. The first bad row is
  * named, however many threads look for it (diabolo_last_error_position). USAGE: MEAN with a model
- * that has no means, SKIP without states, `above` without a threshold or of another verb than SCORE.
- * INTERRUPTED: progress asked to stop. */
+ * that has no means, SKIP without states, `above` without a threshold or of another verb than
+ * SCORE. INTERRUPTED: progress asked to stop. */
 DIABOLO_API diabolo_status diabolo_run_rows(const diabolo_model* model, diabolo_verb verb,
                                             const diabolo_rows* rows,
                                             const diabolo_row_options* options, float* out,
@@ -490,8 +491,8 @@ typedef struct diabolo_explanation {
 
 /* Scores with their reasons; options as in diabolo_run_rows, null for the defaults. The differences
  * and expected values cost a second pass over the rows, which progress counts anew; rows whose
- * reconstruction is not finite are then DATA, or left out. USAGE too: a `worst` that is too small or
- * large, too little room. */
+ * reconstruction is not finite are then DATA, or left out. USAGE too: a `worst` that is too small
+ * or large, too little room. */
 DIABOLO_API diabolo_status diabolo_explain(const diabolo_model* model, const diabolo_rows* rows,
                                            const diabolo_row_options* options, float* scores,
                                            uint64_t scores_size,
@@ -527,8 +528,8 @@ typedef struct diabolo_evaluation {
 } diabolo_evaluation;
 
 /* How good the model is on rows. result may be null. DATA: rows, labels or PCA's rows that do not
- * fit, a bad value that the policy does not mend, labels of one kind only. INTERRUPTED: progress asked to
- * stop. */
+ * fit, a bad value that the policy does not mend, labels of one kind only. INTERRUPTED: progress
+ * asked to stop. */
 DIABOLO_API diabolo_status diabolo_evaluate(const diabolo_model* model, const diabolo_rows* rows,
                                             const diabolo_evaluate_options* options,
                                             diabolo_evaluation* result);
@@ -552,9 +553,9 @@ DIABOLO_API diabolo_status diabolo_evaluate(const diabolo_model* model, const di
  * leaving    The current device of the thread stays as it was. After a failure nothing of the call
  *            is under way. Destroying the model waits for what is.
  *
- * DATA: rows that do not fit the model. USAGE: rows of another type, memory of the host or of another device, too little room, a
- * stream of another device or one that is being captured. DEVICE: the model is on a CPU; the device
- * fails. RESOURCE: its memory is full. */
+ * DATA: rows that do not fit the model. USAGE: rows of another type, memory of the host or of
+ * another device, too little room, a stream of another device or one that is being captured.
+ * DEVICE: the model is on a CPU; the device fails. RESOURCE: its memory is full. */
 
 /* codes: [count, code_size] of codes_dtype, which must be BF16 where the context's precision is
  * bf16, else F32; with room for codes_size numbers. (diabolo_encode widens bf16 to f32.) */
@@ -597,13 +598,13 @@ typedef struct diabolo_file_result {
 
 /* Reads input, writes output, in bounded memory whatever their size. Work in progress is in
  * OUTPUT.partial; output appears when it is whole. result may be null. Paths only, not "-":
- * standard streams belong to the program. Where rows may be left out (SKIP), CSV numbers its rows in
- * a column `row`; beside another output there is OUTPUT.rows.npy, the numbers of the rows in it.
- * DATA: input missing, damaged, a bad value or a result that is not finite (by row and column), rows
- * that do not fit the model. USAGE: output is input. STALE: `resume`, but OUTPUT.partial is damaged
- * or of another model, input or options. BUSY: another process writes it. RESOURCE: memory, disk.
- * CLOSED_PIPE: output is a pipe without a reader. INTERRUPTED: the callback asked to stop; `resume`
- * continues. */
+ * standard streams belong to the program. Where rows may be left out (SKIP), CSV numbers its rows
+ * in a column `row`; beside another output there is OUTPUT.rows.npy, the numbers of the rows in it.
+ * DATA: input missing, damaged, a bad value or a result that is not finite (by row and column),
+ * rows that do not fit the model. USAGE: output is input. STALE: `resume`, but OUTPUT.partial is
+ * damaged or of another model, input or options. BUSY: another process writes it. RESOURCE: memory,
+ * disk. CLOSED_PIPE: output is a pipe without a reader. INTERRUPTED: the callback asked to stop;
+ * `resume` continues. */
 DIABOLO_API diabolo_status diabolo_run_file(const diabolo_model* model, diabolo_verb verb,
                                             const char* input, const char* output,
                                             const diabolo_file_options* options,

@@ -9,8 +9,9 @@
 // Products are oneDNN's (own loops where it is not built in, and below AVX-512), everything else is
 // own loops. Forward rows (DenseForward, DenseScore, RowScore) have the same bits for any batch and
 // any number of threads; sums run over fixed chunks, so they have the same bits for any number of
-// threads. Gradients by oneDNN have the same bits for one number of threads. Own loops other than products give the same bits on every instruction set. Aliasing is
-// allowed where the records say so, nowhere else.
+// threads. Gradients by oneDNN have the same bits for one number of threads. Own loops other than
+// products give the same bits on every instruction set. Aliasing is allowed where the records say
+// so, nowhere else.
 //
 // `cpu.threads` is the most that a call may use; prepare decides by its work how many are worth it.
 // They are those of the calling thread's team (kernels/cpu/thread_setup.h); where that has fewer,
