@@ -149,7 +149,16 @@ void add(Backend& backend, const std::string& name, const MakeWork& make) {
   }
 }
 
+// Weights of 64 MiB in one layer: few rows are bound by reading them.
+void add_wide(Backend& backend) {
+  static const Net wide = {"784-4096-4096-64", {784, 4096, 4096, 64}};
+  for (const int64_t batch : {1, 8, 32, 256})
+    add(backend, cat("threads/encode/", wide.name, "/", batch),
+        [=](Backend& on) { return encoding(on, wide, batch); });
+}
+
 void add_all(Backend& backend) {
+  add_wide(backend);
   for (const Net& net : nets()) {
     for (const int64_t batch : {1, 32, 256, 4096}) {
       const std::string end = cat(net.name, "/", batch);

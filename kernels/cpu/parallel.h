@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <exception>
+#include <mutex>
 
 namespace diabolo::kernels::cpu {
 
@@ -22,6 +24,22 @@ void parallel_for(int threads, int64_t count, const Body& body) {
   detail::parallel_chunks(
       threads, count,
       [](const void* erased, int64_t chunk) { (*static_cast<const Body*>(erased))(chunk); }, &body);
+}
+
+// The same for a body that may throw: what is thrown first is thrown after the loop.
+template <class Body>
+void guarded_parallel_for(int threads, int64_t count, const Body& body) {
+  std::mutex mutex;
+  std::exception_ptr failure;
+  parallel_for(threads, count, [&](int64_t chunk) {
+    try {
+      body(chunk);
+    } catch (...) {
+      const std::lock_guard lock(mutex);
+      if (!failure) failure = std::current_exception();
+    }
+  });
+  if (failure) std::rethrow_exception(failure);
 }
 
 // Work that takes one core less than this is not worth a second one: to hand it over and to wait for

@@ -5,8 +5,6 @@
 // gradients, f32 and bf16). Cut between columns they may not: how oneDNN blocks K depends on the
 // number of columns. So columns are cut only in gradients, where there are too few rows for the
 // threads.
-#include <exception>
-#include <mutex>
 #include <vector>
 
 #include "kernels/cpu/parallel.h"
@@ -64,6 +62,11 @@ int64_t offset_of(const Matrix& m, int64_t row, int64_t column) {
   return elems * bytes_of(m.element);
 }
 
+// On one thread.
+std::unique_ptr<const Product> make_single(const ProductShape& shape) {
+  return is_blocked(shape) ? make_blocked_product(shape, 1) : make_onednn_product(shape);
+}
+
 struct Rectangle {
   Range rows, columns;
   std::unique_ptr<const Product> product;
@@ -81,7 +84,7 @@ class SplitProduct final : public Product {
       one.a = cut(shape.a, rows, inner);
       one.b = cut(shape.b, inner, columns);
       one.c_stride = c_stride();
-      parts_.push_back({rows, columns, make_onednn_product(one)});
+      parts_.push_back({rows, columns, make_single(one)});
     }
   }
 
@@ -120,20 +123,10 @@ class SplitProduct final : public Product {
     return own;
   }
 
-  // A loop's body must not throw; a call does where oneDNN fails.
   static void run(const std::vector<std::function<void()>>& calls) {
-    std::mutex mutex;
-    std::exception_ptr failure;
     const auto count = static_cast<int64_t>(calls.size());
-    parallel_for(static_cast<int>(count), count, [&](int64_t k) {
-      try {
-        calls[static_cast<size_t>(k)]();
-      } catch (...) {
-        const std::lock_guard lock(mutex);
-        if (!failure) failure = std::current_exception();
-      }
-    });
-    if (failure) std::rethrow_exception(failure);
+    guarded_parallel_for(static_cast<int>(count), count,
+                         [&](int64_t k) { calls[static_cast<size_t>(k)](); });
   }
 
   ProductShape shape_;
@@ -144,8 +137,11 @@ class SplitProduct final : public Product {
 
 std::unique_ptr<const Product> make_split_product(const ProductShape& shape) {
   const int threads = threads_for(shape.cpu.threads, product_nanoseconds(shape));
+  // Cut between rows, each thread would read all of the weights.
+  if (threads > 1 && shape.a.rows <= kSharedRows && is_blocked(shape))
+    return make_blocked_product(shape, threads);
   const Grid grid = grid_for(threads, shape);
-  if (grid.rows * grid.columns == 1) return make_onednn_product(shape);
+  if (grid.rows * grid.columns == 1) return make_single(shape);
   return std::make_unique<const SplitProduct>(shape, grid);
 }
 

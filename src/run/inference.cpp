@@ -97,8 +97,13 @@ struct Inference::Pool {
   void run(const LaneKind& kind, const LaneJob& job) {
     RowPieces pieces(job.rows, plans.row_counts(), plans.lanes_for(kind, job.rows));
     std::unique_lock<std::mutex> lock;
-    kernels::cpu::ThreadTeam* const helpers = pieces.lanes() > 1 ? team_for_call(lock) : nullptr;
+    const bool is_shared = pieces.lanes() > 1 || plans.shares_kernels(job.rows);
+    kernels::cpu::ThreadTeam* const helpers = is_shared ? team_for_call(lock) : nullptr;
     if (!helpers) return work(kind, job, pieces);
+    if (pieces.lanes() == 1) {
+      const kernels::cpu::TeamScope scope(helpers);
+      return work(kind, job, pieces);
+    }
     std::mutex failure_mutex;
     std::exception_ptr failure;
     const auto lane = [&] {

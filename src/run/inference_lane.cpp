@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/cpu/product.h"
+
 namespace diabolo {
 
 namespace {
@@ -41,6 +43,16 @@ int64_t rows_that_fit(const Network& network) {
   return static_cast<int64_t>(std::max<uint64_t>(1, kLaneBytes / row_bytes));
 }
 
+bool has_large_layer(const Network& network, Precision precision) {
+  const uint64_t number_bytes = precision == Precision::kBf16 ? 2 : sizeof(float);
+  const auto is_large = [&](const Layer& layer) {
+    return static_cast<uint64_t>(layer.in) * static_cast<uint64_t>(layer.out) * number_bytes >=
+           kernels::cpu::kLargeWeightBytes;
+  };
+  return std::ranges::any_of(network.encoder, is_large) ||
+         std::ranges::any_of(network.decoder, is_large);
+}
+
 // The largest plan that the rows fill; what is left in the end is padded, but one or two rows go
 // one by one.
 int64_t plan_rows_for(std::span<const int64_t> row_counts, uint64_t rows) {
@@ -71,7 +83,8 @@ LanePlans::LanePlans(Backend& backend, const ModelConfig& config, const Network&
       network_(network),
       options_(options),
       device_(backend.info()),
-      threads_(backend.info().cpu.threads) {
+      threads_(backend.info().cpu.threads),
+      has_large_layer_(has_large_layer(network, options.precision)) {
   if (options.max_rows < 1)
     throw Error(ErrorCode::kUsage,
                 cat("rows at once: expected at least 1, found ", options.max_rows));
@@ -98,17 +111,24 @@ const Plan& LanePlans::plan(const LaneKind& kind, int64_t rows) {
     build.precision = options_.precision;
     build.source = kind.source;
     build.worst = kind.worst;
+    DeviceInfo device = device_;
+    if (shares_kernels(static_cast<uint64_t>(rows)) && rows <= kernels::cpu::kSharedRows)
+      device.cpu.threads = threads_;
     Policy policy;
     policy.fast = options_.fast_policy;
     policy.allows_tf32 = options_.precision == Precision::kTf32;
     found = std::make_unique<Plan>(
-        Plan::compile(build_graph(config_, network_, build), device_, policy));
+        Plan::compile(build_graph(config_, network_, build), device, policy));
   }
   return *found;
 }
 
 int64_t LanePlans::chunk_rows(uint64_t rows_left) const {
   return plan_rows_for(row_counts_, rows_left);
+}
+
+bool LanePlans::shares_kernels(uint64_t rows) const {
+  return has_large_layer_ && most_lanes() > 1 && rows < 2 * kLeastPiece;
 }
 
 int LanePlans::lanes_for(const LaneKind& kind, uint64_t rows) {

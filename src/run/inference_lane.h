@@ -3,7 +3,8 @@
 //
 // On the host a lane computes on the thread that runs it, alone, and a call's rows are shared out
 // to as many lanes as their work is worth, at most one a core: rows do not depend on each other, so nothing waits for
-// anything until the end, and a piece's activations stay in the cache of its core.
+// anything until the end, and a piece's activations stay in the cache of its core. Of a model with
+// weights that no cache holds, a few rows are computed by kernels that share the reading of these.
 //
 // On a device a lane keeps three pieces under way: while one computes, the next is copied in and
 // the one before is copied out, each on a stream of its own; the host fills and empties meanwhile.
@@ -57,6 +58,8 @@ class LanePlans {
   int64_t max_rows() const { return row_counts_.back(); }
   // The count to take next where so many rows, at least one, are left.
   int64_t chunk_rows(uint64_t rows_left) const;
+  // Whether the kernels of a call of so many rows, too few for a second lane, share it among threads.
+  bool shares_kernels(uint64_t rows) const;
   // How many lanes are worth it for so many rows, at most most_lanes(). Thread-safe.
   int lanes_for(const LaneKind& kind, uint64_t rows);
   // How many lanes may share the rows of one call: one per core of the host, one on a device.
@@ -73,6 +76,7 @@ class LanePlans {
   const InferenceOptions& options_;
   DeviceInfo device_;  // as a lane sees it: the host with one thread
   int threads_;
+  bool has_large_layer_;
   std::vector<int64_t> row_counts_;
   std::mutex mutex_;
   std::map<std::pair<LaneKind, int64_t>, std::unique_ptr<Plan>> plans_;

@@ -264,5 +264,36 @@ TYPED_TEST(CpuDense, ARowDoesNotDependOnItsBatchOrOnThreads) {
   }
 }
 
+// A layer whose weights no cache holds is computed in blocks, which few rows share out to threads.
+TYPED_TEST(CpuDense, ARowOfALargeLayerDoesNotDependOnItsBatchOrOnThreads) {
+  using T = TypeParam;
+  cpu::CpuFeatures features = cpu::detect_features(1);
+  const Layer<T> layer({45, 4200, 2100}, false, 7);
+  const int64_t O = layer.shape.O;
+  std::vector<T> whole(45 * O);
+  DenseForward<T> call{
+      layer.shape,       Activation::kIdentity, layer.x.data(), layer.weight.data(),
+      layer.bias.data(), whole.data(),          nullptr};
+  run_call(call, features);
+  for (int64_t o = 0; o < O; o += 500) {
+    double expected = layer.bias[static_cast<size_t>(o)];
+    for (int64_t i = 0; i < layer.shape.I; ++i)
+      expected += to_double(layer.x[static_cast<size_t>(i)]) *
+                  to_double(layer.weight[static_cast<size_t>(i * O + o)]);
+    EXPECT_NEAR(to_double(whole[static_cast<size_t>(o)]), expected,
+                1e-3 + storage_eps<T>() * std::abs(expected));
+  }
+  for (const int64_t rows : {1, 3, 32, 33, 45}) {
+    for (features.threads = 1; features.threads <= 3; ++features.threads) {
+      std::vector<T> part(static_cast<size_t>(rows * O));
+      call.shape.B = rows;
+      call.y = part.data();
+      run_call(call, features);
+      ASSERT_EQ(std::memcmp(part.data(), whole.data(), part.size() * sizeof(T)), 0)
+          << "rows " << rows << " threads " << features.threads;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace diabolo::kernels

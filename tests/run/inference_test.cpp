@@ -124,6 +124,28 @@ TEST_F(InferenceTest, BitsDependOnNeitherThreadsNorCompanyNorCallers) {
   }
 }
 
+// A layer of more weights than a cache holds, which few rows share out to the threads.
+TEST_F(InferenceTest, BitsOfALargeLayerDependOnNeitherThreadsNorCompany) {
+  Config config = small_config();
+  config.model.encoder.hidden = {2100, 2100};
+  model_.config = resolved(config, Scale::kUnit);
+  model_.parameters =
+      ParameterValues(model_.network().parameters(), initial_parameters(model_.network(), 0));
+  const auto one = create_host_backend(1);
+  const auto two = create_host_backend(2);
+  const Inference alone(*one, model_, {}), shared(*two, model_, {});
+  constexpr uint64_t kCount = 130;
+  const std::vector<float> expected = codes(alone, view(DType::kU8, 0, kCount));
+  const auto width = static_cast<uint64_t>(alone.code_size());
+  for (const Inference* inference : {&alone, &shared}) {
+    for (const uint64_t count : {1, 2, 8, 31, 33, 63, 64, 130}) {
+      const std::vector<float> got = codes(*inference, view(DType::kU8, kCount - count, count));
+      EXPECT_TRUE(std::equal(got.begin(), got.end(), expected.data() + (kCount - count) * width))
+          << count;
+    }
+  }
+}
+
 // Rounding to 8 bits in each of three layers, and no more than that.
 TEST_F(InferenceTest, Bf16IsNearF32) {
   const auto backend = create_host_backend(1);
