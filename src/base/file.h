@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "base/error.h"
 #include "base/file_system.h"
@@ -27,6 +28,8 @@ class Descriptor {
   void reset();
   // Closes and returns 0, or errno where close reports a late write error.
   int close();
+  // The number, which from here on is the caller's to close.
+  int release() { return std::exchange(fd_, -1); }
 
  private:
   FileSystem* fs_ = nullptr;

@@ -9,7 +9,6 @@
 
 #include "base/checked.h"
 #include "base/file_calls.h"
-#include "base/file_lock.h"
 
 namespace diabolo {
 namespace {

@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "base/file.h"
+#include "base/file_lock.h"
 
 namespace diabolo {
 
@@ -53,7 +54,7 @@ class AtomicWriter final : public Sink {
 
  private:
   std::string target_, temporary_;
-  Descriptor descriptor_;
+  LockedFile descriptor_;
   uint64_t size_bytes_ = 0;
   bool is_renamed_ = false;
 };

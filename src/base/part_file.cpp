@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "base/file_calls.h"
-#include "base/file_lock.h"
 
 namespace diabolo {
 
@@ -33,7 +32,6 @@ void PartFile::clear() {
 }
 
 void PartFile::continue_at(uint64_t bytes, const std::string& expected_hash) {
-  constexpr uint64_t kStepBytes = 1 << 20;
   const auto fail = [&](const std::string& what) {
     throw Error(ErrorCode::kStale, cat(path_, ": ", what, "; run again without --resume"));
   };
@@ -41,12 +39,7 @@ void PartFile::continue_at(uint64_t bytes, const std::string& expected_hash) {
   const File file = File::open(path_, {.fs = &fs});
   if (bytes < header_bytes_ || bytes > file.size_bytes())
     fail(cat("has ", file.size_bytes(), " bytes, its journal says ", bytes));
-  std::vector<std::byte> step(std::min(bytes, kStepBytes));
-  for (uint64_t at = header_bytes_; at < bytes; at += step.size()) {
-    const auto part = std::span(step).first(std::min<uint64_t>(step.size(), bytes - at));
-    file.pread(at, part);
-    hasher_.update(part);
-  }
+  hasher_ = content_hash_of(file, header_bytes_, bytes);
   if (hash() != expected_hash) fail("does not have the content that its journal says");
   // Bytes after the checkpoint may or may not have reached the disk.
   const auto kept = static_cast<int64_t>(bytes);
@@ -88,6 +81,18 @@ void PartFile::remove() {
 
 void PartFile::close() {
   if (const int error = descriptor_.close(); error != 0) fail_write(target_, "close", error);
+}
+
+Hasher content_hash_of(const File& file, uint64_t header_bytes, uint64_t bytes) {
+  constexpr uint64_t kStepBytes = 1 << 20;
+  Hasher hasher;
+  std::vector<std::byte> step(std::min(bytes, kStepBytes));
+  for (uint64_t at = header_bytes; at < bytes; at += step.size()) {
+    const auto part = std::span(step).first(std::min<uint64_t>(step.size(), bytes - at));
+    file.pread(at, part);
+    hasher.update(part);
+  }
+  return hasher;
 }
 
 }  // namespace diabolo

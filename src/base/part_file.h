@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/file.h"
+#include "base/file_lock.h"
 #include "base/hash.h"
 
 namespace diabolo {
@@ -21,6 +22,8 @@ class PartFile {
   const std::string& path() const { return path_; }
   const std::string& target() const { return target_; }
   bool is_open() const { return descriptor_.is_open(); }
+  // Whether the file was not there before.
+  bool is_new() const { return descriptor_.is_new(); }
   bool has_content() const;
   uint64_t size_bytes() const { return size_bytes_; }
   std::string hash() const { return hasher_.digest().hex(); }
@@ -39,9 +42,12 @@ class PartFile {
  private:
   std::string target_, path_;
   uint64_t header_bytes_;
-  Descriptor descriptor_;
+  LockedFile descriptor_;
   Hasher hasher_;
   uint64_t size_bytes_ = 0;
 };
+
+// The hash of what follows the header of a file of at least `bytes`, up to there.
+Hasher content_hash_of(const File& file, uint64_t header_bytes, uint64_t bytes);
 
 }  // namespace diabolo

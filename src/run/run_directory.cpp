@@ -78,7 +78,8 @@ class RunClaim {
   RunClaim(const std::string& path, RunUse use_in, FileSystem& fs)
       : folder(path), use(use_in), lock(path, fs) {}
   ~RunClaim() {
-    if (stage != Stage::kBegun || use != RunUse::kNew || !lock.is_ours()) return;
+    if (stage != Stage::kBegun || use != RunUse::kNew || !lock.is_ours() || !lock.is_in_place())
+      return;
     std::error_code ignored;
     for (const char* file : kOwnFiles) stdfs::remove(folder + "/" + file, ignored);
   }
@@ -106,6 +107,11 @@ void RunDirectory::require_ours() const {
   if (!claim->lock.is_ours())
     throw Error(ErrorCode::kBusy,
                 path + ": belongs to the process that this one was forked from; train in another");
+  if (!claim->lock.is_in_place())
+    throw Error(ErrorCode::kResource,
+                path + ": the folder (or " + FolderLock::kFileName +
+                    " in it) was removed or replaced while this training used it; it is left as "
+                    "it is now, train in another");
 }
 
 RunDirectory open_run_directory(const std::string& path, RunUse use, FileSystem& fs) {

@@ -31,7 +31,8 @@ struct RunDirectory {
   void begin() const;            // from here on files appear; if it fails, what it made goes
   void replace_earlier() const;  // the checkpoint is there; what else an earlier training left goes
   void keep() const;             // from here on there is something to resume from
-  // Before anything is written: Error{kBusy} in a child made by fork(), where the parent goes on.
+  // Before anything is written: Error{kBusy} in a child made by fork(), where the parent goes on,
+  // Error{kResource} where somebody has removed the folder, which may be another's by now.
   void require_ours() const;
 };
 

@@ -148,6 +148,32 @@ TEST_F(RunDirectoryTest, AChildOfForkNeitherWritesNorReleases) {
   EXPECT_EQ(code_of(RunUse::kNew), ErrorCode::kBusy);
 }
 
+// rm -rf of the folder takes the lock's name away, and the next training makes its own there.
+TEST_F(RunDirectoryTest, AFolderThatWasReplacedIsLeftToItsNewTraining) {
+  for (const bool is_made_again : {false, true}) {
+    auto options = std::make_unique<TrainOptions>(options_for(RunUse::kNew));
+    RunDirectory second;
+    TrainCallbacks callbacks;
+    callbacks.progress = [&](const TrainProgress&) {
+      if (second.claim) return true;
+      std::filesystem::remove_all(run_);
+      if (is_made_again) second = open_run_directory(run_, RunUse::kNew);
+      return true;
+    };
+    try {
+      train(*backend_, small_config(), *data_.data, nullptr, *options, callbacks);
+      FAIL() << "no error";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kResource);
+      EXPECT_THAT(error.what(), HasSubstr(run_ + ": the folder"));
+    }
+    options.reset();
+    if (!is_made_again) continue;
+    EXPECT_THAT(content(), ElementsAre(".diabolo-lock: "));
+    EXPECT_EQ(code_of(RunUse::kNew), ErrorCode::kBusy);
+  }
+}
+
 // A file system whose locks do not work, or whose disk is full from the n-th write on.
 class BrokenFileSystem final : public FileSystem {
  public:
@@ -176,6 +202,15 @@ TEST_F(RunDirectoryTest, AFileSystemWithoutLocksIsRefused) {
     EXPECT_THAT(message, HasSubstr("cannot be locked"));
     EXPECT_FALSE(std::filesystem::exists(folder_ / "deep"));
   }
+}
+
+TEST_F(RunDirectoryTest, ALockFileThatWasThereStaysWhereItCannotBeLocked) {
+  std::filesystem::create_directories(run_);
+  std::ofstream(run_ + "/.diabolo-lock") << "";
+  BrokenFileSystem fs;
+  fs.lock_error = ENOLCK;
+  EXPECT_EQ(code_of(RunUse::kNew, nullptr, fs), ErrorCode::kResource);
+  EXPECT_THAT(content(), ElementsAre(".diabolo-lock: "));
 }
 
 TEST_F(RunDirectoryTest, AStartThatFindsTheDiskFullLeavesNothing) {
