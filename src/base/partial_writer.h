@@ -32,14 +32,19 @@ struct PartialOptions {
   // the output does. Empty: none.
   std::string companion = {};
   uint64_t companion_header_bytes = 0;
+  // Of an output without one: the companion that an earlier output of the name may have. It goes,
+  // with what is unfinished of it, just before the output gets its name.
+  std::string old_companion = {};
 };
+
+struct Journal;
 
 // Sink for one thread. Destroyed without commit it leaves the partial file and the journal if there
 // was a checkpoint, so that the work can be continued, and nothing otherwise.
 class PartialWriter final : public Sink {
  public:
-  // With resume: throws Error{kStale} if the identity differs or journal or partial file are damaged;
-  // both say what to do. Without: replaces a partial output that is there. Error{kBusy} if another
+  // With resume: throws Error{kStale} if the identity differs, or journal or a partial file are damaged
+  // or missing; both say what to do. Without: replaces a partial output that is there. Error{kBusy} if another
   // process writes the same target.
   PartialWriter(std::string target, PartialOptions options, FileSystem& fs = real_file_system());
   ~PartialWriter() override;
@@ -65,11 +70,15 @@ class PartialWriter final : public Sink {
   void commit() override;
 
  private:
+  bool can_continue() const;
+  Journal read_journal() const;
+  void take_companion_back(const Journal& journal);
+  void continue_at(const Journal& journal);
   void start_anew();
-  void continue_from_journal();
+  void remove_old_companion();
 
   FileSystem& fs_;
-  std::string journal_;
+  std::string journal_, companion_;  // links resolved
   PartialOptions options_;
   std::vector<PartFile> files_;  // the output, its companion
   Progress resumed_;

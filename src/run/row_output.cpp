@@ -1,6 +1,5 @@
 #include "run/row_output.h"
 
-#include <cerrno>
 #include <charconv>
 
 #include "base/checked.h"
@@ -90,6 +89,8 @@ void RowOutput::open(uint64_t header_bytes) {
   if (options_.may_skip && !is_csv_) {
     partial.companion = list_path(options_.path);
     partial.companion_header_bytes = npy_header(list_row(), 0).size();
+  } else {
+    partial.old_companion = list_path(options_.path);
   }
   auto writer = std::make_unique<PartialWriter>(options_.path, partial, fs_);
   partial_ = writer.get();
@@ -152,19 +153,9 @@ void RowOutput::checkpoint(const Progress& progress) {
   if (partial_) partial_->checkpoint(progress);
 }
 
-// A list that an earlier output left is not this one's.
-void RowOutput::remove_old_list() {
-  if (!partial_ || has_list()) return;
-  for (const char* suffix : {"", ".partial"}) {
-    const std::string list = list_path(options_.path) + suffix;
-    if (fs_.unlink(list.c_str()) != 0 && errno != ENOENT) fail_write(list, "remove", errno);
-  }
-}
-
 void RowOutput::finish(uint64_t rows) {
   if (format_) format_->finish(*sink_, rows);
   if (has_list()) partial_->companion().write_at(0, bytes_of(npy_header(list_row(), rows)));
-  remove_old_list();
   sink_->commit();
 }
 

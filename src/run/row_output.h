@@ -57,7 +57,6 @@ class RowOutput {
 
  private:
   void open(uint64_t header_bytes);
-  void remove_old_list();
   void write_csv_header();
   void append_csv(const ResultRows& rows);
   bool has_list() const { return options_.may_skip && !is_csv_ && partial_; }

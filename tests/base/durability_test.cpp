@@ -95,6 +95,45 @@ TEST_F(DurabilityTest, AJournalIsWrittenAfterItsBytesAndGoesAfterTheOutputHasIts
                           "fsync folder", "unlink out.partial.journal"));
 }
 
+TEST_F(DurabilityTest, AnOldCompanionGoesWhenTheOutputIsOnDiskAndHasNoNameYet) {
+  testing::put(folder_.file("list"), "old");
+  testing::put(folder_.file("list.partial"), "older");
+  PartialWriter writer(folder_.file("out"),
+                       {.identity = "in", .old_companion = folder_.file("list")}, fs_);
+  writer.write("row");
+  fs_.take();
+  writer.commit();
+  EXPECT_THAT(fs_.take(),
+              ElementsAre("fsync out.partial", "unlink list", "unlink list.partial",
+                          "rename out.partial out", "fsync folder", "unlink out.partial.journal"));
+}
+
+TEST_F(DurabilityTest, AnOldCompanionThatSomebodyWritesStays) {
+  const PartialWriter list(folder_.file("list"), {.identity = "in"});
+  PartialWriter writer(folder_.file("out"),
+                       {.identity = "in", .old_companion = folder_.file("list")}, fs_);
+  writer.write("row");
+  writer.commit();
+  EXPECT_TRUE(std::filesystem::exists(folder_.file("list.partial")));
+}
+
+// The output is a link: it is made where that leads, its companion where the link is.
+TEST_F(DurabilityTest, TheFolderOfEachFileIsFlushed) {
+  std::filesystem::create_directory(folder_.file("far"));
+  testing::put(folder_.file("far/data"), "old");
+  std::filesystem::create_symlink(folder_.file("far/data"), folder_.file("out"));
+  PartialWriter writer(folder_.file("out"), {.identity = "in", .companion = folder_.file("list")},
+                       fs_);
+  writer.write("row");
+  writer.companion().write(std::as_bytes(std::span("0", 1)));
+  fs_.take();
+  writer.commit();
+  EXPECT_THAT(fs_.take(),
+              ElementsAre("fsync data.partial", "fsync list.partial", "rename list.partial list",
+                          "fsync folder", "rename data.partial data", "fsync far",
+                          "unlink data.partial.journal"));
+}
+
 TEST_F(DurabilityTest, AppendedLinesAreFlushedWhereTheCallerSaysSo) {
   AppendWriter writer(folder_.file("log"), 0, fs_);
   writer.write("one\n");

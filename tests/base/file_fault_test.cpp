@@ -233,6 +233,39 @@ TEST(FileFaultTest, PartialWriterKilledAtEachCall) {
   EXPECT_EQ(deaths, 2 * calls);
 }
 
+// As after a kill between the two renames of a commit: the list has its name, the output not.
+TEST(FileFaultTest, PartialWriterContinuesWhereOnlyTheListHasItsName) {
+  class Unnameable final : public FileSystem {
+   public:
+    explicit Unnameable(std::string target) : target_(std::move(target)) {}
+    int rename(const char* from, const char* to) override {
+      if (to != target_) return FileSystem::rename(from, to);
+      errno = EIO;
+      return -1;
+    }
+
+   private:
+    std::string target_;
+  };
+  const TemporaryFolder folder;
+  const std::string target = folder.file("out");
+  Unnameable fs(target);
+  EXPECT_EQ(outcome(encode(target), fs), ErrorCode::kResource);
+  ASSERT_TRUE(std::filesystem::exists(list_of(target)));
+  const PartialOptions options{.identity = "input",
+                               .resume = true,
+                               .header_bytes = 3,
+                               .companion = list_of(target),
+                               .companion_header_bytes = 1};
+  EXPECT_EQ(PartialWriter(target, options).resumed(), (Progress{12, 12}));
+  EXPECT_EQ(outcome(encode(target), fs), ErrorCode::kResource);
+  put(list_of(target), "!an older output's");  // then the list of this one is lost
+  FaultyFileSystem flawless;
+  EXPECT_EQ(outcome(encode(target), flawless), ErrorCode::kStale);
+  EXPECT_EQ(content_of(list_of(target)), "!an older output's");
+  EXPECT_TRUE(std::filesystem::exists(target + ".partial"));
+}
+
 // Killed while it resumes, again and again: progress is kept and nothing is lost or doubled.
 TEST(FileFaultTest, PartialWriterKilledWhileResuming) {
   const TemporaryFolder folder;
