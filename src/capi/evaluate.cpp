@@ -56,7 +56,7 @@ json report_of(const Model& model, const diabolo_rows* rows,
   options.inference.fast_policy = model.context->fast_policy;
   options.threads = static_cast<int>(model.context->backend->info().cpu.threads);
   options.log = model.context->log;
-  const RowsProgress progress(given.progress, given.progress_user);
+  RowsProgress progress(given.progress, given.progress_user);
   if (progress) {
     options.progress = [&progress](const EvaluateProgress& now) {
       if (!progress(now.rows, now.total_rows))

@@ -1,5 +1,6 @@
 // Rows in memory through a model: diabolo_encode, _decode, _reconstruct, _score, _score_features.
 #include <algorithm>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -58,8 +59,9 @@ RowRules rules_of(const Model& model, const diabolo_row_options& options, uint64
     out.on_bad_value = BadValue::kError;
   }
   if (options.progress) {
-    const RowsProgress progress(options.progress, options.progress_user);
-    out.progress = [progress, rows](uint64_t done) { return progress(done, rows); };
+    const auto progress =
+        std::make_shared<RowsProgress>(options.progress, options.progress_user);
+    out.progress = [progress, rows](uint64_t done) { return (*progress)(done, rows); };
   }
   return out;
 }

@@ -10,15 +10,24 @@
 namespace diabolo::capi {
 
 class RowsProgress {
+  using Clock = std::chrono::steady_clock;
+
  public:
   RowsProgress(diabolo_file_callback callback, void* user) : callback_(callback), user_(user) {}
 
   explicit operator bool() const { return callback_ != nullptr; }
 
-  // In the caller's environment; false where it asked to stop. total: 0 if it is not known.
-  bool operator()(uint64_t rows, uint64_t total) const {
-    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start_;
-    const double rate = seconds.count() > 0 ? static_cast<double>(rows) / seconds.count() : 0;
+  // In the caller's environment; false where it asked to stop. total: 0 if it is not known. Where
+  // the rows are fewer than before, they are gone through once more, and the rate is of this time.
+  bool operator()(uint64_t rows, uint64_t total) {
+    if (rows < rows_) {
+      start_ = Clock::now();
+      first_ = rows;
+    }
+    rows_ = rows;
+    const std::chrono::duration<double> seconds = Clock::now() - start_;
+    const auto done = static_cast<double>(rows - first_);
+    const double rate = seconds.count() > 0 ? done / seconds.count() : 0;
     const diabolo_file_progress progress = {sizeof progress, rows, total, rate};
     const CallerEnvironment environment;
     return callback_(&progress, user_) == 0;
@@ -27,7 +36,8 @@ class RowsProgress {
  private:
   diabolo_file_callback callback_;
   void* user_;
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  Clock::time_point start_ = Clock::now();
+  uint64_t first_ = 0, rows_ = 0;  // when start_ was taken, and at the last call
 };
 
 }  // namespace diabolo::capi

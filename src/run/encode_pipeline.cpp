@@ -99,13 +99,9 @@ void check_output(const Dataset& input, const PipelineOptions& options) {
                       ": is the input itself, which would be replaced; choose another output"));
 }
 
-// What tells one model from another: the hash of its file, which covers the weights. A model that
-// never was in a file, or in one without, has none.
+// What tells one model from another: the hash of its file, or of the file that it would be in.
 std::string model_identity(const ModelFile& model) {
-  if (!model.hash.empty()) return model.hash;
-  Hasher weights;
-  for (const auto& values : model.parameters) weights.update(std::as_bytes(std::span(values)));
-  return weights.digest().hex();
+  return model.hash.empty() ? model_file_hash(model) : model.hash;
 }
 
 // Everything that decides the bytes of the output, as one hash.

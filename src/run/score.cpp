@@ -48,10 +48,6 @@ void for_each_score(std::span<const float> scores, std::span<const uint8_t> labe
   }
 }
 
-}  // namespace
-
-namespace {
-
 std::vector<float> sorted_values(std::span<const float> values, double q) {
   if (values.empty() || !(q >= 0 && q <= 1))
     throw Error(ErrorCode::kUsage, cat("quantile: expected values and a number from 0 to 1, found ",

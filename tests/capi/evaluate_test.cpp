@@ -68,6 +68,31 @@ TEST_F(Evaluate, ProgressStopsIt) {
   EXPECT_NE(std::strstr(diabolo_last_error(), "stopped by its callback"), nullptr);
 }
 
+// The rows are gone through more than once: a rate is not that of an earlier pass.
+TEST_F(Evaluate, TheRateIsOfThePassUnderWay) {
+  struct Seen {
+    uint64_t last = 0, falls = 0;
+    bool starts_anew = true;
+  } seen;
+  const std::vector<float> many = wave_rows(10 * kRows);
+  const diabolo_rows pca_rows = view(many);
+  auto options = sized<diabolo_evaluate_options>();
+  options.pca_from = &pca_rows;
+  options.progress_user = &seen;
+  options.progress = [](const diabolo_file_progress* now, void* user) -> int32_t {
+    auto& self = *static_cast<Seen*>(user);
+    if (now->rows < self.last) {
+      ++self.falls;
+      self.starts_anew = self.starts_anew && now->rows_per_s == 0;
+    }
+    self.last = now->rows;
+    return 0;
+  };
+  ASSERT_EQ(evaluate(options), DIABOLO_OK) << diabolo_last_error();
+  EXPECT_GT(seen.falls, 0u);
+  EXPECT_TRUE(seen.starts_anew);
+}
+
 TEST_F(Evaluate, WhatDoesNotFitIsBadData) {
   std::vector<uint8_t> labels(kRows);
   auto options = sized<diabolo_evaluate_options>();

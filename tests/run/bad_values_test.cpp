@@ -153,6 +153,18 @@ TEST_F(BadValues, CodesThatTheTypeCannotHoldAreErrorsUnderEveryPolicy) {
   }
 }
 
+// A row that is left out for its input is computed from zeros, which says nothing about it.
+TEST_F(BadValues, CodesOfRowsThatAreLeftOutNeedNotFit) {
+  ModelFile large = model();
+  large.hash.clear();
+  for (size_t i = 0; i < large.parameters.size(); ++i)
+    std::ranges::fill(large.parameters.writable(i), 1e6f);
+  for (uint64_t row = 0; row < kRows; ++row) data_.values[row * kWidth] = kNan;
+  auto half = options(FileVerb::kEncode, BadValue::kSkip);
+  half.output_dtype = DType::kF16;
+  EXPECT_EQ(run_pipeline(*backend_, large, *data_.data, half).rows_written, 0u);
+}
+
 std::vector<uint64_t> numbers_in(const std::string& path) {
   const auto list = open_dataset(path);
   EXPECT_EQ(list->x().row.dtype(), DType::kU64);
@@ -246,8 +258,35 @@ TEST_F(LeftOut, ADamagedListIsNotContinued) {
   std::ofstream(list, std::ios::binary) << bytes;
   EXPECT_EQ(error_of(parts).code(), ErrorCode::kStale);
   std::filesystem::remove(list);
-  EXPECT_EQ(run(parts).resumed_rows, 0u);
+  const std::string partial = content_of(folder_ / "out.npy.partial");
+  const Error error = error_of(parts);
+  EXPECT_EQ(error.code(), ErrorCode::kStale);
+  EXPECT_THAT(error.what(), HasSubstr("has 0 bytes, its journal says"));
+  EXPECT_FALSE(exists("out.npy.rows.npy.partial"));
+  EXPECT_EQ(content_of(folder_ / "out.npy.partial"), partial);
+  parts.resume = false;
+  run(parts);
   EXPECT_EQ(numbers_in(list_path(parts.output)), kept_);
+}
+
+TEST_F(LeftOut, WorkBegunWithAnotherPolicyIsNotThrownAway) {
+  for (const bool skips_first : {false, true}) {
+    auto parts = to("out.npy");
+    parts.on_bad_value = skips_first ? BadValue::kSkip : BadValue::kZero;
+    parts.progress = [](const PipelineProgress& now) { return now.rows < 600; };
+    run(parts);
+    const std::string partial = content_of(folder_ / "out.npy.partial");
+    auto other = to("out.npy");
+    other.on_bad_value = skips_first ? BadValue::kZero : BadValue::kSkip;
+    other.resume = true;
+    EXPECT_EQ(error_of(other).code(), ErrorCode::kStale);
+    EXPECT_EQ(content_of(folder_ / "out.npy.partial"), partial);
+    EXPECT_EQ(exists("out.npy.rows.npy.partial"), skips_first);
+    parts.progress = {};
+    parts.resume = true;
+    EXPECT_GT(run(parts).resumed_rows, 0u);
+    std::filesystem::remove(folder_ / "out.npy");
+  }
 }
 
 TEST_F(LeftOut, AnOldListDoesNotStayBesideANewOutput) {

@@ -265,6 +265,26 @@ TEST_F(PipelineTest, ResumingWithOtherOptionsIsRefused) {
   EXPECT_EQ(run(parts).rows_written, kRows);
 }
 
+// Neither was ever in a file, and the weights are the same.
+TEST_F(PipelineTest, ResumingWithAnotherThresholdIsRefused) {
+  ModelFile unsaved = model();
+  unsaved.hash.clear();
+  PipelineOptions parts = options("scores.csv", FileVerb::kScore);
+  parts.progress = [](const PipelineProgress& now) { return now.rows < 300; };
+  run_pipeline(*backend_, unsaved, *data_.data, parts);
+  parts.progress = {};
+  parts.resume = true;
+  ModelFile other = unsaved;
+  other.threshold = 2 * unsaved.threshold.value();
+  try {
+    run_pipeline(*backend_, other, *data_.data, parts);
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kStale);
+  }
+  EXPECT_GT(run_pipeline(*backend_, unsaved, *data_.data, parts).resumed_rows, 0u);
+}
+
 TEST_F(PipelineTest, ResumingAfterTheInputWasReplacedIsRefused) {
   const std::string input = folder_ / "rows.npy";
   PipelineOptions write = options("rows.npy", FileVerb::kReconstruct);
