@@ -55,7 +55,9 @@ int openmp_threads() {
 void set_openmp_threads(int) {}
 #endif
 
-void confine_to(const std::vector<int>& cpus) {
+}  // namespace
+
+void confine_this_thread(const std::vector<int>& cpus) {
   if (cpus.empty()) return;
   cpu_set_t mask;
   CPU_ZERO(&mask);
@@ -63,8 +65,6 @@ void confine_to(const std::vector<int>& cpus) {
   // If they went away since (hotplug, a smaller cpuset), the thread stays where it may run.
   (void)sched_setaffinity(0, sizeof(mask), &mask);
 }
-
-}  // namespace
 
 #ifdef _OPENMP
 int largest_team() {
@@ -96,7 +96,7 @@ std::vector<int> openmp_cpus() {
 std::unique_ptr<ThreadTeam> make_call_team(int threads, const std::vector<int>& cpus) {
   return std::make_unique<ThreadTeam>(threads, [cpus](int index) {
     if (index == 0) return;  // the caller's thread is not ours
-    confine_to(cpus);
+    confine_this_thread(cpus);
     set_float_mode(flushing(float_mode()));
     set_openmp_threads(1);
   });
@@ -113,9 +113,9 @@ struct WorkerSetup::State {
 WorkerSetup::WorkerSetup(int threads, const std::vector<int>& cpus)
     : state_(std::make_unique<State>()) {
   if (threads > 1) {
-    const bool has_enough = cpus.size() >= static_cast<size_t>(threads);
-    state_->team = std::make_unique<ThreadTeam>(threads, [cpus, has_enough](int index) {
-      if (has_enough) confine_to({cpus[static_cast<size_t>(index)]});
+    const bool has_all = cpus.size() == static_cast<size_t>(threads);
+    state_->team = std::make_unique<ThreadTeam>(threads, [cpus, has_all](int index) {
+      if (has_all) confine_this_thread({cpus[static_cast<size_t>(index)]});
       set_float_mode(flushing(float_mode()));
       set_openmp_threads(1);
     });

@@ -198,17 +198,22 @@ TEST(HostWorker, HasItsOwnPinnedTeamThatFlushesDenormals) {
   for (unsigned mode : control) EXPECT_EQ(mode & 0x8040, 0x8040u);
 }
 
-TEST(HostWorker, StreamsOfOneThreadEachGetDifferentCpus) {
+// As a quota or --threads makes them; every process of the machine would choose the same CPUs.
+TEST(HostWorker, FewerThreadsThanCpusArePinnedNowhere) {
   const std::vector<int> all = allowed_cpus();
-  std::vector<std::unique_ptr<CpuShare>> shares;
-  std::vector<int> taken;
-  for (size_t i = 0; i < all.size(); ++i) {
-    shares.push_back(std::make_unique<CpuShare>(all, 1));
-    taken.push_back(shares.back()->cpus()[0]);
-  }
-  EXPECT_THAT(taken, testing::UnorderedElementsAreArray(all));
-  shares.clear();
-  EXPECT_THAT(CpuShare(all, 1).cpus(), ElementsAre(all[0]));
+  const int threads = std::max(1, static_cast<int>(all.size()) - 1);
+  const auto backend = create_host_backend(threads);
+  const auto stream = backend->create_stream();
+  std::vector<int> counts(64, 0);
+  stream->submit([&](void*) {
+    kernels::cpu::parallel_for(threads, 64, [&](int64_t task) {
+      cpu_set_t set;
+      sched_getaffinity(0, sizeof set, &set);
+      counts[task] = CPU_COUNT(&set);
+    });
+  });
+  stream->synchronize();
+  EXPECT_THAT(counts, testing::Each(static_cast<int>(all.size())));
 }
 
 TEST(HostWorker, EventsOrderStreams) {

@@ -63,6 +63,22 @@ TEST(ThreadSetup, AWorkersTeamFlushesDenormalsAndIsPinnedOnceItShares) {
   EXPECT_TRUE(CPU_EQUAL(&before, &after));
 }
 
+// One more CPU than threads, whether or not this machine has it: nobody is told to use it.
+TEST(ThreadSetup, AWorkersTeamThatIsSmallerThanItsCpusIsPinnedNowhere) {
+  const cpu_set_t before = affinity();
+  std::vector<int> cpus = cores_of(before);
+  while (cpus.size() < 3) cpus.push_back(cpus.back() + 1);
+  const WorkerSetup setup(2, cpus);
+  std::atomic<int> begun{0};
+  std::atomic<int> wrong{0};
+  parallel_for(2, 2, [&](int64_t) {
+    for (++begun; begun < 2;) std::this_thread::yield();
+    const cpu_set_t mask = affinity();
+    if (!CPU_EQUAL(&before, &mask)) ++wrong;
+  });
+  EXPECT_EQ(wrong, 0);
+}
+
 TEST(ThreadSetup, ACallersThreadIsLeftAsItWas) {
   const int mode = std::fegetround();
   std::fesetround(FE_UPWARD);

@@ -108,9 +108,7 @@ class QueueStream : public HostStream {
 
 class WorkerStream : public QueueStream {
  public:
-  WorkerStream(const std::vector<int>& cpus, int threads)
-      // One thread is left to the scheduler: several processes would all choose the same CPU.
-      : share_(cpus, threads > 1 ? threads : static_cast<int>(cpus.size())), threads_(threads) {
+  WorkerStream(const std::vector<int>& cpus, int threads) : cpus_(cpus), threads_(threads) {
     std::promise<void> ready;
     std::future<void> is_ready = ready.get_future();
     {
@@ -159,10 +157,10 @@ class WorkerStream : public QueueStream {
   }
 
   void work(std::promise<void>& ready) {
-    confine_this_thread(share_.cpus());
+    kernels::cpu::confine_this_thread(cpus_);
     std::optional<kernels::cpu::WorkerSetup> setup;
     try {
-      setup.emplace(threads_, share_.cpus());
+      setup.emplace(threads_, cpus_);
     } catch (...) {
       return ready.set_exception(std::current_exception());
     }
@@ -175,7 +173,7 @@ class WorkerStream : public QueueStream {
     }
   }
 
-  const CpuShare share_;
+  const std::vector<int> cpus_;
   const int threads_;
   std::mutex mutex_;
   std::condition_variable wake_;

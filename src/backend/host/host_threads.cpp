@@ -8,11 +8,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstring>
 #include <memory>
-#include <mutex>
 #include <string>
 
 #include "backend/host/cpu_quota.h"
@@ -23,19 +21,6 @@ namespace diabolo {
 namespace {
 
 constexpr int kMaxCpus = CPU_SETSIZE;
-
-struct CpuUse {
-  std::mutex mutex;
-  std::array<int, kMaxCpus> teams{};
-};
-
-// A child of fork() has no teams, and nobody who would open the lock if it was held.
-CpuUse& cpu_use() {
-  static CpuUse use;
-  [[maybe_unused]] static const int at_fork =
-      pthread_atfork(nullptr, nullptr, [] { std::construct_at(&use); });
-  return use;
-}
 
 void add_cpus_of(pid_t thread, cpu_set_t& all) {
   cpu_set_t set;
@@ -113,30 +98,6 @@ ThreadChoice choose_threads(int asked, const ThreadLimits& limits) {
       threads < most ? cat("the CPU quota of its control group is ", quota) : why;
   return {1, cat("threads: one is used, though this machine has ", limits.machine_cpus,
                  " CPUs: ", cause)};
-}
-
-CpuShare::CpuShare(const std::vector<int>& cpus, int count) : cpus_(cpus) {
-  CpuUse& use = cpu_use();
-  const std::lock_guard lock(use.mutex);
-  std::stable_sort(cpus_.begin(), cpus_.end(),
-                   [&](int a, int b) { return use.teams[a] < use.teams[b]; });
-  if (count < static_cast<int>(cpus_.size())) cpus_.resize(count);
-  std::sort(cpus_.begin(), cpus_.end());
-  for (int cpu : cpus_) ++use.teams[cpu];
-}
-
-CpuShare::~CpuShare() {
-  CpuUse& use = cpu_use();
-  const std::lock_guard lock(use.mutex);
-  for (int cpu : cpus_) --use.teams[cpu];
-}
-
-void confine_this_thread(const std::vector<int>& cpus) {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  for (int cpu : cpus) CPU_SET(cpu, &set);
-  // If they went away since (hotplug, a smaller cpuset), the thread stays where it may run.
-  (void)sched_setaffinity(0, sizeof set, &set);
 }
 
 Error thread_error(const std::system_error& error) {

@@ -38,24 +38,6 @@ struct ThreadLimits {
 };
 ThreadChoice choose_threads(int asked, const ThreadLimits& limits);
 
-// CPUs for one team of threads: those of `cpus` that the fewest teams of this process use. Given
-// back when this dies.
-class CpuShare {
- public:
-  CpuShare(const std::vector<int>& cpus, int count);
-  ~CpuShare();
-  CpuShare(const CpuShare&) = delete;
-  CpuShare& operator=(const CpuShare&) = delete;
-
-  const std::vector<int>& cpus() const { return cpus_; }
-
- private:
-  std::vector<int> cpus_;
-};
-
-// Restricts the calling thread, which must be our own, to these CPUs.
-void confine_this_thread(const std::vector<int>& cpus);
-
 // Starts a thread. Throws Error{kResource} where it cannot be, saying which limit is in the way.
 std::thread start_thread(std::function<void()> work);
 Error thread_error(const std::system_error& error);
