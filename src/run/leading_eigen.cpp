@@ -118,7 +118,8 @@ class Search {
   bool is_done() {
     const double sum = values_.head(kept()).sum();
     const double gain = sum - sum_;
-    const double factor = rounds_ < 2 ? 1 : std::clamp(gain / gain_, 0.0, 0.999);
+    // A round without a gain has none after it; the one before may have been without, too.
+    const double factor = rounds_ < 2 ? 1 : gain <= 0 ? 0 : std::clamp(gain / gain_, 0.0, 0.999);
     const double rest = std::max(problem_.trace - sum, 0.0);
     sum_ = sum, gain_ = gain, ++rounds_;
     solution_.missing = 0;

@@ -174,6 +174,18 @@ TEST(Pca, AStreamIsReadOnce) {
   EXPECT_THROW(fit_pca(in_blocks(rows, true), options), Error);
 }
 
+// The direction is found to the last bit at once: no round after that gains anything.
+TEST(Pca, OneDominatingDirectionTakesAFewPasses) {
+  const Rows rows = rows_with(200, 300, [](int64_t j) { return j < 1 ? 30.0 : 0.003; });
+  PcaOptions options;
+  options.limits = {1, 1, 1};
+  int passes = 0;
+  options.progress = [&](const PcaProgress& progress) { passes = progress.pass; };
+  const double least = least_mse(rows, 1);
+  EXPECT_NEAR(mse_of(fit_pca(in_blocks(rows), options), rows), least, 1e-4 * least);
+  EXPECT_LE(passes, 20);
+}
+
 TEST(Pca, DoesNotDependOnThreads) {
   const Rows rows =
       rows_with(300, 500, [](int64_t j) { return 1.0 / (1.0 + static_cast<double>(j)); });
