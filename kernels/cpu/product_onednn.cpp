@@ -1,6 +1,7 @@
 // Products by oneDNN. Written against oneDNN 2.6's and 3's common ground; where the two differ the
 // code asks DNNL_VERSION_MAJOR.
 #include <omp.h>
+#include <pthread.h>
 #include <sys/mman.h>
 
 #include <array>
@@ -27,6 +28,16 @@ class OneThread {
  private:
   int before_;
 };
+
+// One at a time makes what oneDNN needs: whoever has asked for memory must still find it there. And
+// nobody does in the moment of a fork(): the child would find this lock, or one within oneDNN, held
+// by a thread that it does not have.
+std::mutex& making() {
+  static std::mutex mutex;
+  [[maybe_unused]] static const int at_fork =
+      pthread_atfork([] { mutex.lock(); }, [] { mutex.unlock(); }, [] { mutex.unlock(); });
+  return mutex;
+}
 
 const dnnl::engine& cpu_engine() {
   static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
@@ -100,12 +111,10 @@ class BoundMatmul {
     ++count_;
   }
 
-  // At its first run oneDNN makes what it has put off until then. One first run at a time: what was
-  // asked for must still be there.
+  // At its first run oneDNN makes what it has put off until then.
   void run() {
     if (has_run_) return execute();
-    static std::mutex one_at_a_time;
-    const std::lock_guard lock(one_at_a_time);
+    const std::lock_guard lock(making());
     require_memory();
     has_run_ = true;
     execute();
@@ -129,6 +138,7 @@ class BoundMatmul {
 class OneDnnProduct final : public Product {
  public:
   explicit OneDnnProduct(const ProductShape& shape) : has_bias_(shape.has_bias) {
+    const std::lock_guard lock(making());
     require_memory();
     const OneThread scope;
     description_ = describe(shape);

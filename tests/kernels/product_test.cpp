@@ -2,6 +2,12 @@
 // an element does not depend on the rows around it, nor on threads, nor on how its operands lie.
 #include "kernels/cpu/product.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <thread>
+
 #include "kernels/compare.h"
 
 namespace diabolo::kernels::cpu {
@@ -116,6 +122,50 @@ TEST(LoopProduct, Avx2AndAvx512GiveTheSameBits) {
     EXPECT_TRUE(same_bits(problem.run({true, false, false, 1}, sizes.M, false, false, false),
                           problem.run({true, true, false, 1}, sizes.M, false, false, false)));
   }
+}
+
+// fork() may come while other threads make products; the child's first one must not wait for them.
+TEST(Product, OfAChildDoesNotWaitForThreadsOfItsParent) {
+#if defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "ThreadSanitizer takes locks of its own around fork()";
+#endif
+  const Problem problem({97, 130, 33});
+  const auto multiply = [&] {
+    const ProductShape shape{{Element::kF32, 97, 33, false},
+                             {Element::kF32, 33, 130, false},
+                             Element::kF32,
+                             true,
+                             false,
+                             detect_features(1)};
+    std::vector<float> c(97 * 130);
+    const auto product = make_product(shape);
+    std::vector<std::byte> storage(product->scratch_bytes() + 64);
+    void* scratch = storage.data();
+    size_t space = storage.size();
+    std::align(64, 1, scratch, space);
+    product->bind({problem.a.data(), problem.b.data(), problem.bias.data(), c.data(), scratch})();
+  };
+  std::atomic<bool> ends{false};
+  std::vector<std::thread> others;
+  for (int i = 0; i < 2; ++i)
+    others.emplace_back([&] {
+      while (!ends) multiply();
+    });
+  int hung = 0;
+  for (int round = 0; round < 100 && hung == 0; ++round) {
+    const pid_t child = fork();
+    if (child == 0) {
+      alarm(20);
+      multiply();
+      _exit(0);
+    }
+    int status = 1;
+    waitpid(child, &status, 0);
+    if (status != 0) ++hung;
+  }
+  ends = true;
+  for (std::thread& other : others) other.join();
+  EXPECT_EQ(hung, 0);
 }
 
 TEST(Product, IsRefusedOnlyForBf16) {
