@@ -274,8 +274,9 @@ ModelFile load_file(const std::string& path, const LoadOptions& options) {
   try {
     return read_model(file);
   } catch (const Error& error) {
-    if (error.code() == ErrorCode::kModel) throw;
-    // Combinations and sizes are checked by code that also serves the command line.
+    // Combinations and sizes are checked by code that also serves the command line. Other troubles,
+    // as too little memory, are not the file's.
+    if (error.code() != ErrorCode::kUsage && error.code() != ErrorCode::kData) throw;
     throw Error(ErrorCode::kModel, cat(path, ": ", error.what()));
   }
 }

@@ -2,7 +2,11 @@
 #include "model/model.h"
 
 #include <gmock/gmock.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "model/safetensors.h"
@@ -197,6 +201,42 @@ TEST_F(ModelFileTest, WeightsMustBeFinite) {
   model_.parameters.writable(0)[3] = std::nanf("");
   save_model(model_, path_);
   EXPECT_THAT(message_of(path_), HasSubstr("encoder.0.weight"));
+}
+
+// What load_model says in a process that may take `room` bytes more: a code, or 100 for a success.
+int code_of_loading_with(const std::string& path, uint64_t room) {
+  const pid_t child = fork();
+  if (child == 0) {
+    uint64_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+    const uint64_t most = pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE)) + room;
+    const rlimit limit{most, most};
+    if (setrlimit(RLIMIT_AS, &limit) != 0) _exit(101);
+    try {
+      (void)load_model(path);
+    } catch (const Error& error) {
+      _exit(static_cast<int>(error.code()));
+    } catch (...) {
+      _exit(102);
+    }
+    _exit(100);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST_F(ModelFileTest, TooLittleMemoryIsNoFaultOfTheModel) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer needs address space of its own";
+#endif
+  model_.config.model.encoder.hidden = {3072, 3072};  // more than one of malloc's arenas has
+  const std::vector<ParameterSpec> specs = model_.network().parameters();
+  model_.parameters = ParameterValues(specs);
+  std::ranges::fill(model_.parameters.writable_blob(), 0.5f);
+  save_model(model_, path_);
+  EXPECT_EQ(code_of_loading_with(path_, uint64_t{1} << 30), 100);
+  EXPECT_EQ(code_of_loading_with(path_, 16 << 20), static_cast<int>(ErrorCode::kResource));
 }
 
 TEST_F(ModelFileTest, ARunDirectoryMeansItsModel) {
