@@ -109,7 +109,7 @@ int run(const EvaluateArguments& arguments) {
   options.pca_from = pca_rows.get();
   options.on_bad_value = bad_value(arguments.data, model);
   options.inference = inference_options(config);
-  options.threads = static_cast<int>(config.threads);
+  options.threads = backend->info().cpu.threads;
   ProgressLine line(terminal);
   options.progress = [&line](const EvaluateProgress& progress) { line.show(progress); };
   options.log = terminal.log();

@@ -13,17 +13,8 @@
 #include "kernels/cpu/features.h"
 
 namespace diabolo {
-namespace {
-
-int allowed_threads(int asked) {
-  const auto all = static_cast<int>(allowed_cpus().size());
-  return asked > 0 ? std::min(asked, all) : all;
-}
-
-}  // namespace
-
 MatrixWork::MatrixWork(int threads)
-    : threads_(allowed_threads(threads)),
+    : threads_(choose_threads(threads).threads),
       isa_(kernels::cpu::isa_of(kernels::cpu::detect_features(1))) {}
 
 void MatrixWork::run(const kernels::cpu::DoubleProduct& product) const {

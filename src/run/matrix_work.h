@@ -15,7 +15,7 @@ using ConstMatrix = kernels::cpu::StridedMatrix<const double>;
 
 class MatrixWork {
  public:
-  // threads: at most, the caller's among them; 0: all that the process may use.
+  // threads: at most, the caller's among them; as choose_threads takes them.
   explicit MatrixWork(int threads);
 
   // C = A B, or C += A B; C has its size already.
