@@ -20,6 +20,9 @@ namespace {
 constexpr uint64_t kBlockBytes = uint64_t{8} << 20;
 constexpr uint64_t kLeastRows = 8;  // of a block: weights are read once for it
 
+// As a column: what is wrong is not one number of the row (diabolo_last_error_position).
+constexpr uint64_t kWholeRow = UINT64_MAX;
+
 // Scaled rows of a data set, block by block; `kept` are their indices in the file.
 using UseBlock = std::function<void(std::span<const float> rows, std::span<const uint64_t> kept)>;
 
@@ -195,9 +198,11 @@ class Evaluation {
   bool is_usable(float score, uint64_t row) const {
     if (std::isfinite(score)) return true;
     if (options_.on_bad_value == BadValue::kSkip) return false;
-    throw Error(ErrorCode::kData, cat(data_.name(), ": row ", row,
-                                      ": its reconstruction or its error is not finite (use "
-                                      "--on-bad-value skip to leave such rows out)"));
+    throw Error(ErrorCode::kData,
+                cat(data_.name(), ": row ", row,
+                    ": its reconstruction or its error is not finite (use --on-bad-value skip to "
+                    "leave such rows out)"),
+                DataPosition{row, kWholeRow});
   }
 
   FittingInference& inference_;
