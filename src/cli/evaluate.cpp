@@ -43,14 +43,29 @@ void describe(Arguments& arguments, EvaluateArguments& target) {
   target.model_options.describe(arguments);
 }
 
+// The file that the model was trained on: read once at most, and only where somebody asks.
+class TrainingFile {
+ public:
+  explicit TrainingFile(const FileStamp& stamp) : stamp_(stamp) {}
+  const std::string& path() const { return stamp_.path; }
+  // As why_not_usable.
+  const std::string& trouble() {
+    if (!trouble_) trouble_ = why_not_usable(stamp_);
+    return *trouble_;
+  }
+
+ private:
+  const FileStamp& stamp_;
+  std::optional<std::string> trouble_;
+};
+
 // The rows for PCA, or nothing, with a line why, where they are not asked for or no longer those.
 std::unique_ptr<Dataset> open_pca_rows(const EvaluateArguments& arguments, const ModelFile& model,
-                                       Terminal& terminal) {
+                                       TrainingFile& trained_on, Terminal& terminal) {
   if (arguments.pca_from && *arguments.pca_from == "none") return nullptr;
   if (arguments.pca_from) return open_rows(*arguments.pca_from, arguments.data, model.row);
-  const FileStamp& trained_on = model.provenance.data_file;
-  const std::string trouble = why_not_usable(trained_on);
-  if (trouble.empty()) return open_dataset(trained_on.path, open_options(model.config.data));
+  const std::string& trouble = trained_on.trouble();
+  if (trouble.empty()) return open_dataset(trained_on.path(), open_options(model.config.data));
   terminal.warn(cat("PCA is left out: ", trouble, " (--pca-from FILE names rows for it)"));
   return nullptr;
 }
@@ -58,21 +73,21 @@ std::unique_ptr<Dataset> open_pca_rows(const EvaluateArguments& arguments, const
 // The labels to compare scores with, or nothing: those given, else those of the training where it is
 // the training's rows that are evaluated and both kinds are among them.
 std::unique_ptr<Dataset> open_labels(const EvaluateArguments& arguments, const ModelFile& model,
-                                     const Dataset& input, Terminal& terminal) {
+                                     const Dataset& input, TrainingFile& trained_on,
+                                     Terminal& terminal) {
   if (!arguments.labels.empty()) return open_dataset(arguments.labels);
-  const Provenance& from = model.provenance;
-  const std::string& trained_on = from.data_file.path;
-  if (model.config.data.labels.empty() || trained_on.empty() ||
-      !is_same_file(arguments.input, trained_on))
+  const FileStamp& labels_file = model.provenance.labels_file;
+  if (model.config.data.labels.empty() || trained_on.path().empty() ||
+      !is_same_file(arguments.input, trained_on.path()))
     return nullptr;
-  for (const FileStamp& file : {from.data_file, from.labels_file}) {
-    const std::string trouble = why_not_usable(file);
-    if (trouble.empty()) continue;
+  const std::string trouble =
+      trained_on.trouble().empty() ? why_not_usable(labels_file) : trained_on.trouble();
+  if (!trouble.empty()) {
     terminal.warn(
         cat("the training's labels are left out: ", trouble, " (--labels FILE names others)"));
     return nullptr;
   }
-  auto labels = open_dataset(from.labels_file.path);
+  auto labels = open_dataset(labels_file.path);
   const std::vector<uint8_t> values = read_labels(*labels, input);
   const bool are_alike =
       std::ranges::adjacent_find(values, std::ranges::not_equal_to{}) == values.end();
@@ -99,8 +114,9 @@ int run(const EvaluateArguments& arguments) {
   Terminal terminal(arguments.out);
   const ModelFile model = open_model(arguments.model, arguments.model_options, terminal);
   const auto input = open_rows(arguments.input, arguments.data, model.row);
-  const auto pca_rows = open_pca_rows(arguments, model, terminal);
-  const auto labels = open_labels(arguments, model, *input, terminal);
+  TrainingFile trained_on(model.provenance.data_file);
+  const auto pca_rows = open_pca_rows(arguments, model, trained_on, terminal);
+  const auto labels = open_labels(arguments, model, *input, trained_on, terminal);
   const TrainConfig config = inference_config(arguments.device);
   const auto backend = open_backend(config.device, config.threads, terminal);
   check_precision(backend->info(), config.precision);

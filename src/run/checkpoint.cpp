@@ -31,6 +31,10 @@ json description_of(const Checkpoint& c) {
               {"best_epoch", c.best_epoch}};
   if (c.last_validation_loss) out["last_validation_loss"] = *c.last_validation_loss;
   if (!c.computed_on.empty()) out["computed_on"] = c.computed_on;
+  const KnownFile& data = c.data_file;
+  if (!data.identity.empty())
+    out["data_file"] = {
+        {"path", data.stamp.path}, {"content", data.stamp.content}, {"identity", data.identity}};
   return out;
 }
 
@@ -45,6 +49,15 @@ T number(const json& object, const char* name, const std::string& path) {
                 : found->is_number() && std::isfinite(found->get<double>()));
   if (!fits) throw Error(ErrorCode::kModel, cat(path, ": ", name, ": expected a number"));
   return found->get<T>();
+}
+
+// "" where it is absent, as in checkpoints from before it was written.
+std::string text(const json& object, const char* name, const std::string& path) {
+  const auto found = object.find(name);
+  if (found == object.end()) return "";
+  if (!found->is_string())
+    throw Error(ErrorCode::kModel, cat(path, ": ", name, ": expected a text"));
+  return found->get<std::string>();
 }
 
 void read_description(const json& object, const std::string& path, Checkpoint& c) {
@@ -62,13 +75,31 @@ void read_description(const json& object, const std::string& path, Checkpoint& c
   c.metrics_bytes = number<uint64_t>(object, "metrics_bytes", path);
   c.best_validation_loss = number<double>(object, "best_validation_loss", path);
   c.best_epoch = number<int64_t>(object, "best_epoch", path);
+  if (c.best_epoch > c.epoch)
+    throw Error(ErrorCode::kModel, cat(path, ": best_epoch: expected at most ", c.epoch,
+                                       ", the epochs done, found ", c.best_epoch));
   if (object.contains("last_validation_loss"))
     c.last_validation_loss = number<double>(object, "last_validation_loss", path);
-  const auto computed_on = object.find("computed_on");
-  if (computed_on == object.end()) return;
-  if (!computed_on->is_string())
-    throw Error(ErrorCode::kModel, cat(path, ": computed_on: expected a text"));
-  c.computed_on = computed_on->get<std::string>();
+  c.computed_on = text(object, "computed_on", path);
+  if (!object.contains("data_file")) return;
+  const json& data = object["data_file"];
+  c.data_file = {{text(data, "path", path), text(data, "content", path)},
+                 text(data, "identity", path)};
+}
+
+// What an optimizer holds before the first step.
+bool is_zero(const Checkpoint& checkpoint, std::string_view name) {
+  return checkpoint.step == 0 && name != kBlobs[0];
+}
+
+// Whether there are weights of a best epoch, which the file must say in both of its ways.
+bool has_best(const SafetensorsFile& file, const Checkpoint& checkpoint) {
+  const bool is_there = file.find(kBest) != nullptr;
+  if (is_there != (checkpoint.best_epoch > 0))
+    throw Error(ErrorCode::kModel,
+                cat(file.name(), ": best_epoch is ", checkpoint.best_epoch, ", but the tensor ",
+                    kBest, is_there ? " is there" : " is missing"));
+  return is_there;
 }
 
 }  // namespace
@@ -82,8 +113,7 @@ void save_checkpoint(const Checkpoint& checkpoint, const StateBlobs& blobs, cons
   write_texts(checkpoint.texts, writer);
   const TensorDesc desc(DType::kF32, {static_cast<int64_t>(blobs.elems())});
   for (const char* name : kBlobs) {
-    const bool is_zero = checkpoint.step == 0 && std::string_view(name) != kBlobs[0];
-    if (!blobs.has(name) || is_zero) continue;
+    if (!blobs.has(name) || is_zero(checkpoint, name)) continue;
     writer.add(name, desc, [&blobs, name](const BlockTaker& take) { blobs.read(name, take); });
   }
   if (!checkpoint.best.empty()) writer.add(kBest, desc, std::as_bytes(std::span(checkpoint.best)));
@@ -106,10 +136,10 @@ Checkpoint load_checkpoint(const std::string& path, StateBlobs& blobs,
   out.texts = read_texts(file);
   const TensorDesc desc(DType::kF32, {static_cast<int64_t>(blobs.elems())});
   for (const char* name : kBlobs) {
-    const bool is_there = file.find(name) != nullptr || std::string_view(name) == kBlobs[0];
-    if (blobs.has(name) && is_there) file.read(file.require(name, desc), blobs.target(name));
+    if (!blobs.has(name) || (is_zero(out, name) && file.find(name) == nullptr)) continue;
+    file.read(file.require(name, desc), blobs.target(name));
   }
-  if (file.find(kBest) == nullptr) return out;
+  if (!has_best(file, out)) return out;
   const SafetensorsFile::Tensor& best = file.require(kBest, desc);
   out.best.resize(blobs.elems());
   file.read(best, std::as_writable_bytes(std::span(out.best)));

@@ -12,6 +12,7 @@
 #include "model/config.h"
 #include "model/model_texts.h"
 #include "model/safetensors.h"
+#include "run/file_stamp.h"
 
 namespace diabolo {
 
@@ -27,7 +28,8 @@ struct Checkpoint {
   double seconds = 0;                              // of the epoch under way
   uint64_t metrics_bytes = 0;                      // of metrics.jsonl that belong to it
 
-  ModelTexts texts;  // of the model
+  ModelTexts texts;     // of the model
+  KnownFile data_file;  // of the rows; for the model's provenance
 
   // What computed it, as far as last bits depend on it: "the CPU with 2 threads"; empty: not known.
   std::string computed_on;
@@ -57,8 +59,9 @@ class StateBlobs {
 void save_checkpoint(const Checkpoint& checkpoint, const StateBlobs& blobs, const std::string& path,
                      FileSystem& fs);
 
-// Fills the blobs, of which those that the file lacks are left alone. Throws Error{kModel} for
-// damage, after which the blobs hold anything, and for an identity that is not ours.
+// Fills the blobs; before the first step those that the file lacks are left alone. Throws
+// Error{kModel} for damage, after which the blobs hold anything, and for an identity that is not
+// ours.
 Checkpoint load_checkpoint(const std::string& path, StateBlobs& blobs,
                            const std::function<bool(const std::string& identity)>& is_ours,
                            FileSystem& fs);

@@ -3,14 +3,22 @@
 
 #include <string>
 
+#include "base/log.h"
 #include "data/dataset.h"
 #include "model/model_file.h"
 
 namespace diabolo {
 
-// The stamp of the file that data come from, which is read once more. Empty for standard input,
-// pipes, rows in memory, and a file that was replaced since it was opened.
-FileStamp stamp_of(const Dataset& data);
+// A stamp, and what told that the file was still the same without reading it (File::identity).
+struct KnownFile {
+  FileStamp stamp;
+  std::string identity = {};
+};
+
+// The stamp of the file that data come from, which is read once more, with a line where that takes
+// its time, unless it is `known` already. Empty for standard input, pipes, rows in memory, and a file
+// that was replaced since it was opened.
+KnownFile stamp_of(const Dataset& data, const Log& log, const KnownFile& known = {});
 
 // Why the file of a stamp cannot stand for itself any more: "PATH is not there", "PATH is not the
 // file that the model was trained on ..."; empty where it is that file, to the byte. Reads it whole

@@ -41,7 +41,7 @@ class Training {
  public:
   Training(Backend& backend, const Config& config, const Dataset& data, const Dataset* validation,
            const TrainOptions& options, const TrainCallbacks& callbacks);
-  TrainResult run();
+  TrainResult run(const Dataset& data);
 
  private:
   FileSystem& fs() const { return options_.fs ? *options_.fs : real_file_system(); }
@@ -50,7 +50,7 @@ class Training {
   bool has_best() const { return at_.best_epoch > 0; }
 
   void count_rows(bool has_validation_file);
-  void begin();
+  void begin(const Dataset& data);
   void continue_checkpoint();
   void start_directory();
   bool is_over() const;
@@ -75,7 +75,7 @@ class Training {
   TrainOptions options_;
   const TrainCallbacks& callbacks_;
   std::string data_name_;
-  FileStamp data_file_, labels_file_;
+  FileStamp labels_file_;
   TensorDesc row_;
   TrainData data_;
   Network network_;
@@ -103,12 +103,11 @@ Training::Training(Backend& backend, const Config& config, const Dataset& data,
   if (!config_.data.labels.empty()) {
     const auto labels = open_dataset(config_.data.labels);
     read_labels(*labels, data);
-    labels_file_ = stamp_of(*labels);
+    labels_file_ = stamp_of(*labels, options.log).stamp;
   }
   check_texts(options_.texts, network_.features);
   if (!options.resume) require_scale(data, *config_.data.scale);
   data_ = load_train_data(config_, data, validation, options.log);
-  data_file_ = stamp_of(data);
   if (!has_validation())
     warn_of_training_threshold(data_name_, data_.train.rows, network_, options.log);
   count_rows(validation != nullptr);
@@ -121,8 +120,8 @@ void Training::count_rows(bool has_validation_file) {
   result_.rows_skipped = result_.rows_read - data_.train.rows - set_aside;
 }
 
-TrainResult Training::run() {
-  begin();
+TrainResult Training::run(const Dataset& data) {
+  begin(data);
   while (!is_over() && !result_.is_cancelled) {
     bool goes_on = run_epoch();
     if (at_.position == data_.train.rows) goes_on = finish_epoch() && goes_on;
@@ -135,13 +134,14 @@ TrainResult Training::run() {
   return std::move(result_);
 }
 
-void Training::begin() {
+void Training::begin(const Dataset& data) {
   if (config_.train.precision == Precision::kBf16 && backend_.info().space == Space::kHost)
     warn_of_slow_bf16(backend_, options_.log);
   session_ = std::make_unique<TrainSession>(backend_, config_, network_, data_, options_);
   at_.texts = options_.texts;
   if (options_.resume) {
     continue_checkpoint();
+    at_.data_file = stamp_of(data, options_.log, at_.data_file);
     if (at_.position >= data_.train.rows ||
         at_.step != static_cast<uint64_t>(at_.epoch) * session_->steps_per_epoch() +
                         at_.position / session_->batch_rows())
@@ -160,6 +160,7 @@ void Training::begin() {
   } else {
     at_.identity = training_identity(config_, data_.hash);
     at_.computed_on = computed_on(backend_.info());
+    at_.data_file = stamp_of(data, options_.log);
     session_->set_parameters(initial_parameters(network_, config_.train.seed));
     start_directory();
   }
@@ -349,7 +350,7 @@ ModelFile Training::model_so_far() const {
                       data_.train.rows,
                       config_.train.seed,
                       static_cast<uint64_t>(has_best() ? at_.best_epoch : at_.epoch),
-                      data_file_,
+                      at_.data_file.stamp,
                       labels_file_};
   model.texts = at_.texts;
   return model;
@@ -433,7 +434,7 @@ nlohmann::json EpochMetrics::json() const {
 TrainResult train(Backend& backend, const Config& config, const Dataset& data,
                   const Dataset* validation, const TrainOptions& options,
                   const TrainCallbacks& callbacks) {
-  return Training(backend, config, data, validation, options, callbacks).run();
+  return Training(backend, config, data, validation, options, callbacks).run(data);
 }
 
 }  // namespace diabolo
