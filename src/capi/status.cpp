@@ -1,44 +1,31 @@
 #include "capi/status.h"
 
-#include <array>
 #include <new>
 #include <optional>
 #include <string>
 
-#include "base/error.h"
+#include "base/error_names.h"
 
 namespace diabolo::capi {
 
 namespace {
 
-struct StatusText {
-  ErrorCode code;
-  diabolo_status status;
-  const char* text;
-};
-
-constexpr std::array kStatuses = {
-    StatusText{ErrorCode::kOk, DIABOLO_OK, "ok"},
-    StatusText{ErrorCode::kFailure, DIABOLO_FAILURE, "failure"},
-    StatusText{ErrorCode::kUsage, DIABOLO_USAGE, "usage"},
-    StatusText{ErrorCode::kData, DIABOLO_DATA, "bad or missing data"},
-    StatusText{ErrorCode::kModel, DIABOLO_MODEL, "bad or missing model"},
-    StatusText{ErrorCode::kResource, DIABOLO_RESOURCE, "out of memory or disk"},
-    StatusText{ErrorCode::kDevice, DIABOLO_DEVICE, "device or driver"},
-    StatusText{ErrorCode::kDiverged, DIABOLO_DIVERGED, "training diverged"},
-    StatusText{ErrorCode::kBusy, DIABOLO_BUSY, "busy"},
-    StatusText{ErrorCode::kStale, DIABOLO_STALE, "unfinished work in the way"},
-    StatusText{ErrorCode::kInterrupted, DIABOLO_INTERRUPTED, "interrupted"},
-    StatusText{ErrorCode::kClosedPipe, DIABOLO_CLOSED_PIPE, "closed pipe"},
-    StatusText{ErrorCode::kTerminated, DIABOLO_TERMINATED, "terminated"},
-};
-
-constexpr bool numbers_agree() {
-  for (const StatusText& entry : kStatuses)
-    if (static_cast<int>(entry.code) != entry.status) return false;
-  return true;
+constexpr bool agree(ErrorCode code, diabolo_status status) {
+  return static_cast<int>(code) == status;
 }
-static_assert(numbers_agree(), "a status is the number of its error code");
+static_assert(agree(ErrorCode::kOk, DIABOLO_OK) && agree(ErrorCode::kFailure, DIABOLO_FAILURE) &&
+                  agree(ErrorCode::kUsage, DIABOLO_USAGE) &&
+                  agree(ErrorCode::kData, DIABOLO_DATA) &&
+                  agree(ErrorCode::kModel, DIABOLO_MODEL) &&
+                  agree(ErrorCode::kResource, DIABOLO_RESOURCE) &&
+                  agree(ErrorCode::kDevice, DIABOLO_DEVICE) &&
+                  agree(ErrorCode::kDiverged, DIABOLO_DIVERGED) &&
+                  agree(ErrorCode::kBusy, DIABOLO_BUSY) &&
+                  agree(ErrorCode::kStale, DIABOLO_STALE) &&
+                  agree(ErrorCode::kInterrupted, DIABOLO_INTERRUPTED) &&
+                  agree(ErrorCode::kClosedPipe, DIABOLO_CLOSED_PIPE) &&
+                  agree(ErrorCode::kTerminated, DIABOLO_TERMINATED),
+              "a status is the number of its error code");
 
 thread_local std::string last_error;
 thread_local std::optional<DataPosition> last_position;
@@ -74,8 +61,8 @@ diabolo_status status_of_current_exception(const char* function) noexcept {
 }  // namespace diabolo::capi
 
 const char* diabolo_status_text(diabolo_status status) {
-  for (const diabolo::capi::StatusText& entry : diabolo::capi::kStatuses)
-    if (entry.status == status) return entry.text;
+  for (const diabolo::ErrorName& entry : diabolo::kErrorNames)
+    if (static_cast<int>(entry.code) == status) return entry.text;
   return "unknown status";
 }
 

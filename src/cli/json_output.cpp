@@ -3,9 +3,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "base/error_names.h"
 #include "cli/interrupt.h"
 
 namespace diabolo::cli {
@@ -45,35 +47,8 @@ bool is_standard_output(const std::string& path) {
 }  // namespace
 
 const char* error_name(ErrorCode code) {
-  switch (code) {
-    case ErrorCode::kOk:
-      return "ok";
-    case ErrorCode::kFailure:
-      return "failure";
-    case ErrorCode::kUsage:
-      return "usage";
-    case ErrorCode::kData:
-      return "data";
-    case ErrorCode::kModel:
-      return "model";
-    case ErrorCode::kResource:
-      return "resource";
-    case ErrorCode::kDevice:
-      return "device";
-    case ErrorCode::kDiverged:
-      return "diverged";
-    case ErrorCode::kBusy:
-      return "busy";
-    case ErrorCode::kStale:
-      return "stale";
-    case ErrorCode::kInterrupted:
-      return "interrupted";
-    case ErrorCode::kClosedPipe:
-      return "closed_pipe";
-    case ErrorCode::kTerminated:
-      return "terminated";
-  }
-  return "failure";
+  const auto found = std::ranges::find(kErrorNames, code, &ErrorName::code);
+  return found == kErrorNames.end() ? "failure" : found->name;
 }
 
 nlohmann::json error_json(ErrorCode code, const std::string& message) {
