@@ -1,5 +1,4 @@
 // diabolo train
-#include <charconv>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -12,6 +11,7 @@
 #include "cli/table.h"
 #include "cli/train_config.h"
 #include "model/config_toml.h"
+#include "run/train_data.h"
 #include "run/trainer.h"
 #include "run/training_identity.h"
 
@@ -38,12 +38,6 @@ void describe(Arguments& arguments, TrainArguments& target) {
   arguments.flag("--help-config", target.help_config, "every key of the configuration; no more");
   target.out.describe(arguments, true);
   target.config.describe(arguments);
-}
-
-bool is_fraction(const std::string& text) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size();
 }
 
 Config configuration(const TrainArguments& arguments) {
@@ -79,7 +73,7 @@ void require_data(const TrainArguments& arguments, const Config& config) {
 
 std::unique_ptr<Dataset> open_validation(const Config& config) {
   const std::string& text = config.train.validation;
-  if (text.empty() || is_fraction(text)) return nullptr;
+  if (text.empty() || validation_fraction(config)) return nullptr;
   return open_dataset(text, open_options(config.data));
 }
 

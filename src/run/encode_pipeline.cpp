@@ -1,7 +1,6 @@
 #include "run/encode_pipeline.h"
 
 #include <algorithm>
-#include <chrono>
 #include <exception>
 #include <mutex>
 #include <system_error>
@@ -11,6 +10,7 @@
 #include "backend/host/host_threads.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/seconds.h"
 #include "data/row_fit.h"
 #include "data/unit_floats.h"
 #include "run/fitting_inference.h"
@@ -21,8 +21,6 @@ namespace diabolo {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 // Blocks that go round: one being read, one computed, one written, one to spare.
 constexpr int kBlocks = 4;
 constexpr uint64_t kPiecesOfBlock = 4;
@@ -31,10 +29,6 @@ constexpr uint64_t kBlockBytes = uint64_t{16} << 20;  // of input; bounds memory
 // cache that the threads share.
 constexpr uint64_t kUsualRows = 4096;
 constexpr uint64_t kUsualBytes = uint64_t{1} << 20;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 // Rows on their way from the reader over the model to the writer. Memory is kept for the next round.
 struct Block {

@@ -1,25 +1,20 @@
 #include "run/product_rates.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <memory>
 
 #include "base/error.h"
+#include "base/seconds.h"
 #include "kernels/cpu/cpu.h"
 
 namespace diabolo {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 using kernels::Bf16;
 
 constexpr kernels::DenseShape kLayer{256, 512, 512, false};
 constexpr double kFlops = 3 * 2.0 * kLayer.B * kLayer.I * kLayer.O;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 double median(std::vector<double> values) {
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <chrono>
 #include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -10,6 +9,7 @@
 #include <span>
 #include <utility>
 
+#include "base/seconds.h"
 #include "run/file_stamp.h"
 #include "run/fitting_inference.h"
 #include "run/labels.h"
@@ -23,12 +23,6 @@
 namespace diabolo {
 
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 // What last bits depend on beside the configuration.
 std::string computed_on(const DeviceInfo& device) {
