@@ -34,6 +34,7 @@ class RowFileDataset final : public Dataset {
         start_(source_.position()) {
     is_stream_ = source_.is_stream();
     if (!is_stream_) identity_ = source_.file().identity();
+    if (is_stream_) expect_end();
   }
 
  private:
@@ -58,7 +59,17 @@ class RowFileDataset final : public Dataset {
     const uint64_t rows_read = done / row_bytes;
     DIABOLO_CHECK(rows_read <= count, rows_read);
     next_row_ += rows_read;
+    expect_end();
     return rows_read;
+  }
+
+  // A stream does not tell its size: what follows its last row is found by reading on.
+  void expect_end() const {
+    std::byte extra{};
+    if (options_.rows != next_row_ || source_.read({&extra, 1}) == 0) return;
+    source_.fail(cat("its header says ", *options_.rows, " rows of ", options_.row.text(),
+                     ", and the stream goes on after them; it is damaged, or several files one "
+                     "after another: give them one by one"));
   }
 
   mutable ByteSource source_;  // of a regular file nothing changes

@@ -35,7 +35,8 @@ RowShape checked_rows(const std::string& name, ErrorCode code, DType dtype,
 TensorDesc checked_row(const std::string& name, ErrorCode code, DType dtype,
                        std::span<const int64_t> extents);
 
-// The file has header_bytes + shape.bytes, no more and no less; else Error{kData}. A stream passes.
+// The file has header_bytes + shape.bytes, no more and no less; else Error{kData}. A stream passes:
+// its data set finds what is missing or too much when it reads there.
 void check_size(const ByteSource& source, uint64_t header_bytes, const RowShape& shape);
 
 enum class ByteOrder { kLittle, kBig };

@@ -322,6 +322,20 @@ TEST_F(StreamTest, RawUntilItEnds) {
   }
 }
 
+TEST_F(StreamTest, BytesAfterTheLastRowAreAnError) {
+  const std::string one = npy("|u1", "False", "(50, 2)", counting(100));
+  for (const std::string& content : {one + one, one + "x", idx(8, {50, 2}, counting(101))}) {
+    const auto data = stream(content);
+    std::vector<std::byte> rows(100);
+    const auto [head, tail] = std::pair(std::span(rows).first(80), std::span(rows).last(20));
+    EXPECT_EQ(data->read(0, 0, 40, head), 40u);
+    const Error error = error_of([&] { data->read(0, 40, 10, tail); });
+    EXPECT_EQ(error.code(), ErrorCode::kData);
+    EXPECT_THAT(error.what(), HasSubstr("says 50 rows of u8[2], and the stream goes on"));
+  }
+  EXPECT_EQ(error_of([&] { stream(npy("|u1", "False", "(0, 2)", "x")); }).code(), ErrorCode::kData);
+}
+
 TEST_F(StreamTest, CutOffRowsAreAnError) {
   const auto raw = stream(counting(20), {.dtype = DType::kU8, .row_shape = {3}});
   std::string part(30, '?');
