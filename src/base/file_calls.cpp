@@ -91,11 +91,19 @@ void require_replaceable(FileSystem& fs, const std::string& path) {
     throw Error(ErrorCode::kUsage, cat(path, ": is not a regular file; choose another output"));
 }
 
+// Link by link, since what the last one points to need not be there yet.
 std::string resolve_link(const std::string& path) {
-  std::error_code error;
-  if (!std::filesystem::is_symlink(path, error)) return path;
-  const auto resolved = std::filesystem::canonical(path, error);
-  return error ? path : resolved.string();
+  constexpr int kMostLinks = 40;  // as many as Linux follows
+  std::filesystem::path target = path;
+  for (int links = 0; links < kMostLinks; ++links) {
+    std::error_code error;
+    if (!std::filesystem::is_symlink(target, error)) return target.string();
+    const auto next = std::filesystem::read_symlink(target, error);
+    if (error) break;
+    target = target.parent_path() / next;  // next itself where it is absolute
+  }
+  throw Error(ErrorCode::kUsage,
+              cat(path, ": is a link that leads nowhere; choose another output"));
 }
 
 }  // namespace diabolo

@@ -127,6 +127,19 @@ TEST(AtomicWriterTest, FollowsALinkAndRefusesAFolder) {
   EXPECT_EQ(error_of([&] { write_file(folder.file(""), "x"); }).code(), ErrorCode::kUsage);
 }
 
+TEST(AtomicWriterTest, MakesTheFileThatALinkPointsTo) {
+  const TemporaryFolder folder;
+  std::filesystem::create_directory(folder.file("there"));
+  std::filesystem::create_symlink("there/new", folder.file("second"));
+  std::filesystem::create_symlink("second", folder.file("first"));
+  write_file(folder.file("first"), "x");
+  EXPECT_EQ(content_of(folder.file("there/new")), "x");
+  EXPECT_TRUE(std::filesystem::is_symlink(folder.file("first")));
+  EXPECT_TRUE(std::filesystem::is_symlink(folder.file("second")));
+  std::filesystem::create_symlink("round", folder.file("round"));
+  EXPECT_EQ(error_of([&] { write_file(folder.file("round"), "x"); }).code(), ErrorCode::kUsage);
+}
+
 // A planted link must not lead the temporary file elsewhere.
 TEST(AtomicWriterTest, DoesNotWriteThroughAPlantedLink) {
   const TemporaryFolder folder;
