@@ -7,6 +7,7 @@
 #include "capi/arguments.h"
 #include "capi/handles.h"
 #include "capi/status.h"
+#include "data/coarse_rows.h"
 
 namespace diabolo::capi {
 
@@ -72,7 +73,9 @@ diabolo_status diabolo_model_load(const diabolo_context* context, const char* pa
     const auto found = find_context(context);
     const diabolo_load_options given = options_or_defaults("load options", options);
     const std::string name = required_path("path", path);
-    *model = new_handle(std::make_shared<Model>(found, diabolo::load_model(name, load_of(given))));
+    auto loaded = diabolo::load_model(name, load_of(given));
+    diabolo::warn_of_rounded_model(name, loaded.scaling, found->log);
+    *model = new_handle(std::make_shared<Model>(found, std::move(loaded)));
   });
 }
 

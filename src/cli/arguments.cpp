@@ -141,7 +141,8 @@ Parsed parse_command_line(std::span<const Command> commands, int argc, const cha
   app.set_version_flag("--version", cat("diabolo ", library_version()));
   app.require_subcommand(1);
   app.failure_message([](const CLI::App*, const CLI::Error& error) { return error.what(); });
-  if (argc > 1) check_command_name(commands, argv[1]);
+  if (argc < 2) throw Error(ErrorCode::kUsage, "a command is required (diabolo --help lists them)");
+  check_command_name(commands, argv[1]);
   std::vector<std::function<int()>> runs;
   std::vector<CLI::App*> parsers;
   for (const Command& command : commands) {

@@ -28,7 +28,8 @@ struct EvaluateArguments {
 
 void describe(Arguments& arguments, EvaluateArguments& target) {
   arguments.positional("MODEL", target.model, "a model file, or a run directory");
-  arguments.positional("INPUT", target.input, "rows: .npy, IDX, IDX.gz or raw");
+  arguments.positional("INPUT", target.input,
+                       "rows: .npy, IDX, IDX.gz or raw; '-' is standard input");
   arguments.group("Data");
   arguments.text(
       "--labels", target.labels, "FILE",

@@ -1,8 +1,11 @@
 // diabolo, the command: the list of commands, and what becomes of errors.
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <array>
 #include <new>
+
+#include "backend/host/host_memory.h"
 
 #include "cli/commands.h"
 #include "cli/interrupt.h"
@@ -63,6 +66,16 @@ int fail(ErrorCode code, const std::string& message, const ErrorStyle& style) {
   return static_cast<int>(code);
 }
 
+// Of the process's own limit too, which is not what the machine has free.
+std::string out_of_memory() {
+  struct rlimit limit {};
+  const bool is_limited = getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+  return cat("out of memory: ", host_available_bytes() >> 20, " MiB are free",
+             is_limited ? cat(", and this process may take ", limit.rlim_cur >> 20,
+                              " MiB of addresses (ulimit -v); raise that, or use fewer --threads")
+                        : "; use a smaller --batch-size, fewer --threads or a larger machine");
+}
+
 int run_and_report(int argc, char** argv) {
   const ErrorStyle style = error_style(argc, argv);
   if (style.as_json) prepare_json_for_signals(style.command);
@@ -71,7 +84,7 @@ int run_and_report(int argc, char** argv) {
   } catch (const Error& error) {
     return fail(error.code(), error.what(), style);
   } catch (const std::bad_alloc&) {
-    return fail(ErrorCode::kResource, "out of memory", style);
+    return fail(ErrorCode::kResource, out_of_memory(), style);
   } catch (const std::exception& error) {
     return fail(ErrorCode::kFailure,
                 cat("internal error: ", error.what(), " (a bug; please report it)"), style);

@@ -1,5 +1,7 @@
 #include "cli/options.h"
 
+#include "data/coarse_rows.h"
+
 namespace diabolo::cli {
 namespace {
 
@@ -83,6 +85,7 @@ InferenceOptions inference_options(const TrainConfig& config) {
 ModelFile open_model(const std::string& path, const ModelOptions& options, Terminal& terminal) {
   ModelFile model = load_model(path, {.allow_unverified = options.allow_unverified});
   if (options.allow_unverified) terminal.warn(cat(path, ": taken without asking for its hash"));
+  warn_of_rounded_model(path, model.scaling, terminal.log());
   return model;
 }
 

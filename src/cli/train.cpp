@@ -11,6 +11,7 @@
 #include "cli/table.h"
 #include "cli/train_config.h"
 #include "model/config_toml.h"
+#include "model/model_texts.h"
 #include "run/train_data.h"
 #include "run/trainer.h"
 #include "run/training_identity.h"
@@ -27,7 +28,8 @@ struct TrainArguments {
 };
 
 void describe(Arguments& arguments, TrainArguments& target) {
-  arguments.optional_positional("DATA", target.data, "rows: .npy, IDX, IDX.gz or raw");
+  arguments.optional_positional("DATA", target.data,
+                                "rows: .npy, IDX, IDX.gz or raw; '-' is standard input");
   arguments.group("Output");
   arguments.text("-o,--output", target.output, "RUN_DIR",
                  "folder for model, checkpoint, configuration and metrics");
@@ -40,12 +42,25 @@ void describe(Arguments& arguments, TrainArguments& target) {
   target.config.describe(arguments);
 }
 
+// Another file's name would stand in config.toml and in the model, and --resume would look for it.
+void require_utf8(const Config& config) {
+  for (const ConfigKey& key : config_keys()) {
+    const ConfigValue value = key.get(config);
+    const auto* text = std::get_if<std::string>(&value);
+    if (text && !is_utf8(*text))
+      throw Error(ErrorCode::kUsage, cat(key.path(), ": ", value_text(value),
+                                         " is not UTF-8, which config.toml and the model keep; "
+                                         "rename the file, or link to it by another name"));
+  }
+}
+
 Config configuration(const TrainArguments& arguments) {
   const std::string earlier = RunDirectory{arguments.output}.config();
   const bool is_named = arguments.config.config_file || arguments.config.preset;
   const bool goes_on = arguments.resume && !is_named && path_exists(earlier);
   Config config = arguments.config.config(goes_on ? earlier : "");
   if (!arguments.data.empty()) config.data.train = arguments.data;
+  require_utf8(config);
   return config;
 }
 
@@ -142,17 +157,24 @@ void say(const TrainResult& result, const RunDirectory& directory, Terminal& ter
   terminal.line(line);
 }
 
+// Nothing where there is none that can be read.
+std::optional<Config> earlier_config(const RunDirectory& directory) {
+  if (!path_exists(directory.config())) return std::nullopt;
+  try {
+    Config before;
+    assign(read_config_toml(directory.config()), before);
+    return before;
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
 // A checkpoint of another training is refused in any case; the configuration beside it tells what is
 // not as it was.
 void check_same_training(const RunDirectory& directory, const Config& config, const Dataset& data) {
-  if (!path_exists(directory.config())) return;
-  Config before;
-  try {
-    assign(read_config_toml(directory.config()), before);
-  } catch (const Error&) {
-    return;
-  }
-  const std::string changes = changes_of_training(before, resolved(config, default_scale(data)));
+  const auto before = earlier_config(directory);
+  if (!before) return;
+  const std::string changes = changes_of_training(*before, resolved(config, default_scale(data)));
   if (!changes.empty())
     throw Error(ErrorCode::kModel, cat(directory.checkpoint(), ": belongs to a training with ",
                                        changes, "; leave that as it was, or use --overwrite"));
@@ -165,6 +187,8 @@ TrainResult train_in(const RunDirectory& directory, const TrainArguments& argume
   TrainOptions options;
   options.directory = directory;
   options.resume = arguments.resume;
+  if (const auto before = arguments.resume ? earlier_config(directory) : std::nullopt)
+    options.renamed = renamed_files(*before, config);
   options.log = terminal.log();
   ProgressLine line(terminal);
   TrainCallbacks callbacks;

@@ -53,6 +53,19 @@ float mended(const Scaling& scaling, bool in_double, BadValue policy, size_t i) 
   return ((to_mean ? scaling.mean[i] : 0.0f) - scaling.shift[i]) * scaling.scale[i];
 }
 
+// A number that f32 holds, but not what the scale makes of it.
+[[noreturn]] void fail_scaled(const Scaling& scaling, const BlockPlace& place, uint64_t row,
+                              uint64_t column, float value) {
+  const bool is_minmax = scaling.kind == Scale::kMinmax;
+  throw Error(
+      ErrorCode::kData,
+      cat(place.name, ": row ", place.first_row + row, ", column ", column, " is ", value,
+          ", which scale ", name(scaling.kind), " takes beyond f32",
+          is_minmax ? ": the range is too wide (train with --scale standard, or use " : " (use ",
+          place.option, " skip|zero|mean)"),
+      DataPosition{place.first_row + row, column});
+}
+
 // Mends a scaled row that is not finite. False, with the column, where it stays bad: the policy mends
 // nothing, or what it puts there is not finite once it is scaled.
 bool mend(const Scaling& scaling, bool in_double, BadValue policy, std::span<float> row,
@@ -131,7 +144,7 @@ uint64_t convert_rows(const Scaling& scaling, BadValue policy, const BlockPlace&
                 " of ", out.size());
   DIABOLO_CHECK(policy != BadValue::kMean || scaling.mean.size() == width, "no means");
   DIABOLO_CHECK(raw.size() == out.size() * size_bytes(dtype), raw.size(), " bytes");
-  const bool in_double = is_wide(dtype);
+  const bool in_double = is_wide(dtype) && !scaling.rounds_first;
   std::optional<Scaling> completed;
   if (in_double && scaling.wide.shift.empty()) completed = with_wide(scaling);
   const Scaling& used = completed ? *completed : scaling;
@@ -152,7 +165,12 @@ uint64_t convert_rows(const Scaling& scaling, BadValue policy, const BlockPlace&
     const auto to = scale(row, 1);
     size_t column = 0;
     if (all_finite(to) || mend(used, in_double, policy, to, column)) return keep(row);
-    if (policy != BadValue::kSkip) fail_bad_value(place, row, column, to[column]);
+    if (policy == BadValue::kSkip) return;
+    const uint64_t at = row * row_bytes + column * size_bytes(dtype);
+    float value = 0;
+    to_f32(dtype, raw.subspan(at, size_bytes(dtype)), {&value, 1});
+    if (std::isfinite(value)) fail_scaled(scaling, place, row, column, value);
+    fail_bad_value(place, row, column, to[column]);
   };
   for (uint64_t first = 0; first < rows; first += group) {
     const uint64_t count = std::min(group, rows - first);
@@ -164,7 +182,7 @@ uint64_t convert_rows(const Scaling& scaling, BadValue policy, const BlockPlace&
 
 Scaling with_wide(const Scaling& scaling) {
   Scaling out = scaling;
-  if (!out.wide.shift.empty()) return out;
+  if (out.rounds_first || !out.wide.shift.empty()) return out;
   out.wide.shift = widened(scaling.shift);
   out.wide.rest.assign(scaling.shift.size(), 0.0);
   out.wide.scale = widened(scaling.scale);
@@ -176,7 +194,7 @@ void scale_rows(const Scaling& scaling, DType dtype, std::span<const std::byte> 
                 std::span<float> out) {
   const size_t width = scaling.shift.size();
   DIABOLO_CHECK(raw.size() == out.size() * size_bytes(dtype), raw.size(), " bytes");
-  if (!is_wide(dtype)) {
+  if (!is_wide(dtype) || scaling.rounds_first) {
     to_f32(dtype, raw, out);
     for (size_t start = 0; start < out.size(); start += width)
       scale_values(out.data() + start, scaling.shift.data(), scaling.scale.data(), width);

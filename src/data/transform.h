@@ -63,9 +63,13 @@ struct Scaling {
     std::vector<double> mean = {};
   };
   Wide wide = {};
+
+  // Rows of wide types are rounded to f32 before they are scaled: what the version did that fitted
+  // this on such rows, and so what the model has learnt from.
+  bool rounds_first = false;
 };
 
-// The same with `wide` filled, from the floats if it was empty.
+// The same with `wide` filled, from the floats if it was empty; as it is where rows are rounded first.
 Scaling with_wide(const Scaling& scaling);
 
 // Computes a scaling in one pass over field x, in double (Welford). `unit` and `none` make a pass

@@ -260,9 +260,11 @@ Config resolved(const Config& config, Scale default_scale) {
   if (out.model.loss.kind == kernels::Loss::kBce) {
     if (*decoder.output != kernels::Activation::kSigmoid)
       refuse("model.loss.kind: bce needs model.decoder.output = \"sigmoid\"");
-    if (!is_unit && *out.data.scale != Scale::kMinmax)
+    if (*out.data.scale == Scale::kStandard)
       refuse(
-          "model.loss.kind: bce needs targets in [0,1]; use data.scale = \"unit\" or \"minmax\"");
+          "model.loss.kind: bce needs targets in [0,1]; use data.scale = \"unit\" or \"minmax\", "
+          "or "
+          "\"none\" for numbers that lie there");
   }
   if (out.model.corruption.kind == CorruptionKind::kMasking && out.model.corruption.amount > 1)
     refuse("model.corruption.amount: a masked share is at most 1");

@@ -11,6 +11,7 @@
 
 #include "base/checked.h"
 #include "base/memory_file.h"
+#include "data/wide.h"
 #include "model/json_text.h"
 #include "model/safetensors.h"
 
@@ -24,8 +25,8 @@ constexpr int64_t kFormatVersion = 1;
 constexpr const char* kShift = "preprocessing.shift";
 constexpr const char* kScale = "preprocessing.scale";
 constexpr const char* kMean = "preprocessing.mean";
-// f64[D]: the same to all digits, where the rows are of a wide type (Scaling::Wide). Files of version
-// 0.1 have none of the four; the floats then serve.
+// f64[D]: the same to all digits, where the rows are of a wide type (Scaling::Wide). Files of the
+// first builds have none of the four; rows are then rounded to f32 first, as they did.
 constexpr const char* kWideShift = "preprocessing.wide_shift";
 constexpr const char* kWideRest = "preprocessing.wide_rest";
 constexpr const char* kWideScale = "preprocessing.wide_scale";
@@ -228,6 +229,9 @@ void read_tensors(const SafetensorsFile& file, ModelFile& model) {
   require_no_zero<float>(file, kScale, model.scaling.scale);
   if (has_mean) model.scaling.mean = read_vector(file, kMean, vector);
   if (has_wide) model.scaling.wide = read_wide(file, model.features());
+  const bool is_fitted =
+      model.scaling.kind == Scale::kStandard || model.scaling.kind == Scale::kMinmax;
+  model.scaling.rounds_first = is_fitted && is_wide(model.row.dtype()) && !has_wide;
   for (const ParameterSpec& spec : specs)
     file.require(spec.name, spec.desc);  // the file is as large as what is now allocated
   model.parameters = ParameterValues(specs);

@@ -8,6 +8,15 @@
 
 namespace diabolo {
 
+bool is_utf8(const std::string& text) {
+  try {
+    (void)nlohmann::json(text).dump();
+    return true;
+  } catch (const nlohmann::json::exception&) {
+    return false;
+  }
+}
+
 namespace {
 
 // Both limits together stay below that of a header (safetensors_header.h), whatever has to be
@@ -17,15 +26,6 @@ constexpr size_t kMostMetadataBytes = 1 << 20;
 constexpr size_t kMostKeyBytes = 1000;
 constexpr std::string_view kOurs = "diabolo";
 constexpr const char* kFeatureNames = "diabolo.feature_names";
-
-bool is_utf8(const std::string& text) {
-  try {
-    (void)nlohmann::json(text).dump();
-    return true;
-  } catch (const nlohmann::json::exception&) {
-    return false;
-  }
-}
 
 bool has_control(std::string_view text) {
   return std::ranges::any_of(text, [](char c) { return (c >= 0 && c < ' ') || c == 0x7f; });

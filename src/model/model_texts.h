@@ -12,6 +12,8 @@
 
 namespace diabolo {
 
+bool is_utf8(const std::string& text);
+
 struct ModelTexts {
   std::vector<std::string> feature_names;       // one per feature, or none
   std::map<std::string, std::string> metadata;  // by key

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/seconds.h"
+#include "data/coarse_rows.h"
 #include "data/row_fit.h"
 #include "data/unit_floats.h"
 #include "run/fitting_inference.h"
@@ -359,9 +360,10 @@ PipelineResult Pipeline::run() {
     if (failure) std::rethrow_exception(failure);
   if (!result_.is_cancelled) {
     if (result_.rows_written < result_.rows_read)
-      options_.log.warning(input_.name(), ": ", result_.rows_read - result_.rows_written,
-                           " rows with bad values or results that are not finite are left out; ",
-                           output_.numbers_place(), " has the numbers of the others");
+      options_.log.warning(input_.name(),
+                           ": rows with bad values or results that are not finite are left out: ",
+                           result_.rows_read - result_.rows_written, "; ", output_.numbers_place(),
+                           " has the numbers of the others");
     output_.finish(result_.rows_written);
   }
   result_.seconds = seconds_since(start_);
@@ -379,8 +381,10 @@ PipelineResult run_pipeline(Backend& backend, const ModelFile& model, const Data
     throw Error(ErrorCode::kUsage, input.name() +
                                        ": a stream cannot be read again from the "
                                        "middle; leave out --resume");
-  if (options.verb != FileVerb::kDecode)
+  if (options.verb != FileVerb::kDecode) {
     warn_of_unit_floats(input, model.row, model.scaling, options.log);
+    warn_of_coarse_rows(input, model.scaling, options.log);
+  }
   return Pipeline(backend, model, input, options).run();
 }
 

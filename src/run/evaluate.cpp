@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "data/coarse_rows.h"
 #include "data/row_fit.h"
 #include "data/unit_floats.h"
 #include "run/fitting_inference.h"
@@ -230,6 +231,7 @@ nlohmann::json evaluate(Backend& backend, const ModelFile& model, const Dataset&
     evaluation.add(rows, kept);
   };
   warn_of_unit_floats(data, model.row, model.scaling, options.log);
+  warn_of_coarse_rows(data, model.scaling, options.log);
   const uint64_t rows_read = for_each_block(model, data, options.on_bad_value, add);
   if (evaluation.rows() == 0)
     throw Error(ErrorCode::kData, data.name() + ": has no rows to evaluate");

@@ -32,4 +32,18 @@ std::vector<uint8_t> read_labels(const Dataset& labels, const Dataset& data) {
   return out;
 }
 
+FileStamp labels_of_training(const std::string& path, const Dataset& data, bool is_resumed,
+                             const Log& log) {
+  if (path.empty()) return {};
+  try {
+    const auto labels = open_dataset(path);
+    read_labels(*labels, data);
+    return stamp_of(*labels, log).stamp;
+  } catch (const Error& error) {
+    if (!is_resumed || error.code() != ErrorCode::kData) throw;
+    log.warning(error.what(), "; the training goes on without labels, evaluate needs --labels");
+    return {};
+  }
+}
+
 }  // namespace diabolo

@@ -57,8 +57,10 @@ void put_threshold(ModelFile& model, std::span<const float> scores, ThresholdFro
   model.threshold_from = from;
   model.threshold_rows = scores.size();
   if (value > kMost)
-    log.warning("the threshold would be infinite, as more than ", 1 - q, " of the ", name(from),
-                " scores are; it is the largest number, and only infinite scores are above it");
+    return log.warning("the threshold would be infinite, as more than ", 1 - q, " of the ",
+                       name(from),
+                       " scores are; it is the largest number, and only infinite scores are above "
+                       "it");
   if (is_held_out) warn_of_few(scores.size(), q, log);
   warn_of_ties(scores, *model.threshold, q, log);
 }

@@ -8,6 +8,7 @@
 #include "backend/host/host_memory.h"
 #include "base/checked.h"
 #include "base/hash.h"
+#include "data/coarse_rows.h"
 #include "data/row_fit.h"
 #include "data/unit_floats.h"
 #include "run/order.h"
@@ -49,9 +50,11 @@ void require_targets(const Scaling& scaling, const BlockPlace& place, std::span<
   throw Error(
       ErrorCode::kData,
       cat(place.name, ": row ", place.first_row, ", column ", column, " is ", *bad, " in scale ",
-          name(scaling.kind),
-          "; loss bce needs targets in [0,1] (use model.loss.kind = \"mse\", or rows within "
-          "the range of the training rows)"),
+          name(scaling.kind), "; loss bce needs targets in [0,1] (use model.loss.kind = \"mse\"",
+          scaling.kind == Scale::kMinmax
+              ? ", since rows may leave the training range; or scale none for "
+                "numbers in [0,1], unit for unsigned integers)"
+              : ", or mend the row)"),
       DataPosition{place.first_row, column});
 }
 
@@ -272,6 +275,27 @@ std::optional<double> validation_fraction(const Config& config) {
   return value;
 }
 
+std::optional<uint64_t> first_extreme_row(const TrainRows& rows) {
+  if (rows.dtype != DType::kF32 || rows.rows != rows.rows_read) return std::nullopt;
+  std::vector<float> values(static_cast<size_t>(rows.features));
+  for (uint64_t row = 0; row < rows.rows; ++row) {
+    std::memcpy(values.data(), rows.row(row), rows.row_bytes());
+    float sum = 0;
+    for (const float value : values) sum += value * value;
+    if (!std::isfinite(sum)) return row;
+  }
+  return std::nullopt;
+}
+
+void warn_of_infinite_validation(const TrainRows& rows, const std::string& name, int64_t epoch,
+                                 const Log& log) {
+  const auto row = first_extreme_row(rows);
+  log.warning(name, row ? cat(": row ", *row, " is too large for the loss in f32") : "",
+              ": the validation loss of epoch ", epoch,
+              " is not finite; such an epoch is never the best, and without any other the training "
+              "runs all its epochs and keeps the last weights; mend or leave out such rows");
+}
+
 uint64_t train_rows_bytes(const Dataset& data) {
   const uint64_t size = stays_bytes(data) ? 1 : sizeof(float);
   const auto row = checked_mul(static_cast<uint64_t>(data.x().row.elems()), size);
@@ -294,13 +318,16 @@ TrainData load_train_data(const Config& config, const Dataset& data, const Datas
   const bool is_split_first = fraction > 0 && data.rows();
   if (is_split_first) held_out = choose(*data.rows());
   out.scaling = fit_scaling(data, *config.data.scale, policy, is_split_first ? &held_out : nullptr);
+  warn_of_coarse_rows(data, out.scaling, log);
   out.train = read_rows(data, out.scaling, config, is_split_first ? &held_out : nullptr);
   if (fraction > 0 && !is_split_first) held_out = choose(out.train.rows);
   if (data.rows() && out.train.rows < *data.rows() && policy == BadValue::kSkip)
-    log.warning(data.name(), ": ", *data.rows() - out.train.rows,
-                " rows with bad values are left out");
+    log.warning(data.name(),
+                ": rows with bad values are left out: ", *data.rows() - out.train.rows);
   if (validation) {
     warn_of_unit_floats(*validation, data.x().row, out.scaling, log);
+    if (validation->x().row.dtype() != data.x().row.dtype())
+      warn_of_coarse_rows(*validation, out.scaling, log);
     out.validation = read_rows(*validation, out.scaling, config);
   } else if (fraction > 0) {
     out.validation = split_off(out.train, held_out, data.name());

@@ -29,12 +29,21 @@ struct TrainRows {
   const std::byte* row(uint64_t index) const { return bytes.data() + index * row_bytes(); }
 };
 
+// The first row of the file whose sum of squares f32 cannot hold, so that no loss of it is finite
+// unless the model rebuilds it; nothing where there is none, or rows are no longer known by number.
+std::optional<uint64_t> first_extreme_row(const TrainRows& rows);
+
 struct TrainData {
   Scaling scaling;
   TrainRows train;
   std::optional<TrainRows> validation;
   std::string hash;  // of all rows and the scaling: tells one training's data from another's
 };
+
+// Warns that the loss of these rows in an epoch is not finite, and of what follows. It counts as
+// infinite: never the best.
+void warn_of_infinite_validation(const TrainRows& rows, const std::string& name, int64_t epoch,
+                                 const Log& log);
 
 // Reads everything. config must be resolved for `data`. A fraction in config.train.validation takes
 // that share of the rows, chosen by the seed; the scaling is fitted on the others. Throws

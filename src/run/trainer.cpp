@@ -68,7 +68,7 @@ class Training {
   Config config_;  // resolved
   TrainOptions options_;
   const TrainCallbacks& callbacks_;
-  std::string data_name_;
+  std::string data_name_, validation_name_;
   FileStamp labels_file_;
   TensorDesc row_;
   TrainData data_;
@@ -81,6 +81,7 @@ class Training {
   Clock::time_point counted_from_;
   double samples_per_s_ = 0;  // of the epoch last heard of
   int64_t saved_best_ = 0;    // epoch of the best weights in the model file
+  bool has_warned_of_validation_ = false;
 };
 
 Training::Training(Backend& backend, const Config& config, const Dataset& data,
@@ -91,14 +92,11 @@ Training::Training(Backend& backend, const Config& config, const Dataset& data,
       options_(options),
       callbacks_(callbacks),
       data_name_(data.name()),
+      validation_name_(validation ? validation->name() : data.name()),
       row_(data.x().row),
       network_(Network::of(config_.model, data.x().row.elems())),
       files_(options.directory, config_.train.checkpoint_seconds, options.log, fs()) {
-  if (!config_.data.labels.empty()) {
-    const auto labels = open_dataset(config_.data.labels);
-    read_labels(*labels, data);
-    labels_file_ = stamp_of(*labels, options.log).stamp;
-  }
+  labels_file_ = labels_of_training(config_.data.labels, data, options.resume, options.log);
   check_texts(options_.texts, network_.features);
   if (!options.resume) require_scale(data, *config_.data.scale);
   data_ = load_train_data(config_, data, validation, options.log);
@@ -168,7 +166,12 @@ void Training::continue_checkpoint() {
   StoreBlobs blobs = session_->blobs();
   at_ = load_checkpoint(
       path, blobs,
-      [&](const std::string& found) { return is_identity_of(found, config_, data_.hash); }, fs());
+      [&](const std::string& found) {
+        if (!is_identity_of(found, config_, data_.hash))
+          fail_of_another_training(path, config_, row_.dtype(), options_.renamed);
+        return true;
+      },
+      fs());
   const std::string now = computed_on(backend_.info());
   if (!at_.computed_on.empty() && at_.computed_on != now)
     options_.log.warning(path, ": computed on ", at_.computed_on, ", goes on on ", now,
@@ -324,7 +327,11 @@ bool Training::finish_epoch() {
 // checkpoint finds them again.
 void Training::validate(EpochMetrics& metrics) {
   const double loss = session_->validate();
-  if (!std::isfinite(loss)) return;
+  if (!std::isfinite(loss)) {
+    if (std::exchange(has_warned_of_validation_, true)) return;
+    return warn_of_infinite_validation(*data_.validation, validation_name_, at_.epoch,
+                                       options_.log);
+  }
   metrics.validation_loss = at_.last_validation_loss = loss;
   if (at_.best_epoch > 0 && loss >= at_.best_validation_loss) return;
   at_.best_validation_loss = loss;

@@ -63,6 +63,8 @@ struct TrainOptions {
   // Nothing: in memory only. Its claim is held as long as these options.
   std::optional<RunDirectory> directory;
   bool resume = false;  // from the directory's checkpoint
+  // When resuming: files named otherwise than when it began, for the message where that is refused.
+  std::string renamed;
   Residency residency = Residency::kAuto;
   Capture capture = Capture::kOn;
   int max_steps_per_launch = 64;

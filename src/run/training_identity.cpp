@@ -5,6 +5,8 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "data/wide.h"
+#include "run/train_data.h"
 
 namespace diabolo {
 namespace {
@@ -54,20 +56,51 @@ bool is_identity_of(const std::string& identity, const Config& resolved,
   return false;
 }
 
-std::string changes_of_training(const Config& before, const Config& now) {
-  const nlohmann::json old_steps = steps_of(before);
-  const nlohmann::json new_steps = steps_of(now);
+namespace {
+
+// "a = 1, now 2; b = …" of the keys that are wanted and differ.
+template <class Wanted>
+std::string changes(const Config& before, const Config& now, const Wanted& is_wanted) {
   std::string text;
   for (const ConfigKey& key : config_keys()) {
     const std::string was = value_text(key.get(before)), is = value_text(key.get(now));
-    std::string path = "/" + key.path();
-    std::ranges::replace(path, '.', '/');
-    const nlohmann::json::json_pointer pointer(path);
-    const bool counts = old_steps.contains(pointer) || new_steps.contains(pointer);
-    if (counts && was != is)
+    if (was != is && is_wanted(key.path()))
       text += cat(text.empty() ? "" : "; ", key.path(), " = ", was, ", now ", is);
   }
   return text;
+}
+
+}  // namespace
+
+void fail_of_another_training(const std::string& path, const Config& resolved, DType dtype,
+                              const std::string& renamed) {
+  const Scale scale = *resolved.data.scale;
+  const bool is_fitted = scale == Scale::kStandard || scale == Scale::kMinmax;
+  const bool is_split = validation_fraction(resolved).has_value();
+  std::string old;
+  if (is_fitted && (is_split || is_wide(dtype)))
+    old = cat(", or was begun by an early build of 0.1, which fitted the scale ",
+              is_split ? "on the held-out rows too" : "in f32");
+  throw Error(
+      ErrorCode::kModel,
+      cat(path, ": belongs to a training with other data or another configuration",
+          renamed.empty() ? "" : cat(" (", renamed, ")"), old, "; use --overwrite to start anew"));
+}
+
+std::string renamed_files(const Config& before, const Config& now) {
+  return changes(before, now, [](const std::string& path) {
+    return path == "data.train" || path == "train.validation";
+  });
+}
+
+std::string changes_of_training(const Config& before, const Config& now) {
+  const nlohmann::json old_steps = steps_of(before);
+  const nlohmann::json new_steps = steps_of(now);
+  return changes(before, now, [&](std::string path) {
+    std::ranges::replace(path, '.', '/');
+    const nlohmann::json::json_pointer pointer("/" + path);
+    return old_steps.contains(pointer) || new_steps.contains(pointer);
+  });
 }
 
 }  // namespace diabolo

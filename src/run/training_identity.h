@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "base/dtype.h"
 #include "model/config.h"
 
 namespace diabolo {
@@ -19,5 +20,14 @@ bool is_identity_of(const std::string& identity, const Config& resolved,
 // The keys that tell `now` from `before`, both resolved, as parts of a sentence: "train.seed = 1, now
 // 2"; empty where none does.
 std::string changes_of_training(const Config& before, const Config& now);
+
+// The same of the files that rows come from: other names need not be other rows.
+std::string renamed_files(const Config& before, const Config& now);
+
+// Throws Error{kModel} for the checkpoint of another training than this one of rows of dtype. renamed:
+// renamed_files, or nothing. What early builds made otherwise of the same rows is named where these
+// are such rows.
+[[noreturn]] void fail_of_another_training(const std::string& path, const Config& resolved,
+                                           DType dtype, const std::string& renamed);
 
 }  // namespace diabolo

@@ -33,7 +33,7 @@ def test_usage_is_2(folder):
     assert "sm_90" in error_of("plan", model, "--for", "sm_91", code=2)
     for another in (["--preset", "deep"], ["--data", data], ["--features", 16], ["--code-size", 5]):
         assert "MODEL has its own" in error_of("plan", model, *another, code=2)
-    run(code=2)
+    assert error_of(code=2) == "a command is required (diabolo --help lists them)"
 
 
 def test_usage_errors_say_what_was_expected(folder):
@@ -105,6 +105,23 @@ def test_bad_data_is_3(folder):
     (folder / "short.npy").write_bytes(whole[:-100])
     assert "short.npy" in error_of("encode", model, folder / "short.npy", "-o", folder / "d.npy",
                                    code=3)
+
+
+def test_bytes_after_the_last_row_of_a_pipe_are_3(folder):
+    data, model = prepared(folder)
+    twice = 2 * data.read_bytes()
+    for arguments in (["score", model, "-", "-o", folder / "s.npy"],
+                      ["train", "-", "-o", folder / "r", *SMALL, "--scale", "none"]):
+        for content in (twice, data.read_bytes() + b"x"):
+            assert "goes on after them" in error_of(*arguments, code=3, input=content)
+    assert not (folder / "s.npy").exists()
+
+
+def test_a_file_name_that_the_configuration_cannot_keep_is_2(folder):
+    data, _ = prepared(folder)
+    odd = os.fsencode(folder) + b"/bad\xff.npy"
+    os.rename(data, odd)
+    assert "is not UTF-8" in error_of("train", os.fsdecode(odd), "-o", folder / "r", *SMALL, code=2)
 
 
 def test_numbers_that_are_not_finite_are_3(folder):
@@ -292,6 +309,7 @@ def test_too_little_memory_is_5(folder):
                                  "--overwrite", "--epochs", "1"], capture_output=True,
                                 preexec_fn=limit)
         assert result.returncode in (0, 5), (megabytes, result)
+        assert result.returncode == 0 or re.search(b"free|ulimit", result.stderr), result
         codes.add(result.returncode)
     assert codes == {0, 5}
 

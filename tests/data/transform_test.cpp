@@ -160,6 +160,18 @@ TEST(BadValueTest, IsNamedByFileRowAndColumn) {
       HasSubstr("table: row 1, column 1 is NaN"));
 }
 
+// f32 numbers whose range f32 does not hold: the scale is to blame.
+TEST(BadValueTest, ARangeTooWideForTheScaleIsNamed) {
+  const Table<float> table(DType::kF32, 1, {-3e38f, 3e38f, 0, 1});
+  const Scaling minmax = fit_scaling(*table.data, Scale::kMinmax, BadValue::kError);
+  EXPECT_STREQ(
+      error_of([&] { table.convert(minmax, BadValue::kError); }).what(),
+      "table: row 101, column 0 is 3e+38, which scale minmax takes beyond f32: the range is "
+      "too wide (train with --scale standard, or use --on-bad-value skip|zero|mean)");
+  const Scaling standard = fit_scaling(*table.data, Scale::kStandard, BadValue::kError);
+  EXPECT_EQ(table.convert(standard, BadValue::kError).size(), 4u);
+}
+
 TEST(BadValueTest, Policies) {
   const Table<float> table(DType::kF32, 2, {1, 2, kInfinity, 4, 5, 6, 7, kNan});
   EXPECT_THAT(table.convert(plain(2), BadValue::kZero), ElementsAre(1, 2, 0, 4, 5, 6, 7, 0));

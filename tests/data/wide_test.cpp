@@ -170,5 +170,18 @@ TEST(WideTest, NarrowRowsKeepTheFloats) {
   EXPECT_TRUE(fit_scaling(*table.data, Scale::kStandard, BadValue::kError).wide.shift.empty());
 }
 
+// As the first builds scaled such rows, whose models have learnt from just that.
+TEST(WideRowsTest, AreRoundedFirstWhereTheScalingWasMadeSo) {
+  const std::vector<double> rows = {1e9 + 20, 1e9 + 40};
+  Scaling scaling{Scale::kStandard, {1e9f}, {0.5f}, {1e9f}};
+  scaling.rounds_first = true;
+  std::vector<float> out(2);
+  const auto bytes = std::as_bytes(std::span(rows));
+  convert_rows(scaling, BadValue::kError, {"a", 0}, DType::kF64, bytes, out);
+  EXPECT_EQ(out, (std::vector<float>{0, 32}));
+  scale_rows(with_wide(scaling), DType::kF64, bytes, out);
+  EXPECT_EQ(out, (std::vector<float>{0, 32}));
+}
+
 }  // namespace
 }  // namespace diabolo

@@ -139,6 +139,8 @@ TEST(Config, CombinationsThatMeanNothingAreRefused) {
   bce.model.loss.kind = kernels::Loss::kBce;
   EXPECT_THAT(message_of([&] { resolved(bce, Scale::kStandard); }), HasSubstr("bce"));
   resolved(bce, Scale::kUnit);
+  bce.model.decoder.output = kernels::Activation::kSigmoid;
+  for (const Scale scale : {Scale::kMinmax, Scale::kNone}) resolved(bce, scale);
   Config tied;
   tied.model.decoder = {.mirror = false, .hidden = {7}, .output = {}, .tied = true};
   EXPECT_THAT(message_of([&] { resolved(tied, Scale::kUnit); }), HasSubstr("tied"));

@@ -157,6 +157,19 @@ TEST_F(ModelFileTest, AScalingOfWideRowsKeepsItsDigits) {
   EXPECT_NE(message_of(path_).find("preprocessing.wide_scale holds a 0"), std::string::npos);
 }
 
+// The first builds wrote no doubles, and rounded rows to f32.
+TEST_F(ModelFileTest, AModelOfWideRowsWithoutDoublesRoundsThemFirst) {
+  save_model(model_, path_);
+  EXPECT_FALSE(load_model(path_).scaling.rounds_first);
+  model_.row = TensorDesc(DType::kF64, {12});
+  save_model(model_, path_);
+  EXPECT_TRUE(load_model(path_).scaling.rounds_first);
+  const std::vector<double> all(12, 1.0);
+  model_.scaling.wide = {all, std::vector<double>(12, 0.0), all, all};
+  save_model(model_, path_);
+  EXPECT_FALSE(load_model(path_).scaling.rounds_first);
+}
+
 TEST_F(ModelFileTest, EveryFlippedBitAndEveryTruncationIsFound) {
   save_model(model_, path_);
   const std::string good = content_of(path_);

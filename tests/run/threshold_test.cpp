@@ -153,6 +153,9 @@ TEST(Threshold, WarnsWhereItWillNotFlagWhatIsAsked) {
   std::fill(scores.begin() + 20, scores.end(), std::numeric_limits<float>::infinity());
   EXPECT_THAT(said(scores, ThresholdFrom::kTraining, 0.95),
               ElementsAre(HasSubstr("would be infinite")));
+  scores = {1, 2, std::numeric_limits<float>::infinity()};  // and few
+  EXPECT_THAT(said(scores, ThresholdFrom::kValidation, 0.95),
+              ElementsAre(HasSubstr("would be infinite")));
 }
 
 TEST(Threshold, WarnsOfFewNumbersPerParameter) {
