@@ -70,10 +70,9 @@ DIABOLO_API const char* diabolo_status_text(diabolo_status status);
  * "" if none has. Valid until the next call that fails in this thread. */
 DIABOLO_API const char* diabolo_last_error(void);
 
-/* Where that call failed because of one number or one row of the data: 1, and its row and column,
- * from 0 (of the file, of the rows given, or of the results; the text says which). The column is
- * UINT64_MAX where it is the row as a whole. Else 0, and nothing is written. Either address may be
- * null. */
+/* Where that call failed because of one number of the data: 1, and its row and column, from 0 (of
+ * the file, of the rows given, or of the results; the text says which). Else 0, and nothing is
+ * written. Either address may be null. */
 DIABOLO_API int32_t diabolo_last_error_position(uint64_t* row, uint64_t* column);
 
 /* "0.1.0" of the library; and the DIABOLO_ABI_VERSION that it was built with. */

@@ -52,6 +52,7 @@ json report_of(const Model& model, const diabolo_rows* rows,
   options.labels = labels.get();
   options.pca_from = pca_rows.get();
   options.on_bad_value = bad_value_of("evaluate options", given.on_bad_value, model.file);
+  options.pca_on_bad_value = options.on_bad_value;
   options.inference.precision = model.context->precision;
   options.inference.fast_policy = model.context->fast_policy;
   options.threads = static_cast<int>(model.context->backend->info().cpu.threads);

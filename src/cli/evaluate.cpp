@@ -90,9 +90,13 @@ std::unique_ptr<Dataset> open_labels(const EvaluateArguments& arguments, const M
   }
   auto labels = open_dataset(labels_file.path);
   const std::vector<uint8_t> values = read_labels(*labels, input);
-  const bool are_alike =
-      std::ranges::adjacent_find(values, std::ranges::not_equal_to{}) == values.end();
-  return are_alike ? nullptr : std::move(labels);
+  const auto has = [&](bool is_anomalous) {
+    return std::ranges::any_of(values, [=](uint8_t v) { return (v != 0) == is_anomalous; });
+  };
+  if (has(true) && has(false)) return labels;
+  terminal.warn(cat("the training's labels are left out: ", labels->name(), " has no ",
+                    has(true) ? "ordinary" : "anomalous", " row (--labels FILE names others)"));
+  return nullptr;
 }
 
 std::string title(const nlohmann::json& metrics, const std::string& part) {
@@ -125,6 +129,8 @@ int run(const EvaluateArguments& arguments) {
   options.labels = labels.get();
   options.pca_from = pca_rows.get();
   options.on_bad_value = bad_value(arguments.data, model);
+  options.pca_on_bad_value =  // the training's file is read as the training read it
+      arguments.pca_from ? options.on_bad_value : model.config.data.on_bad_value;
   options.inference = inference_options(config);
   options.threads = backend->info().cpu.threads;
   ProgressLine line(terminal);

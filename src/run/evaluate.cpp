@@ -21,9 +21,6 @@ namespace {
 constexpr uint64_t kBlockBytes = uint64_t{8} << 20;
 constexpr uint64_t kLeastRows = 8;  // of a block: weights are read once for it
 
-// As a column: what is wrong is not one number of the row (diabolo_last_error_position).
-constexpr uint64_t kWholeRow = UINT64_MAX;
-
 // Scaled rows of a data set, block by block; `kept` are their indices in the file.
 using UseBlock = std::function<void(std::span<const float> rows, std::span<const uint64_t> kept)>;
 
@@ -127,7 +124,7 @@ Pca fitted_pca(const ModelFile& model, const EvaluateOptions& options) {
                data.is_stream() ? std::optional<uint64_t>() : data.rows(),
                {}};
   rows.each_block = [&](const std::function<void(std::span<const float>)>& use) {
-    for_each_block(model, data, options.on_bad_value,
+    for_each_block(model, data, options.pca_on_bad_value,
                    [&](std::span<const float> block, std::span<const uint64_t>) { use(block); });
   };
   PcaOptions fit;
@@ -167,43 +164,54 @@ class Evaluation {
     }
     const size_t width = kept.empty() ? 0 : rows.size() / kept.size();
     for (size_t i = 0; i < kept.size(); ++i) {
-      if (!is_usable(block_scores_[i], kept[i])) continue;
+      if (!all_labels_.empty()) {
+        scores_.push_back(block_scores_[i]);
+        labels_.push_back(all_labels_[kept[i]]);
+      }
+      if (!has_finite_error(block_scores_[i], kept[i])) continue;
       model_errors_.add(static_cast<double>(block_scores_[i]));
       if (pca_)
         pca_errors_.add(rows.subspan(i * width, width), std::span(out_).subspan(i * width, width));
-      ++rows_;
-      if (all_labels_.empty()) continue;
-      scores_.push_back(block_scores_[i]);
-      labels_.push_back(all_labels_[kept[i]]);
     }
-    seen_ += kept.size();
-    if (options_.progress) options_.progress({0, seen_, data_.rows().value_or(0)});
+    rows_ += kept.size();
+    if (options_.progress) options_.progress({0, rows_, data_.rows().value_or(0)});
   }
 
   nlohmann::json json(const ModelFile& model, uint64_t rows_read) const {
     const bool is_unit = model.scaling.kind == Scale::kUnit && has_unit_range(model.row.dtype());
-    nlohmann::json out = {
-        {"rows", rows_}, {"rows_read", rows_read}, {"rows_skipped", rows_read - rows_}};
-    model_errors_.put(out["reconstruction"], is_unit, true);
+    nlohmann::json out = {{"rows", rows_},
+                          {"rows_read", rows_read},
+                          {"rows_skipped", rows_read - rows_},
+                          {"rows_infinite", infinite_}};
+    const bool has_means = infinite_ < rows_;
+    if (has_means) model_errors_.put(out["reconstruction"], is_unit, true);
     if (pca_) {
       out["pca"]["code_size"] = pca_->components();
-      pca_errors_.put(out["pca"], is_unit, false);
+      if (has_means) pca_errors_.put(out["pca"], is_unit, false);
     }
     if (!all_labels_.empty()) out["anomaly"] = anomaly_json(model, scores_, labels_);
     return out;
   }
   uint64_t rows() const { return rows_; }
 
+  // Which rows are not in which numbers.
+  void warn(uint64_t rows_read) const {
+    if (rows_ < rows_read)
+      options_.log.warning(data_.name(), ": ", rows_read - rows_, " of ", rows_read,
+                           " rows have bad values and are left out");
+    if (infinite_ == 0) return;
+    options_.log.warning(
+        data_.name(), ": ", infinite_, " of ", rows_,
+        " rows have a score of inf, the first is row ", first_infinite_, "; no mean has them",
+        all_labels_.empty() ? "" : ", and in the anomaly part they rank above all others");
+  }
+
  private:
   // A mean over rows needs finite ones.
-  bool is_usable(float score, uint64_t row) const {
+  bool has_finite_error(float score, uint64_t row) {
     if (std::isfinite(score)) return true;
-    if (options_.on_bad_value == BadValue::kSkip) return false;
-    throw Error(ErrorCode::kData,
-                cat(data_.name(), ": row ", row,
-                    ": its reconstruction or its error is not finite (use --on-bad-value skip to "
-                    "leave such rows out)"),
-                DataPosition{row, kWholeRow});
+    if (infinite_++ == 0) first_infinite_ = row;
+    return false;
   }
 
   FittingInference& inference_;
@@ -214,7 +222,8 @@ class Evaluation {
   Errors model_errors_, pca_errors_;
   std::vector<float> out_, block_scores_, scores_;
   std::vector<uint8_t> labels_;  // of the rows that were used
-  uint64_t rows_ = 0, seen_ = 0;
+  uint64_t rows_ = 0;
+  uint64_t infinite_ = 0, first_infinite_ = 0;  // of rows_: scores that f32 cannot hold
 };
 
 }  // namespace
@@ -235,6 +244,7 @@ nlohmann::json evaluate(Backend& backend, const ModelFile& model, const Dataset&
   const uint64_t rows_read = for_each_block(model, data, options.on_bad_value, add);
   if (evaluation.rows() == 0)
     throw Error(ErrorCode::kData, data.name() + ": has no rows to evaluate");
+  evaluation.warn(rows_read);
   return evaluation.json(model, rows_read);
 }
 

@@ -192,7 +192,10 @@ def test_labels_of_a_training_are_checked_and_serve_its_evaluation(folder):
     for values, are_used in ((numpy.arange(300) % 10 == 0, True), (numpy.zeros(300), False)):
         numpy.save(labels, values)
         train(data, folder / "run", "--epochs", "1", "--overwrite", "--labels", labels)
-        assert ("anomaly" in json_of("evaluate", folder / "run", data)) == are_used
+        found = json_of("evaluate", folder / "run", data)
+        assert ("anomaly" in found) == are_used
+        told = [warning for warning in found["warnings"] if "has no anomalous row" in warning]
+        assert len(told) == (not are_used), found
         numpy.save(folder / "other.npy", rows(300, seed=3))
         assert "anomaly" not in json_of("evaluate", folder / "run", folder / "other.npy")
 
@@ -240,6 +243,18 @@ def test_pca_is_fitted_on_the_file_trained_on_and_on_no_other(folder):
         run("train", "-", "-o", folder / "piped", "--epochs", "1", *SMALL, "--set", "data.scale=none",
             stdin=rows_in)
     assert "data_file" not in json_of("inspect", folder / "piped")["provenance"]
+
+
+def test_pca_reads_the_training_rows_as_the_training_did(folder):
+    data = rows(300)
+    numpy.save(folder / "clean.npy", data)
+    data[7, 3] = numpy.nan
+    numpy.save(folder / "x.npy", data)
+    train(folder / "x.npy", folder / "run", "--epochs", "1", "--on-bad-value", "skip")
+    evaluate = ["evaluate", folder / "run", folder / "clean.npy"]
+    expected = json_of(*evaluate)["pca"]
+    assert json_of(*evaluate, "--on-bad-value", "error")["pca"] == expected
+    run(*evaluate, "--on-bad-value", "error", "--pca-from", folder / "x.npy", code=3)
 
 
 def test_inspect_plan_selftest_devices_presets(folder):

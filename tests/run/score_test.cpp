@@ -173,8 +173,8 @@ TEST(Evaluate, LabelsAreThoseOfTheirRowsInEveryBlock) {
   EXPECT_EQ(evaluate(*backend, model, *all.data, options)["anomaly"]["auroc"], 1.0);
 }
 
-// Its square leaves f32: there is no mean over such rows.
-TEST(Evaluate, ARowWhoseErrorIsInfiniteIsNamedOrLeftOut) {
+// Its square leaves f32: there is no mean over such rows, but nothing is more of an anomaly.
+TEST(Evaluate, ARowWhoseScoreIsInfiniteRanksFirstAndIsInNoMean) {
   const auto backend = create_host_backend(1);
   const FloatData data(planar_rows(100, 12, 1), 12);
   const ModelFile model = train(*backend, small_config(), *data.data, nullptr, {}, {}).model;
@@ -183,19 +183,59 @@ TEST(Evaluate, ARowWhoseErrorIsInfiniteIsNamedOrLeftOut) {
   const FloatData broken(rows, 12);
   rows.erase(rows.begin() + 12 * 5, rows.begin() + 12 * 6);
   const FloatData without(rows, 12);
+  std::vector<std::string> warnings;
   EvaluateOptions options;
-  try {
-    evaluate(*backend, model, *broken.data, options);
-    ADD_FAILURE() << "no error";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ErrorCode::kData);
-    EXPECT_NE(std::string(error.what()).find("row 5"), std::string::npos) << error.what();
+  options.pca_from = data.data.get();
+  options.log = Log([&](LogLevel level, std::string_view text) {
+    if (level == LogLevel::kWarning) warnings.emplace_back(text);
+  });
+  const nlohmann::json expected = evaluate(*backend, model, *without.data, options);
+  EXPECT_EQ(expected["rows_infinite"], 0);
+  EXPECT_TRUE(warnings.empty());
+  std::vector<uint8_t> labels(100, 0);
+  labels[5] = 1;
+  const auto label_data =
+      memory_dataset("labels", TensorDesc(DType::kU8, std::span<const int64_t>{}),
+                     std::as_bytes(std::span(labels)));
+  options.labels = label_data.get();
+  for (const BadValue policy : {BadValue::kError, BadValue::kZero, BadValue::kSkip}) {
+    warnings.clear();
+    options.on_bad_value = policy;
+    const nlohmann::json found = evaluate(*backend, model, *broken.data, options);
+    EXPECT_EQ(found["rows"], 100);
+    EXPECT_EQ(found["rows_infinite"], 1);
+    EXPECT_EQ(found["rows_skipped"], 0);
+    EXPECT_EQ(found["reconstruction"], expected["reconstruction"]);
+    EXPECT_EQ(found["pca"], expected["pca"]);
+    EXPECT_EQ(found["anomaly"]["auroc"], 1.0);
+    EXPECT_EQ(found["anomaly"]["average_precision"], 1.0);
+    ASSERT_EQ(warnings.size(), 1u);
+    EXPECT_NE(warnings[0].find("1 of 100 rows have a score of inf, the first is row 5"),
+              std::string::npos)
+        << warnings[0];
   }
+}
+
+TEST(Evaluate, RowsLeftOutAreCountedInAWarning) {
+  const auto backend = create_host_backend(1);
+  const FloatData data(planar_rows(100, 12, 1), 12);
+  const ModelFile model = train(*backend, small_config(), *data.data, nullptr, {}, {}).model;
+  std::vector<float> rows = data.values;
+  rows[12 * 5 + 1] = rows[12 * 50] = std::numeric_limits<float>::quiet_NaN();
+  const FloatData broken(rows, 12);
+  std::string warned;
+  EvaluateOptions options;
   options.on_bad_value = BadValue::kSkip;
-  const nlohmann::json found = evaluate(*backend, model, *broken.data, options);
-  EXPECT_EQ(found["rows"], 99);
-  EXPECT_EQ(found["reconstruction"],
-            evaluate(*backend, model, *without.data, options)["reconstruction"]);
+  options.log = Log([&](LogLevel, std::string_view text) { warned += text; });
+  EXPECT_EQ(evaluate(*backend, model, *broken.data, options)["rows"], 98);
+  EXPECT_NE(warned.find("2 of 100 rows have bad values and are left out"), std::string::npos)
+      << warned;
+  // PCA's rows have a policy of their own.
+  options = {};
+  options.pca_from = broken.data.get();
+  EXPECT_THROW(evaluate(*backend, model, *data.data, options), Error);
+  options.pca_on_bad_value = BadValue::kSkip;
+  EXPECT_TRUE(evaluate(*backend, model, *data.data, options).contains("pca"));
 }
 
 TEST(Evaluate, SaysWhatAppliesAndNothingElse) {
@@ -216,7 +256,7 @@ TEST(Evaluate, SaysWhatAppliesAndNothingElse) {
   EvaluateOptions options;
   nlohmann::json json = evaluate(*backend, model, *test.data, options);
   EXPECT_EQ(json["rows"], 200);
-  EXPECT_EQ(json.size(), 4u);
+  EXPECT_EQ(json.size(), 5u);
   EXPECT_FALSE(json["reconstruction"].contains("psnr_db"));  // standard scale
   options.labels = label_data.get();
   options.pca_from = data.data.get();
