@@ -23,6 +23,7 @@ PipelineOptions pipeline_options(const PipelineArguments& arguments, const Model
   PipelineOptions options;
   options.verb = arguments.verb;
   options.output = arguments.output;
+  options.model_path = model_path(arguments.model);
   options.output_format = arguments.output_format;
   if (arguments.verb == FileVerb::kEncode) options.output_dtype = model.config.output.code_dtype;
   if (arguments.output_dtype) options.output_dtype = *dtype_from_name(*arguments.output_dtype);
@@ -138,9 +139,6 @@ int run_file_command(const PipelineArguments& arguments) {
   Terminal terminal(arguments.out);
   check_json_is_alone(arguments.out, arguments.output);
   const ModelFile model = open_model(arguments.model, arguments.model_options, terminal);
-  if (is_same_file(model_path(arguments.model), arguments.output))
-    throw Error(ErrorCode::kUsage, cat(arguments.output, ": is the model itself, which would be ",
-                                       "replaced; choose another output"));
   const auto input = open_rows(arguments.input, arguments.data, input_row(arguments, model));
   const TrainConfig config = inference_config(arguments.device);
   PipelineOptions options = pipeline_options(arguments, model, config);

@@ -248,6 +248,9 @@ int run(const TrainArguments& arguments) {
   const std::optional<RunDirectory> directory = claimed_directory(arguments);
   const Config config = configuration(arguments);
   require_data(arguments, config);
+  // A resumed training may read the configuration that it writes again.
+  if (directory && !arguments.resume && arguments.config.config_file)
+    require_not_written(*directory, *arguments.config.config_file);
   const auto data = open_dataset(config.data.train, open_options(config.data));
   const auto backend =
       open_backend(config.train.device, config.train.threads, terminal, DeviceLine::kAlways);

@@ -16,6 +16,7 @@
 #include "data/unit_floats.h"
 #include "run/fitting_inference.h"
 #include "run/handover_queue.h"
+#include "run/output_check.h"
 #include "run/row_output.h"
 
 namespace diabolo {
@@ -80,18 +81,6 @@ void check_input(const ModelFile& model, const Dataset& input, const PipelineOpt
                                        ", which a row has, found ", options.worst));
   if (options.verb != FileVerb::kDecode) return require_rows_fit(model.row, input);
   require_rows_fit(TensorDesc(DType::kF32, {model.network().code_size}), input, " (codes)");
-}
-
-// What is written replaces the output, and before that OUTPUT.partial: neither may be what is read.
-void check_output(const Dataset& input, const PipelineOptions& options) {
-  FileSystem& fs = options.fs ? *options.fs : real_file_system();
-  const std::string list = list_path("");
-  for (const std::string& suffix :
-       {std::string(), std::string(".partial"), list, list + ".partial"})
-    if (is_same_file(input.name(), options.output + suffix, fs))
-      throw Error(ErrorCode::kUsage,
-                  cat(options.output, suffix,
-                      ": is the input itself, which would be replaced; choose another output"));
 }
 
 // What tells one model from another: the hash of its file, or of the file that it would be in.
@@ -376,7 +365,8 @@ PipelineResult Pipeline::run() {
 PipelineResult run_pipeline(Backend& backend, const ModelFile& model, const Dataset& input,
                             const PipelineOptions& options) {
   check_input(model, input, options);
-  check_output(input, options);
+  require_output_is_free(options.output, input.name(), options.model_path,
+                         options.fs ? *options.fs : real_file_system());
   if (options.resume && input.is_stream())
     throw Error(ErrorCode::kUsage, input.name() +
                                        ": a stream cannot be read again from the "
@@ -391,7 +381,8 @@ PipelineResult run_pipeline(Backend& backend, const ModelFile& model, const Data
 PipelineEstimate estimate_pipeline(const ModelFile& model, const Dataset& input,
                                    const PipelineOptions& options) {
   check_input(model, input, options);
-  check_output(input, options);
+  require_output_is_free(options.output, input.name(), options.model_path,
+                         options.fs ? *options.fs : real_file_system());
   PipelineEstimate out;
   out.rows = input.rows();
   out.row = output_row(model, options);

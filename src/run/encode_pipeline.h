@@ -25,8 +25,9 @@ struct PipelineProgress {
 
 struct PipelineOptions {
   FileVerb verb = FileVerb::kEncode;
-  std::string output;                // path, "-": standard output
-  std::string output_format;         // "npy", "raw", "csv"; empty: by name
+  std::string output;           // path, "-": standard output
+  std::string model_path = {};  // where the model lies, which no output replaces; empty: nowhere
+  std::string output_format;    // "npy", "raw", "csv"; empty: by name
   DType output_dtype = DType::kF32;  // f32, f16, bf16 (bf16: raw only)
   int64_t batch_rows = 0;            // per slot of the ring; 0: what handing over is cheap for
   BadValue on_bad_value = BadValue::kError;
@@ -49,7 +50,7 @@ struct PipelineResult {
 };
 
 // Throws Error: kData for bad input and shapes that do not fit the model, kResource for memory and
-// disk, kUsage for an output that is the input.
+// disk, kUsage for an output that would replace what is read or what somebody else made.
 PipelineResult run_pipeline(Backend& backend, const ModelFile& model, const Dataset& input,
                             const PipelineOptions& options);
 

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <span>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/file_lock.h"
 
 namespace diabolo {
@@ -55,8 +57,39 @@ bool is_unused(const RunDirectory& directory) {
   return true;
 }
 
+// A safetensors file whose metadata, which come first, are diabolo's. Damage elsewhere does not
+// matter: such a file may be replaced.
+bool is_of_diabolo(const std::string& path) {
+  constexpr uint64_t kHeadBytes = 64 << 10;
+  if (!path_exists(path)) return false;
+  try {
+    const File file = File::open(path);
+    if (!file.is_regular()) return false;
+    std::string head(std::min(kHeadBytes, file.size_bytes()), '\0');
+    file.pread(0, std::as_writable_bytes(std::span(head)));
+    return head.find("\"diabolo.") != std::string::npos;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+// A training's files may be replaced; somebody's own of the same names may not.
+void require_a_run(const RunDirectory& directory) {
+  if (is_of_diabolo(directory.model()) || is_of_diabolo(directory.checkpoint())) return;
+  if (is_unused(directory)) return;
+  for (const char* own : kOwnFiles) {
+    const std::string path = directory.path + "/" + own;
+    if (path_exists(path))
+      throw Error(
+          ErrorCode::kUsage,
+          cat(path, ": would be replaced, but no training wrote this folder (it has no ",
+              "model and no checkpoint of diabolo); move the file, or name another folder"));
+  }
+}
+
 void check_use(const RunDirectory& directory, RunUse use) {
   std::error_code error;
+  if (use == RunUse::kOverwrite) require_a_run(directory);
   if (use == RunUse::kNew && !is_unused(directory))
     throw Error(
         ErrorCode::kUsage,
@@ -95,7 +128,6 @@ void RunDirectory::begin() const {
 }
 
 void RunDirectory::replace_earlier() const {
-  remove_file(model());
   remove_file(metrics());
 }
 
@@ -112,6 +144,20 @@ void RunDirectory::require_ours() const {
                 path + ": the folder (or " + FolderLock::kFileName +
                     " in it) was removed or replaced while this training used it; it is left as "
                     "it is now, train in another");
+}
+
+bool is_file_of_run(const RunDirectory& directory, const std::string& path, FileSystem& fs) {
+  const auto is_it = [&](const std::string& name) {
+    return is_same_file(cat(directory.path, "/", name), path, fs);
+  };
+  return std::ranges::any_of(kOwnFiles, is_it) || is_it(FolderLock::kFileName);
+}
+
+void require_not_written(const RunDirectory& directory, const std::string& path, FileSystem& fs) {
+  if (!path.empty() && is_file_of_run(directory, path, fs))
+    throw Error(ErrorCode::kUsage,
+                cat(path, ": is the input itself, which the training in ", directory.path,
+                    " would replace; train in another folder, or move the file"));
 }
 
 RunDirectory open_run_directory(const std::string& path, RunUse use, FileSystem& fs) {

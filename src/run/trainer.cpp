@@ -9,6 +9,7 @@
 #include <span>
 #include <utility>
 
+#include "base/file.h"
 #include "base/seconds.h"
 #include "run/file_stamp.h"
 #include "run/fitting_inference.h"
@@ -43,6 +44,7 @@ class Training {
   bool has_validation() const { return data_.validation.has_value(); }
   bool has_best() const { return at_.best_epoch > 0; }
 
+  void require_inputs_stay(const Dataset* validation);
   void count_rows(bool has_validation_file);
   void begin(const Dataset& data);
   void continue_checkpoint();
@@ -61,6 +63,7 @@ class Training {
   [[noreturn]] void diverge(uint64_t step);
   ModelFile model_so_far() const;
   void save_model_so_far();
+  std::string keep_model();
   void add_threshold(ModelFile& model) const;
   ModelFile final_model();
 
@@ -96,6 +99,7 @@ Training::Training(Backend& backend, const Config& config, const Dataset& data,
       row_(data.x().row),
       network_(Network::of(config_.model, data.x().row.elems())),
       files_(options.directory, config_.train.checkpoint_seconds, options.log, fs()) {
+  require_inputs_stay(validation);
   labels_file_ = labels_of_training(config_.data.labels, data, options.resume, options.log);
   check_texts(options_.texts, network_.features);
   if (!options.resume) require_scale(data, *config_.data.scale);
@@ -103,6 +107,14 @@ Training::Training(Backend& backend, const Config& config, const Dataset& data,
   if (!has_validation())
     warn_of_training_threshold(data_name_, data_.train.rows, network_, options.log);
   count_rows(validation != nullptr);
+}
+
+// What is read is not a file of the directory, which would be replaced.
+void Training::require_inputs_stay(const Dataset* validation) {
+  if (!options_.directory) return;
+  for (const std::string& path :
+       {data_name_, config_.data.labels, validation ? validation->name() : std::string()})
+    require_not_written(*options_.directory, path, fs());
 }
 
 void Training::count_rows(bool has_validation_file) {
@@ -369,14 +381,24 @@ void Training::save_model_so_far() {
   saved_best_ = at_.best_epoch;
 }
 
+// Before its first epoch has ended a training has nothing that could replace an earlier model. Where
+// the last good state is, then.
+std::string Training::keep_model() {
+  const RunDirectory& directory = *options_.directory;
+  if (at_.epoch > 0 || !path_exists(directory.model(), {.fs = &fs()})) {
+    save_model_so_far();
+    return directory.path;
+  }
+  return cat(directory.checkpoint(), ", and ", directory.model(), " stays as it was");
+}
+
 // The parameters on the device are those before the bad step.
 void Training::diverge(uint64_t step) {
   while (session_->in_flight() > 0) session_->wait_for_oldest();
   std::string kept;
   if (options_.directory) {
     checkpoint();
-    save_model_so_far();
-    kept = cat("; the last good state is in ", options_.directory->path);
+    kept = cat("; the last good state is in ", keep_model());
   }
   throw Error(ErrorCode::kDiverged,
               cat("training diverged: the loss or the gradient of step ", step + 1, " (epoch ",
@@ -417,20 +439,6 @@ ModelFile Training::final_model() {
 }
 
 }  // namespace
-
-nlohmann::json EpochMetrics::json() const {
-  nlohmann::json out = {{"epoch", epoch},
-                        {"step", step},
-                        {"samples", samples},
-                        {"loss", loss},
-                        {"reconstruction", reconstruction},
-                        {"samples_per_s", samples_per_s},
-                        {"seconds", seconds},
-                        {"learning_rate", learning_rate}};
-  if (validation_loss) out["validation_loss"] = *validation_loss;
-  if (penalty) out["penalty"] = *penalty;
-  return out;
-}
 
 TrainResult train(Backend& backend, const Config& config, const Dataset& data,
                   const Dataset* validation, const TrainOptions& options,
