@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <climits>
+#include <cstdlib>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -52,6 +53,14 @@ void wake(const std::atomic<uint32_t>& word, int sleepers) {
   syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, sleepers, nullptr, nullptr, 0);
 }
 
+// glibc gives a thread a heap of its own, 64 MiB of address space, at its first allocation. It takes
+// it here, and not between the moment when a kernel finds enough for itself and the one when it
+// takes that (product_onednn.cpp).
+void make_heap() {
+  void* volatile first = std::malloc(1);
+  std::free(first);
+}
+
 }  // namespace
 
 ThreadTeam*& ThreadTeam::current() {
@@ -61,13 +70,17 @@ ThreadTeam*& ThreadTeam::current() {
 
 ThreadTeam::ThreadTeam(int threads, const std::function<void(int)>& enter)
     : enter_(enter), next_(new std::atomic<int64_t>[static_cast<size_t>(std::max(1, threads))]) {
+  std::atomic<int> without_heap{std::max(0, threads - 1)};
   try {
     for (int index = 1; index < threads; ++index) {
-      helpers_.emplace_back([this, index] {
+      helpers_.emplace_back([this, index, &without_heap] {
+        make_heap();
+        without_heap.fetch_sub(1, std::memory_order_release);
         enter_(index);
         help(index);
       });
     }
+    while (without_heap.load(std::memory_order_acquire) > 0) std::this_thread::yield();
   } catch (...) {
     stops_ = true;
     round_.fetch_add(1);
