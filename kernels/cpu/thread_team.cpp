@@ -1,6 +1,7 @@
 #include "kernels/cpu/thread_team.h"
 
 #include <linux/futex.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -8,6 +9,8 @@
 #include <chrono>
 #include <climits>
 #include <cstdlib>
+#include <future>
+#include <new>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -53,10 +56,17 @@ void wake(const std::atomic<uint32_t>& word, int sleepers) {
   syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, sleepers, nullptr, nullptr, 0);
 }
 
-// glibc gives a thread a heap of its own, 64 MiB of address space, at its first allocation. It takes
-// it here, and not between the moment when a kernel finds enough for itself and the one when it
-// takes that (product_onednn.cpp).
-void make_heap() {
+// Gives this thread a heap of its own, or throws std::bad_alloc. glibc makes one at a thread's
+// first allocation, 64 MiB of address space out of 128. Where there is less, every allocation of
+// the thread is a mapping of whole pages, and the small ones of oneDNN's code generator use up what
+// was found to be enough for it (product_onednn.cpp). The first thread has the process's heap.
+void take_heap() {
+  constexpr size_t kHeapBytes = size_t{128} << 20;
+  if (gettid() != getpid()) {
+    void* const probe = mmap(nullptr, kHeapBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (probe == MAP_FAILED) throw std::bad_alloc();
+    munmap(probe, kHeapBytes);
+  }
   void* volatile first = std::malloc(1);
   std::free(first);
 }
@@ -70,27 +80,37 @@ ThreadTeam*& ThreadTeam::current() {
 
 ThreadTeam::ThreadTeam(int threads, const std::function<void(int)>& enter)
     : enter_(enter), next_(new std::atomic<int64_t>[static_cast<size_t>(std::max(1, threads))]) {
-  std::atomic<int> without_heap{std::max(0, threads - 1)};
+  take_heap();
   try {
-    for (int index = 1; index < threads; ++index) {
-      helpers_.emplace_back([this, index, &without_heap] {
-        make_heap();
-        without_heap.fetch_sub(1, std::memory_order_release);
-        enter_(index);
-        help(index);
-      });
-    }
-    while (without_heap.load(std::memory_order_acquire) > 0) std::this_thread::yield();
+    for (int index = 1; index < threads; ++index) start_helper(index);
   } catch (...) {
-    stops_ = true;
-    round_.fetch_add(1);
-    wake(round_, INT_MAX);
-    for (std::thread& helper : helpers_) helper.join();
+    stop();
     throw;
   }
 }
 
 ThreadTeam::~ThreadTeam() {
+  stop();
+}
+
+// One after the other, so that each finds the address space for its heap that it looked for.
+void ThreadTeam::start_helper(int index) {
+  std::promise<void> promise;
+  std::future<void> has_heap = promise.get_future();
+  helpers_.emplace_back([this, index, taken = std::move(promise)]() mutable {
+    try {
+      take_heap();
+    } catch (...) {
+      return taken.set_exception(std::current_exception());
+    }
+    taken.set_value();
+    enter_(index);
+    help(index);
+  });
+  has_heap.get();
+}
+
+void ThreadTeam::stop() {
   stops_ = true;
   round_.fetch_add(1);
   wake(round_, INT_MAX);

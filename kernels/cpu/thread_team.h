@@ -20,7 +20,8 @@ class ThreadTeam {
  public:
   // Starts threads - 1 helpers, which inherit the signal mask. `enter(index)`, which must not throw,
   // is the first thing that helper `index`, from 1, does, and with 0 what the owner does before the
-  // first loop that it shares. Throws std::system_error where a thread cannot be started.
+  // first loop that it shares. Throws std::system_error where a thread cannot be started,
+  // std::bad_alloc where there is no address space for its heap.
   ThreadTeam(int threads, const std::function<void(int)>& enter);
   ~ThreadTeam();
   ThreadTeam(const ThreadTeam&) = delete;
@@ -37,6 +38,8 @@ class ThreadTeam {
   static ThreadTeam*& current();
 
  private:
+  void start_helper(int index);
+  void stop();
   void help(int index);
   void await_round(uint32_t seen);
   bool enter_loop();

@@ -393,7 +393,7 @@ def test_too_little_memory_is_5(folder):
         return
     numpy.save(folder / "x.npy", numpy.zeros((2000, 784), numpy.uint8))
     codes = set()
-    for megabytes in range(60, 400, 20):
+    for megabytes in range(60, 600, 20):
         def limit(size=megabytes << 20):
             resource.setrlimit(resource.RLIMIT_AS, (size, size))
         result = subprocess.run([DIABOLO, "train", folder / "x.npy", "-o", folder / "r",

@@ -120,6 +120,9 @@ class WorkerStream : public QueueStream {
     } catch (const std::system_error& error) {
       thread_.join();
       throw thread_error(error);
+    } catch (...) {
+      thread_.join();
+      throw;
     }
   }
 
