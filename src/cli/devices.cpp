@@ -34,7 +34,7 @@ nlohmann::json json_of(const DeviceInfo& cpu, const CudaDevices& cuda, const Mea
                   {"threads", cpu.cpu.threads},
                   {"bf16", cpu.cpu.has_bf16}});
   if (rates) list.back()["f32_flops"] = rates->f32;
-  if (rates && cpu.cpu.has_bf16) list.back()["bf16_flops"] = rates->bf16;
+  if (rates && rates->bf16 > 0) list.back()["bf16_flops"] = rates->bf16;
   for (const DeviceInfo& device : cuda.devices)
     list.push_back({{"device", cat("cuda:", device.index)},
                     {"name", device.name},

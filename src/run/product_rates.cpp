@@ -66,6 +66,12 @@ class LayerProducts {
   std::vector<kernels::Launch> launches_;
 };
 
+// A CPU may have the products that this build has no kernel for: without oneDNN there is none.
+bool has_bf16_kernels(const kernels::cpu::CpuFeatures& cpu) {
+  return cpu.has_bf16 &&
+         kernels::cpu::refusal(kernels::DenseForward<Bf16>{.shape = kLayer}, cpu) == nullptr;
+}
+
 }  // namespace
 
 ProductRates measure_products(Backend& host, double seconds) {
@@ -73,7 +79,7 @@ ProductRates measure_products(Backend& host, double seconds) {
   const Clock::time_point start = Clock::now();
   const LayerProducts<float> wide(host);
   std::unique_ptr<LayerProducts<Bf16>> low;
-  if (host.info().cpu.has_bf16) low = std::make_unique<LayerProducts<Bf16>>(host);
+  if (has_bf16_kernels(host.info().cpu)) low = std::make_unique<LayerProducts<Bf16>>(host);
   ProductRates rates;
   std::vector<double> f32, bf16;
   const std::unique_ptr<Stream> stream = host.create_stream();

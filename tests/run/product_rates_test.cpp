@@ -20,8 +20,8 @@ TEST(ProductRates, AreMeasuredWithinTheTime) {
   const auto host = create_host_backend(1);
   const ProductRates rates = measure_products(*host, 0.01);
   EXPECT_GT(rates.f32, 1e7);
-  EXPECT_EQ(rates.bf16 > 0, host->info().cpu.has_bf16);
-  EXPECT_EQ(rates.gains.empty(), !host->info().cpu.has_bf16);
+  EXPECT_TRUE(rates.bf16 == 0 || host->info().cpu.has_bf16);  // a build without oneDNN has none
+  EXPECT_EQ(rates.gains.empty(), rates.bf16 == 0);
 }
 
 }  // namespace
