@@ -327,7 +327,7 @@ TEST_F(StreamTest, BytesAfterTheLastRowAreAnError) {
   for (const std::string& content : {one + one, one + "x", idx(8, {50, 2}, counting(101))}) {
     const auto data = stream(content);
     std::vector<std::byte> rows(100);
-    const auto [head, tail] = std::pair(std::span(rows).first(80), std::span(rows).last(20));
+    const std::span head = std::span(rows).first(80), tail = std::span(rows).last(20);
     EXPECT_EQ(data->read(0, 0, 40, head), 40u);
     const Error error = error_of([&] { data->read(0, 40, 10, tail); });
     EXPECT_EQ(error.code(), ErrorCode::kData);
