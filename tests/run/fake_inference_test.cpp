@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <set>
 
 #include "fake_cuda/fake_cuda.h"
@@ -118,8 +117,10 @@ Overlap overlap_of(const std::vector<std::string>& log) {
 }
 
 TEST_F(FakeInference, CopiesRunOnStreamsOfTheirOwnBesideThePiecesThatCompute) {
+  // How late a stream is depends on the seed: about one in fourteen lets a copy out wait so long.
+  constexpr uint64_t kSeeds = 300;
   bool ahead = false, later = false;
-  for (uint64_t seed = 1; seed < 12; ++seed) {
+  for (uint64_t seed = 1; seed < kSeeds && !(ahead && later); ++seed) {
     fake_cuda::reset(seed);
     const auto backend = create_cuda_backend();
     const Inference inference(*backend, model_, {.capture = Capture::kOff, .max_rows = 8});
@@ -138,9 +139,7 @@ TEST_F(FakeInference, CopiesRunOnStreamsOfTheirOwnBesideThePiecesThatCompute) {
     later |= seen.copies_out_later;
   }
   EXPECT_TRUE(ahead);
-  // Known fault since rows are checked in the lane (28 November): no piece goes out later any more. To
-  // be mended in run/inference_lane, then demanded here again.
-  if (!later) std::puts("known fault: copies out no longer overlap the next piece");
+  EXPECT_TRUE(later);
 }
 
 // The memory of three pieces, whatever the number of rows.
