@@ -59,8 +59,7 @@ RowRules rules_of(const Model& model, const diabolo_row_options& options, uint64
     out.on_bad_value = BadValue::kError;
   }
   if (options.progress) {
-    const auto progress =
-        std::make_shared<RowsProgress>(options.progress, options.progress_user);
+    const auto progress = std::make_shared<RowsProgress>(options.progress, options.progress_user);
     out.progress = [progress, rows](uint64_t done) { return (*progress)(done, rows); };
   }
   return out;
