@@ -138,14 +138,30 @@ ConfigValue value_of(const nlohmann::json& json, std::string_view path) {
   throw Error(ErrorCode::kUsage, cat(path, ": no value that a key can have"));
 }
 
+template <class IsWanted>
+nlohmann::json json_of_keys(const Config& config, const IsWanted& is_wanted) {
+  nlohmann::json json = nlohmann::json::object();
+  for (const ConfigKey& key : config_keys()) {
+    if (!is_wanted(key)) continue;
+    std::string pointer = cat("/", key.path());
+    std::ranges::replace(pointer, '.', '/');
+    json[nlohmann::json::json_pointer(pointer)] = json_of(key.get(config));
+  }
+  return json;
+}
+
 void set_all(Config& config, const nlohmann::json& json, const std::string& prefix) {
   for (const auto& [name, child] : json.items()) {
     const std::string path = prefix.empty() ? name : prefix + "." + name;
     if (child.is_object()) {
       set_all(config, child, path);
-    } else {
-      set_config(config, path, value_of(child, path));
+      continue;
     }
+    if (!find_config_key(path))
+      throw Error(ErrorCode::kUsage, cat("configuration: ", value_text(path),
+                                         " is no key of this version of diabolo; use the newer one "
+                                         "that wrote it"));
+    set_config(config, path, value_of(child, path));
   }
 }
 
@@ -218,23 +234,19 @@ std::string value_text(const ConfigValue& value) {
 }
 
 nlohmann::json config_json(const Config& config) {
-  nlohmann::json json = nlohmann::json::object();
-  for (const ConfigKey& key : config_keys()) {
-    std::string pointer = cat("/", key.path());
-    std::ranges::replace(pointer, '.', '/');
-    json[nlohmann::json::json_pointer(pointer)] = json_of(key.get(config));
-  }
-  return json;
+  return json_of_keys(config, [](const ConfigKey&) { return true; });
 }
 
-Config config_from_json(const nlohmann::json& json, ErrorCode code) {
+nlohmann::json stored_config_json(const Config& config) {
+  return json_of_keys(config, [&, defaults = Config()](const ConfigKey& key) {
+    return !key.applies || (key.applies(config) && key.get(config) != key.get(defaults));
+  });
+}
+
+Config config_from_json(const nlohmann::json& json) {
+  if (!json.is_object()) throw Error(ErrorCode::kUsage, "configuration: expected a table");
   Config config;
-  try {
-    if (!json.is_object()) throw Error(ErrorCode::kUsage, "configuration: expected a table");
-    set_all(config, json, "");
-  } catch (const Error& error) {
-    throw Error(code, error.what());
-  }
+  set_all(config, json, "");
   return config;
 }
 

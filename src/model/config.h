@@ -147,12 +147,18 @@ struct ConfigKey {
   ConfigValue (*get)(const Config&);
   void (*set)(Config&, const ConfigValue&);  // of the type's alternative and in range
 
+  // Of a key that is younger than 0.1: where it means anything. Its default is what was done before
+  // there was the key. Null: a key of 0.1, which is in every model and every identity.
+  bool (*applies)(const Config&) = nullptr;
+
   std::string path() const;  // "model.encoder.hidden"
 };
 
 // In the order of the file: tables together, outer before inner.
 std::span<const ConfigKey> config_keys();
 const ConfigKey* find_config_key(std::string_view path);  // or null
+// For tests of keys that are yet to come.
+std::vector<ConfigKey>& changeable_config_keys();
 // The key whose path is nearest to a mistyped one, by edit distance.
 const ConfigKey& nearest_config_key(std::string_view path);
 // The same for a list of names of anything.
@@ -170,8 +176,11 @@ std::string value_text(const ConfigValue& value);  // as TOML would write it
 
 // {"model": {"encoder": {"hidden": [512, 256] …: every key.
 nlohmann::json config_json(const Config& config);
-// Keys that are absent keep their defaults. Throws Error{code} for unknown keys and bad values.
-Config config_from_json(const nlohmann::json& json, ErrorCode code);
+// What a model file and the identity of a training hold: without younger keys that do not apply or
+// have their default, so that an unknown key in a file always asks for what this version cannot do.
+nlohmann::json stored_config_json(const Config& config);
+// Keys that are absent keep their defaults. Throws Error{kUsage} for unknown keys and bad values.
+Config config_from_json(const nlohmann::json& json);
 
 // Fills what depends on the data (scale, output activation) once that is known and checks what one
 // key alone cannot tell (tied weights need mirrored widths; bce needs unit scale and sigmoid).

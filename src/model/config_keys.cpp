@@ -311,9 +311,13 @@ std::vector<ConfigKey> all_keys() {
 
 }  // namespace
 
-std::span<const ConfigKey> config_keys() {
-  static const std::vector<ConfigKey> keys = all_keys();
+std::vector<ConfigKey>& changeable_config_keys() {
+  static std::vector<ConfigKey> keys = all_keys();
   return keys;
+}
+
+std::span<const ConfigKey> config_keys() {
+  return changeable_config_keys();
 }
 
 }  // namespace diabolo

@@ -147,6 +147,7 @@ std::string config_toml(const Config& config, bool with_meanings) {
   std::string out;
   std::string_view table;
   for (const ConfigKey& key : config_keys()) {
+    if (!with_meanings && key.applies && !key.applies(config)) continue;
     if (key.table != table) {
       table = key.table;
       out += cat(out.empty() ? "" : "\n", "[", table, "]\n");

@@ -84,7 +84,7 @@ FileStamp stamp_from(const Fields& fields, const char* key) {
 json description_of(const ModelFile& model) {
   json out;
   out["format_version"] = kFormatVersion;
-  out["config"] = config_json(model.config);
+  out["config"] = stored_config_json(model.config);
   out["row"] = {
       {"dtype", name(model.row.dtype())},
       {"shape", std::vector<int64_t>(model.row.extents().begin(), model.row.extents().end())}};
@@ -143,7 +143,7 @@ void read_threshold(const Fields& fields, ModelFile& model) {
 void read_description(const Fields& fields, ModelFile& model) {
   if (fields.count("format_version") != kFormatVersion)
     fields.fail("format_version", cat("this version of diabolo reads ", kFormatVersion));
-  model.config = config_from_json(fields.at("config"), ErrorCode::kModel);
+  model.config = config_from_json(fields.at("config"));
   model.row = row_from(fields.table("row"));
   const auto kind = scale_from_name(fields.text("scale"));
   if (!kind) fields.fail("scale", "not a scaling");

@@ -13,7 +13,7 @@ namespace {
 
 // Left out: what does not change the steps.
 nlohmann::json steps_of(const Config& resolved) {
-  nlohmann::json json = config_json(resolved);
+  nlohmann::json json = stored_config_json(resolved);
   json.erase("output");
   json["data"].erase("train");
   json["data"].erase("labels");
@@ -23,10 +23,6 @@ nlohmann::json steps_of(const Config& resolved) {
   if (resolved.schedule.kind != ScheduleKind::kCosine) json["train"].erase("epochs");
   return json;
 }
-
-}  // namespace
-
-namespace {
 
 nlohmann::json identified(const Config& resolved, const std::string& rows_hash) {
   nlohmann::json json = steps_of(resolved);
