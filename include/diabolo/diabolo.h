@@ -513,6 +513,13 @@ typedef struct diabolo_evaluate_options {
   void* report_user;              /* handed to report */
   diabolo_file_callback progress; /* counts passes anew: those for PCA, then the evaluation */
   void* progress_user;            /* handed to progress */
+  const char* labels_path; /* a file in place of labels: one number per row, 0 ordinary; or null */
+  const char* pca_path;    /* a file in place of pca_from, read as the input is; or null */
+  /* Of diabolo_evaluate_file's input, as in diabolo_file_options. */
+  const char* input_format;
+  diabolo_dtype input_dtype;
+  uint32_t input_rank;
+  uint64_t input_shape[DIABOLO_MAX_ROW_RANK];
 } diabolo_evaluate_options;
 
 /* The main numbers; NaN where one does not apply. */
@@ -528,11 +535,17 @@ typedef struct diabolo_evaluation {
 } diabolo_evaluation;
 
 /* How good the model is on rows. result may be null. DATA: rows, labels or PCA's rows that do not
- * fit, a bad value that the policy does not mend, labels of one kind only. INTERRUPTED: progress
- * asked to stop. */
+ * fit, a bad value that the policy does not mend, labels of one kind only. USAGE: labels, or rows
+ * for PCA, in memory and by path. INTERRUPTED: progress asked to stop. */
 DIABOLO_API diabolo_status diabolo_evaluate(const diabolo_model* model, const diabolo_rows* rows,
                                             const diabolo_evaluate_options* options,
                                             diabolo_evaluation* result);
+
+/* The same on a data file, in bounded memory; a path only, not "-". Without pca_from and pca_path
+ * there is no PCA: unlike the command it does not look for the training's files. */
+DIABOLO_API diabolo_status diabolo_evaluate_file(const diabolo_model* model, const char* input,
+                                                 const diabolo_evaluate_options* options,
+                                                 diabolo_evaluation* result);
 
 /* ---- Rows on the device ---------------------------------------------------------------------- */
 
@@ -585,6 +598,7 @@ typedef struct diabolo_file_options {
   uint64_t worst;      /* score: features named per row; csv only */
   diabolo_file_callback progress;
   void* progress_user; /* handed to progress */
+  double threshold;    /* score: of above_threshold; 0: the model's */
 } diabolo_file_options;
 
 typedef struct diabolo_file_result {
@@ -592,7 +606,7 @@ typedef struct diabolo_file_result {
   uint64_t rows_read;
   uint64_t rows_written;
   uint64_t resumed_rows;    /* of them, from before */
-  uint64_t above_threshold; /* score: rows over the model's threshold */
+  uint64_t above_threshold; /* score: rows over the threshold; 0 where there is none */
   double seconds;
 } diabolo_file_result;
 
@@ -601,10 +615,12 @@ typedef struct diabolo_file_result {
  * standard streams belong to the program. Where rows may be left out (SKIP), CSV numbers its rows
  * in a column `row`; beside another output there is OUTPUT.rows.npy, the numbers of the rows in it.
  * DATA: input missing, damaged, a bad value or a result that is not finite (by row and column),
- * rows that do not fit the model. USAGE: output is input. STALE: `resume`, but OUTPUT.partial is
- * damaged or of another model, input or options. BUSY: another process writes it. RESOURCE: memory,
- * disk. CLOSED_PIPE: output is a pipe without a reader. INTERRUPTED: the callback asked to stop;
- * `resume` continues. */
+ * rows that do not fit the model. USAGE: output is the input, or the file that the model was loaded
+ * from or last saved to, or another of its run directory; a threshold that is negative, not finite
+ * or of another verb than SCORE. STALE: `resume`, but OUTPUT.partial is damaged or of another
+ * model, input or options. BUSY: another process writes it. RESOURCE: memory, disk. CLOSED_PIPE:
+ * output is a pipe without a reader. INTERRUPTED: the callback asked to stop; `resume`
+ * continues. */
 DIABOLO_API diabolo_status diabolo_run_file(const diabolo_model* model, diabolo_verb verb,
                                             const char* input, const char* output,
                                             const diabolo_file_options* options,

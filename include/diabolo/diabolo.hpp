@@ -250,6 +250,7 @@ struct FileOptions {
   diabolo_bad_value on_bad_value = DIABOLO_BAD_VALUE_MODEL;
   bool resume = false;
   uint64_t batch_rows = 0, worst = 0;
+  double threshold = 0;  // of scores; 0: the model's
   std::function<bool(const diabolo_file_progress&)> progress = {};
 };
 
@@ -268,6 +269,11 @@ struct EvaluateOptions {
   std::optional<Rows> pca_from = {};
   diabolo_bad_value on_bad_value = DIABOLO_BAD_VALUE_MODEL;
   std::function<bool(const diabolo_file_progress&)> progress = {};  // as above
+  std::string labels_path = {}, pca_path = {};                      // files in place of these
+  // Of evaluate_file: as in FileOptions.
+  std::string input_format = {};
+  diabolo_dtype input_dtype = 0;
+  std::vector<uint64_t> input_shape = {};
 };
 
 struct Evaluation {
@@ -481,21 +487,14 @@ class Model {
   }
 
   Evaluation evaluate(const Rows& rows, const EvaluateOptions& options = {}) const {
-    Evaluation out{detail::sized<diabolo_evaluation>(), {}};
-    detail::Callback<diabolo_file_progress> callback{options.progress, nullptr};
-    auto c = detail::sized<diabolo_evaluate_options>();
-    if (options.progress) c.progress = &callback.call;
-    c.progress_user = &callback;
-    c.labels = options.labels.empty() ? nullptr : options.labels.data();
-    c.label_count = options.labels.size();
-    c.pca_from = options.pca_from ? options.pca_from->get() : nullptr;
-    c.on_bad_value = options.on_bad_value;
-    c.report = [](const char* text, void* user) { *static_cast<std::string*>(user) = text; };
-    c.report_user = &out.json;
-    const diabolo_status status = diabolo_evaluate(handle_, rows.get(), &c, &out.numbers);
-    if (callback.thrown) std::rethrow_exception(callback.thrown);
-    detail::check(status);
-    return out;
+    return evaluate_with(options, [&](const auto* c, auto* out) {
+      return diabolo_evaluate(handle_, rows.get(), c, out);
+    });
+  }
+  Evaluation evaluate_file(const std::string& path, const EvaluateOptions& options = {}) const {
+    return evaluate_with(options, [&](const auto* c, auto* out) {
+      return diabolo_evaluate_file(handle_, path.c_str(), c, out);
+    });
   }
 
   // Rows, codes and scores in the memory of the context's CUDA device, on a cudaStream_t; returns
@@ -570,6 +569,28 @@ class Model {
   }
 
   template <class Call>
+  static Evaluation evaluate_with(const EvaluateOptions& options, const Call& call) {
+    Evaluation out{detail::sized<diabolo_evaluation>(), {}};
+    detail::Callback<diabolo_file_progress> callback{options.progress, nullptr};
+    auto c = detail::sized<diabolo_evaluate_options>();
+    if (options.progress) c.progress = &callback.call;
+    c.progress_user = &callback;
+    c.labels = options.labels.empty() ? nullptr : options.labels.data();
+    c.label_count = options.labels.size();
+    c.pca_from = options.pca_from ? options.pca_from->get() : nullptr;
+    c.labels_path = detail::text_or_null(options.labels_path);
+    c.pca_path = detail::text_or_null(options.pca_path);
+    c.on_bad_value = options.on_bad_value;
+    fill_input(options, c);
+    c.report = [](const char* text, void* user) { *static_cast<std::string*>(user) = text; };
+    c.report_user = &out.json;
+    const diabolo_status status = call(&c, &out.numbers);
+    if (callback.thrown) std::rethrow_exception(callback.thrown);
+    detail::check(status);
+    return out;
+  }
+
+  template <class Call>
   static Model train_with(const TrainOptions& options, diabolo_train_result* result,
                           const Call& call, const Context& context) {
     std::vector<const char*> settings;
@@ -606,18 +627,25 @@ class Model {
     to.run_use = from.run_use;
   }
 
-  static void fill(const FileOptions& from, diabolo_file_options& to) {
+  // How an input is opened.
+  template <class From, class To>
+  static void fill_input(const From& from, To& to) {
     to.input_format = detail::text_or_null(from.input_format);
-    to.output_format = detail::text_or_null(from.output_format);
     to.input_dtype = from.input_dtype;
-    to.output_dtype = from.output_dtype;
     to.input_rank = static_cast<uint32_t>(from.input_shape.size());
     for (size_t i = 0; i < from.input_shape.size() && i < DIABOLO_MAX_ROW_RANK; ++i)
       to.input_shape[i] = from.input_shape[i];
+  }
+
+  static void fill(const FileOptions& from, diabolo_file_options& to) {
+    fill_input(from, to);
+    to.output_format = detail::text_or_null(from.output_format);
+    to.output_dtype = from.output_dtype;
     to.on_bad_value = from.on_bad_value;
     to.resume = from.resume;
     to.batch_rows = from.batch_rows;
     to.worst = from.worst;
+    to.threshold = from.threshold;
   }
 
   uint64_t output_size(diabolo_verb verb, uint64_t rows) const {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
+#include <system_error>
 #include <vector>
 
 #include "base/checked.h"
@@ -35,6 +37,12 @@ std::string required_path(const char* name, const char* text) {
     throw Error(ErrorCode::kUsage,
                 cat(name, ": expected a path, found '-' (standard streams are the program's own)"));
   return path;
+}
+
+std::string absolute(const std::string& path) {
+  std::error_code error;
+  const auto whole = std::filesystem::absolute(path, error);
+  return error ? path : whole.string();
 }
 
 void check_choice(const char* name, int32_t value, int32_t first, int32_t count) {

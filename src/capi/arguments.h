@@ -28,6 +28,9 @@ T& required(const char* name, T* pointer) {
 // A path: not null, not empty, and not "-", since standard streams are the program's.
 std::string required_path(const char* name, const char* text);
 
+// The same place, whatever folder the program goes to later.
+std::string absolute(const std::string& path);
+
 // One of `count` values counted from `first`.
 void check_choice(const char* name, int32_t value, int32_t first, int32_t count);
 

@@ -1,12 +1,14 @@
-// diabolo_evaluate.
+// diabolo_evaluate and diabolo_evaluate_file.
 #include "run/evaluate.h"
 
+#include <functional>
 #include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "capi/arguments.h"
 #include "capi/handles.h"
+#include "capi/input_file.h"
 #include "capi/rows_progress.h"
 #include "capi/status.h"
 
@@ -36,18 +38,36 @@ diabolo_evaluation describe(const json& report) {
   return out;
 }
 
+void check_one_of(const void* in_memory, const char* path, const char* names) {
+  if (in_memory && path)
+    throw Error(ErrorCode::kUsage, cat("evaluate options: expected ", names, ", found both"));
+}
+
 std::unique_ptr<Dataset> labels_of(const diabolo_evaluate_options& options) {
+  check_one_of(options.labels, options.labels_path, "labels or labels_path");
+  if (options.labels_path)
+    return open_dataset(required_path("evaluate options.labels_path", options.labels_path));
   if (!options.labels) return nullptr;
   const auto values =
       output_of("evaluate options.labels", options.labels, ~uint64_t{0}, options.label_count, 1);
   return memory_dataset("labels", TensorDesc(DType::kU8, {}), std::as_bytes(values));
 }
 
-json report_of(const Model& model, const diabolo_rows* rows,
-               const diabolo_evaluate_options& given) {
-  const auto data = dataset_of("rows", rows);
+std::unique_ptr<Dataset> open_rows(const char* argument, const char* path, const Model& model,
+                                   const diabolo_evaluate_options& options) {
+  return open_input(argument, path, given_input("evaluate options", options), model.file.row);
+}
+
+std::unique_ptr<Dataset> pca_rows_of(const Model& model, const diabolo_evaluate_options& options) {
+  check_one_of(options.pca_from, options.pca_path, "pca_from or pca_path");
+  if (options.pca_path)
+    return open_rows("evaluate options.pca_path", options.pca_path, model, options);
+  return options.pca_from ? dataset_of("pca_from", options.pca_from) : nullptr;
+}
+
+json report_of(const Model& model, const Dataset& data, const diabolo_evaluate_options& given) {
   const auto labels = labels_of(given);
-  const auto pca_rows = given.pca_from ? dataset_of("pca_from", given.pca_from) : nullptr;
+  const auto pca_rows = pca_rows_of(model, given);
   EvaluateOptions options;
   options.labels = labels.get();
   options.pca_from = pca_rows.get();
@@ -64,7 +84,24 @@ json report_of(const Model& model, const diabolo_rows* rows,
         throw Error(ErrorCode::kInterrupted, "evaluation was stopped by its callback");
     };
   }
-  return evaluate(*model.context->backend, model.file, *data, options);
+  return evaluate(*model.context->backend, model.file, data, options);
+}
+
+using OpenData = std::function<std::unique_ptr<Dataset>(const Model& model,
+                                                        const diabolo_evaluate_options& options)>;
+
+// What both functions do.
+void run_evaluation(const diabolo_model* model, const OpenData& open,
+                    const diabolo_evaluate_options* options, diabolo_evaluation* result) {
+  const auto found = find_model(model);
+  check_result("evaluation", result);
+  const diabolo_evaluate_options given = options_or_defaults("evaluate options", options);
+  const json report = report_of(*found, *open(*found, given), given);
+  give_result("evaluation", describe(report), result);
+  if (!given.report) return;
+  const std::string text = report.dump();
+  const CallerEnvironment environment;
+  given.report(text.c_str(), given.report_user);
 }
 
 }  // namespace
@@ -77,14 +114,20 @@ diabolo_status diabolo_evaluate(const diabolo_model* model, const diabolo_rows* 
                                 const diabolo_evaluate_options* options,
                                 diabolo_evaluation* result) {
   return guarded(__func__, [&] {
-    const auto found = find_model(model);
-    check_result("evaluation", result);
-    const diabolo_evaluate_options given = options_or_defaults("evaluate options", options);
-    const json report = report_of(*found, rows, given);
-    give_result("evaluation", describe(report), result);
-    if (!given.report) return;
-    const std::string text = report.dump();
-    const CallerEnvironment environment;
-    given.report(text.c_str(), given.report_user);
+    const auto open = [&](const Model&, const diabolo_evaluate_options&) {
+      return dataset_of("rows", rows);
+    };
+    run_evaluation(model, open, options, result);
+  });
+}
+
+diabolo_status diabolo_evaluate_file(const diabolo_model* model, const char* input,
+                                     const diabolo_evaluate_options* options,
+                                     diabolo_evaluation* result) {
+  return guarded(__func__, [&] {
+    const auto open = [&](const Model& found, const diabolo_evaluate_options& given) {
+      return open_rows("input", input, found, given);
+    };
+    run_evaluation(model, open, options, result);
   });
 }

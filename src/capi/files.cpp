@@ -6,9 +6,10 @@
 
 #include "capi/arguments.h"
 #include "capi/handles.h"
+#include "capi/input_file.h"
+#include "capi/model_texts.h"
 #include "capi/status.h"
 #include "run/encode_pipeline.h"
-#include "run/open.h"
 
 namespace diabolo::capi {
 
@@ -21,30 +22,10 @@ FileVerb verb_of(diabolo_verb verb) {
   return verb == DIABOLO_SCORE ? FileVerb::kScore : FileVerb::kReconstruct;
 }
 
-// More are refused by every format.
-constexpr uint64_t kMostExtent = uint64_t{1} << 32;
-
 // One row of what the verb reads, for files that do not say.
 TensorDesc usual_row(FileVerb verb, const Model& model) {
   if (verb != FileVerb::kDecode) return model.file.row;
   return TensorDesc(DType::kF32, {model.inference.code_size()});
-}
-
-std::unique_ptr<Dataset> open_input(const std::string& path, const diabolo_file_options& options,
-                                    const TensorDesc& usual) {
-  OpenOptions open;
-  if (options.input_format) open.format = options.input_format;
-  if (options.input_dtype) open.dtype = dtype_of("file options.input_dtype", options.input_dtype);
-  if (options.input_rank > DIABOLO_MAX_ROW_RANK)
-    throw Error(ErrorCode::kUsage, cat("file options.input_rank: expected at most ",
-                                       DIABOLO_MAX_ROW_RANK, ", found ", options.input_rank));
-  for (uint32_t i = 0; i < options.input_rank; ++i) {
-    const uint64_t extent = options.input_shape[i];
-    if (extent < 1 || extent > kMostExtent)
-      throw Error(ErrorCode::kUsage, cat("file options.input_shape: ", extent, " is no extent"));
-    open.row_shape.push_back(static_cast<int64_t>(extent));
-  }
-  return open_dataset(path, with_raw_row(std::move(open), path, usual));
 }
 
 DType output_dtype_of(const diabolo_file_options& options, FileVerb verb, const Model& model) {
@@ -66,6 +47,7 @@ PipelineOptions pipeline_options(const Model& model, FileVerb verb,
                                  const diabolo_file_options& options) {
   PipelineOptions out;
   out.verb = verb;
+  out.model_path = model.place();
   if (options.output_format) out.output_format = options.output_format;
   out.output_dtype = output_dtype_of(options, verb, model);
   if (options.batch_rows > 0) {
@@ -85,6 +67,17 @@ PipelineOptions pipeline_options(const Model& model, FileVerb verb,
   out.inference.fast_policy = model.context->fast_policy;
   out.progress = progress_of(options);
   out.log = model.context->log;
+  return out;
+}
+
+// The model that counts the scores above a threshold; its file would have another hash, so that rows
+// counted by another threshold are not gone on from.
+ModelFile counting_model(const Model& model, FileVerb verb, double threshold) {
+  ModelFile out = model.file;  // shares the weights
+  if (threshold == 0) return out;
+  if (verb != FileVerb::kScore)
+    throw Error(ErrorCode::kUsage, "file options.threshold: only scores have a threshold");
+  choose_threshold("file options.threshold", threshold, out);
   return out;
 }
 
@@ -114,10 +107,11 @@ diabolo_status diabolo_run_file(const diabolo_model* model, diabolo_verb verb, c
     const diabolo::FileVerb file_verb = verb_of(verb);
     diabolo::PipelineOptions pipeline = pipeline_options(*found, file_verb, given);
     pipeline.output = required_path("output", output);
-    const auto data =
-        open_input(required_path("input", input), given, usual_row(file_verb, *found));
+    const diabolo::ModelFile counting = counting_model(*found, file_verb, given.threshold);
+    const auto data = open_input("input", input, given_input("file options", given),
+                                 usual_row(file_verb, *found));
     const PipeSignalHeld no_signal;
-    const auto done = diabolo::run_pipeline(*found->context->backend, found->file, *data, pipeline);
+    const auto done = diabolo::run_pipeline(*found->context->backend, counting, *data, pipeline);
     give_result("file result", describe(done), result);
     if (done.is_cancelled)
       throw diabolo::Error(diabolo::ErrorCode::kInterrupted,

@@ -72,17 +72,24 @@ uint64_t fork_generation() {
   return generation.load(std::memory_order_relaxed);
 }
 
-Model::Model(std::shared_ptr<const Context> context_in, ModelFile file_in)
+Model::Model(std::shared_ptr<const Context> context_in, ModelFile file_in, std::string place)
     : context(std::move(context_in)),
       file(std::move(file_in)),
       shared_inference(std::make_shared<Inference>(*context->backend, file, options_of(*context))),
-      inference(*shared_inference) {}
+      inference(*shared_inference),
+      saved_to(std::move(place)) {}
 
 Model::Model(const Model& like, ModelFile file_in)
     : context(like.context),
       file(std::move(file_in)),
       shared_inference(like.shared_inference),
-      inference(*shared_inference) {}
+      inference(*shared_inference),
+      saved_to(like.place()) {}
+
+std::string Model::place() const {
+  const std::lock_guard lock(saving);
+  return saved_to;
+}
 
 HandleTable<Context>& contexts() {
   static HandleTable<Context>* const table = std::make_unique<HandleTable<Context>>().release();

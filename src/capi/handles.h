@@ -30,7 +30,8 @@ struct Context {
 };
 
 struct Model {
-  Model(std::shared_ptr<const Context> context, ModelFile file);
+  // place: of its file, absolute; empty: in memory only.
+  Model(std::shared_ptr<const Context> context, ModelFile file, std::string place = {});
   // One that computes as `like` does, by the same inference.
   Model(const Model& like, ModelFile file);
 
@@ -38,7 +39,11 @@ struct Model {
   ModelFile file;
   std::shared_ptr<const Inference> shared_inference;
   const Inference& inference;
-  mutable std::mutex saving;  // one file at a time
+  // Where its file lies: loaded from, or last saved to. No output replaces it.
+  std::string place() const;
+
+  mutable std::mutex saving;  // one file at a time; of saved_to
+  mutable std::string saved_to;
   mutable std::mutex texts_mutex;
   mutable std::map<diabolo_text, std::string> texts;  // that were asked for
 };

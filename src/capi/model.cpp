@@ -75,7 +75,8 @@ diabolo_status diabolo_model_load(const diabolo_context* context, const char* pa
     const std::string name = required_path("path", path);
     auto loaded = diabolo::load_model(name, load_of(given));
     diabolo::warn_of_rounded_model(name, loaded.scaling, found->log);
-    *model = new_handle(std::make_shared<Model>(found, std::move(loaded)));
+    *model = new_handle(
+        std::make_shared<Model>(found, std::move(loaded), absolute(diabolo::model_path(name))));
   });
 }
 
@@ -87,8 +88,9 @@ diabolo_status diabolo_model_load_memory(const diabolo_context* context, const v
     const auto found = find_context(context);
     const diabolo_load_options given = options_or_defaults("load options", options);
     const auto content = bytes_at<const std::byte>("data", data, bytes);
-    *model = new_handle(
-        std::make_shared<Model>(found, diabolo::load_model_bytes(content, "data", load_of(given))));
+    auto loaded = diabolo::load_model_bytes(content, "data", load_of(given));
+    diabolo::warn_of_rounded_model("data", loaded.scaling, found->log);
+    *model = new_handle(std::make_shared<Model>(found, std::move(loaded)));
   });
 }
 
@@ -98,6 +100,7 @@ diabolo_status diabolo_model_save(const diabolo_model* model, const char* path) 
     const std::string name = required_path("path", path);
     const std::lock_guard lock(found->saving);
     diabolo::write_model(found->file, name);
+    found->saved_to = absolute(name);
   });
 }
 

@@ -62,19 +62,9 @@ void put_scaling(const char* name, const std::vector<float>& values,
                : std::ranges::copy(wide, out.begin()).out;
 }
 
-std::optional<double> threshold_of(const diabolo_model_changes& changes) {
-  if (changes.threshold == 0) return std::nullopt;
-  return required_threshold("changes.threshold", changes.threshold);
-}
-
 ModelFile changed(const ModelFile& model, const diabolo_model_changes& changes) {
   ModelFile out = model;
-  if (const auto threshold = threshold_of(changes)) {
-    out.threshold = *threshold;
-    out.threshold_quantile = 0;
-    out.threshold_from = ThresholdFrom::kChosen;
-    out.threshold_rows = 0;
-  }
+  if (changes.threshold != 0) choose_threshold("changes.threshold", changes.threshold, out);
   add_texts(
       "changes",
       {changes.feature_names, changes.feature_name_count, changes.metadata, changes.metadata_count},
@@ -90,6 +80,14 @@ double required_threshold(const char* name, double value) {
   if (!std::isfinite(value) || value < 0)
     throw Error(ErrorCode::kUsage, cat(name, ": expected a number above 0, found ", value));
   return value;
+}
+
+void choose_threshold(const char* name, double value, ModelFile& model) {
+  model.threshold = required_threshold(name, value);
+  model.threshold_quantile = 0;
+  model.threshold_from = ThresholdFrom::kChosen;
+  model.threshold_rows = 0;
+  model.hash.clear();
 }
 
 void add_texts(const char* name, const GivenTexts& given, ModelTexts& texts) {

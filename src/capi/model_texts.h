@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "diabolo/diabolo.h"
+#include "model/model_file.h"
 #include "model/model_texts.h"
 
 namespace diabolo::capi {
@@ -22,5 +23,8 @@ void add_texts(const char* name, const GivenTexts& given, ModelTexts& texts);
 
 // A threshold of the caller's. Throws Error{kUsage} unless it is finite and positive.
 double required_threshold(const char* name, double value);
+
+// Gives the model such a threshold; its hash is not that of its file any more.
+void choose_threshold(const char* name, double value, ModelFile& model);
 
 }  // namespace diabolo::capi

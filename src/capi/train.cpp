@@ -105,7 +105,9 @@ void run_training(const std::shared_ptr<Context>& context, const Config& config,
   TrainResult result = train(*context->backend, config, data, validation.get(), train_options,
                              callbacks_of(options, train_options));
   give_result("train result", describe(result), out);
-  *model = new_handle(std::make_shared<Model>(context, std::move(result.model)));
+  *model = new_handle(std::make_shared<Model>(
+      context, std::move(result.model),
+      train_options.directory ? absolute(train_options.directory->model()) : std::string()));
   if (result.is_cancelled)
     throw Error(ErrorCode::kInterrupted,
                 "training was stopped by its callback; the model is the state so far");

@@ -174,6 +174,11 @@ TEST_F(Cpp, Evaluates) {
   EXPECT_GE(found.numbers.auroc, 0);
   EXPECT_NE(found.json.find("\"mse\":"), std::string::npos) << found.json;
   EXPECT_TRUE(std::isnan(model.evaluate(rows).numbers.auroc));
+  EXPECT_EQ(status_of([&] { (void)model.evaluate_file("/no/such.npy"); }), DIABOLO_DATA);
+  EXPECT_EQ(status_of([&] {
+              (void)model.evaluate(rows, {.labels = labels, .labels_path = "labels.npy"});
+            }),
+            DIABOLO_USAGE);
 }
 
 TEST_F(Cpp, RowsOfOtherTypes) {

@@ -1,6 +1,7 @@
 // Evaluation through the library.
 #include <cmath>
 #include <cstring>
+#include <fstream>
 #include <numeric>
 
 #include "capi/small_model.h"
@@ -57,6 +58,113 @@ TEST_F(Evaluate, LabelsAndPca) {
   EXPECT_GT(out.pca_mse, 0);
   for (const char* part : {"\"rows\":300", "\"reconstruction\":{", "\"pca\":{", "\"auroc\":1.0"})
     EXPECT_NE(report.find(part), std::string::npos) << part << " in " << report;
+}
+
+// Files of rows and labels, and the numbers that the same in memory give.
+class EvaluateFile : public Evaluate {
+ protected:
+  void SetUp() override {
+    for (uint64_t row = 0; row < kRows; row += 30) {
+      labels[row] = 1;
+      values[row * kFeatures + 3] += 50;
+    }
+    write("rows.raw", values);
+    write("plain.raw", plain);
+    write("labels.npy", npy_of(labels));
+  }
+
+  template <class Values>
+  void write(const char* name, const Values& content) {
+    std::ofstream file(folder.file(name), std::ios::binary);
+    file.write(reinterpret_cast<const char*>(content.data()),
+               static_cast<std::streamsize>(content.size() * sizeof content[0]));
+  }
+  static std::string npy_of(const std::vector<uint8_t>& bytes) {
+    std::string header = "{'descr': '|u1', 'fortran_order': False, 'shape': (" +
+                         std::to_string(bytes.size()) + ",), }";
+    header.resize(117, ' ');
+    return std::string("\x93NUMPY\x01\x00\x76\x00", 10) + header + "\n" +
+           std::string(bytes.begin(), bytes.end());
+  }
+  diabolo_status evaluate_file(const diabolo_evaluate_options& options) {
+    out = sized<diabolo_evaluation>();
+    return diabolo_evaluate_file(model, path.c_str(), &options, &out);
+  }
+  void expect_file(diabolo_status status, const char* part,
+                   const diabolo_evaluate_options& options) {
+    EXPECT_EQ(evaluate_file(options), status);
+    EXPECT_NE(std::strstr(diabolo_last_error(), part), nullptr) << diabolo_last_error();
+  }
+
+  const Folder folder;
+  const std::vector<float> plain = wave_rows(kRows);
+  const diabolo_rows pca_rows = view(plain);
+  std::vector<uint8_t> labels = std::vector<uint8_t>(kRows);
+  std::string path = folder.file("rows.raw");
+  const std::string labels_path = folder.file("labels.npy"), pca_path = folder.file("plain.raw");
+};
+
+TEST_F(EvaluateFile, GivesTheNumbersThatMemoryGives) {
+  auto options = sized<diabolo_evaluate_options>();
+  options.labels = labels.data();
+  options.label_count = kRows;
+  options.pca_from = &pca_rows;
+  ASSERT_EQ(evaluate(options), DIABOLO_OK) << diabolo_last_error();
+  const diabolo_evaluation memory = out;
+  options = sized<diabolo_evaluate_options>();
+  options.labels_path = labels_path.c_str();
+  options.pca_path = pca_path.c_str();
+  const auto expect_same = [&](diabolo_status status) {
+    ASSERT_EQ(status, DIABOLO_OK) << diabolo_last_error();
+    EXPECT_EQ(out.rows, kRows);
+    EXPECT_EQ(out.mse, memory.mse);
+    EXPECT_EQ(out.pca_mse, memory.pca_mse);
+    EXPECT_EQ(out.auroc, memory.auroc);
+    EXPECT_EQ(out.average_precision, memory.average_precision);
+    EXPECT_EQ(out.false_alarm_rate, memory.false_alarm_rate);
+  };
+  expect_same(evaluate_file(options));
+  expect_same(evaluate(options));
+  ASSERT_EQ(evaluate_file(sized<diabolo_evaluate_options>()), DIABOLO_OK);
+  EXPECT_TRUE(std::isnan(out.pca_mse) && std::isnan(out.auroc));
+}
+
+TEST_F(EvaluateFile, WhatIsNotThereOrDoesNotFitIsRefused) {
+  auto options = sized<diabolo_evaluate_options>();
+  options.labels = labels.data();
+  options.labels_path = labels_path.c_str();
+  expect_file(DIABOLO_USAGE, "labels or labels_path, found both", options);
+  options = sized<diabolo_evaluate_options>();
+  options.pca_from = &pca_rows;
+  options.pca_path = pca_path.c_str();
+  expect_file(DIABOLO_USAGE, "pca_from or pca_path, found both", options);
+  options = sized<diabolo_evaluate_options>();
+  for (const char* nowhere : {"", "-"}) {
+    options.labels_path = nowhere;
+    expect_file(DIABOLO_USAGE, "labels_path", options);
+    options.labels_path = nullptr;
+    options.pca_path = nowhere;
+    expect_file(DIABOLO_USAGE, "pca_path", options);
+    options.pca_path = nullptr;
+  }
+  options.labels_path = "/no/such.npy";
+  expect_file(DIABOLO_DATA, "/no/such.npy", options);
+  options = sized<diabolo_evaluate_options>();
+  options.input_rank = 5;
+  expect_file(DIABOLO_USAGE, "evaluate options.input_rank", options);
+  options.input_rank = 1;
+  options.input_shape[0] = kFeatures / 2;
+  expect_file(DIABOLO_DATA, "expected rows f32[*,12]", options);
+  options = sized<diabolo_evaluate_options>();
+  options.input_format = "docx";
+  expect_file(DIABOLO_USAGE, "docx", options);
+  options.input_format = nullptr;
+  path = "-";
+  expect_file(DIABOLO_USAGE, "input", options);
+  path = "/no/such.raw";
+  expect_file(DIABOLO_DATA, "/no/such.raw", options);
+  EXPECT_EQ(diabolo_evaluate_file(model, nullptr, nullptr, nullptr), DIABOLO_USAGE);
+  EXPECT_EQ(diabolo_evaluate_file(nullptr, pca_path.c_str(), nullptr, nullptr), DIABOLO_USAGE);
 }
 
 TEST_F(Evaluate, ProgressStopsIt) {

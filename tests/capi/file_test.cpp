@@ -107,6 +107,91 @@ TEST_F(Files, ACancelledOneGoesOn) {
   EXPECT_EQ(read(output), read(folder.file("whole.raw")));
 }
 
+// The only copy of what the model is would be lost.
+TEST_F(Files, TheModelsOwnFileIsNoOutput) {
+  namespace fs = std::filesystem;
+  const std::string path = folder.file("model.raw"), link = folder.file("link.raw"),
+                    moved = folder.file("other.raw");
+  ASSERT_EQ(diabolo_model_save(model, path.c_str()), DIABOLO_OK);
+  fs::create_symlink(path, link);
+  const auto bytes = fs::file_size(path);
+  diabolo_model* loaded = nullptr;
+  const fs::path here = fs::current_path();
+  fs::current_path(folder.file(""));
+  ASSERT_EQ(diabolo_model_load(context, "model.raw", nullptr, &loaded), DIABOLO_OK);
+  fs::current_path(here);  // the place is not a name that moves with the program
+  diabolo_model* changed = nullptr;
+  ASSERT_EQ(diabolo_model_with(loaded, nullptr, &changed), DIABOLO_OK);
+  for (const diabolo_model* of :
+       {static_cast<const diabolo_model*>(model), static_cast<const diabolo_model*>(loaded),
+        static_cast<const diabolo_model*>(changed)})
+    for (const std::string& to : {path, link})
+      expect(DIABOLO_USAGE, "is the model itself",
+             diabolo_run_file(of, DIABOLO_ENCODE, input.c_str(), to.c_str(), nullptr, nullptr));
+  EXPECT_EQ(fs::file_size(path), bytes);
+  ASSERT_EQ(diabolo_model_save(loaded, moved.c_str()), DIABOLO_OK);
+  expect(DIABOLO_USAGE, "is the model itself",
+         diabolo_run_file(loaded, DIABOLO_ENCODE, input.c_str(), moved.c_str(), nullptr, nullptr));
+  diabolo_model_destroy(loaded);
+  diabolo_model_destroy(changed);
+}
+
+TEST_F(Files, AFileOfTheTrainingsFolderIsNoOutput) {
+  diabolo_train_options options = quick_training();
+  const std::string run = folder.file("run");
+  options.run_directory = run.c_str();
+  const diabolo_rows rows = view(values);
+  diabolo_model* trained = nullptr;
+  ASSERT_EQ(diabolo_train(context, &rows, &options, &trained, nullptr), DIABOLO_OK)
+      << diabolo_last_error();
+  const auto status_of = [&](const char* name) {
+    auto raw = sized<diabolo_file_options>();
+    raw.output_format = "raw";
+    return diabolo_run_file(trained, DIABOLO_ENCODE, input.c_str(), (run + name).c_str(), &raw,
+                            nullptr);
+  };
+  for (const char* name : {"/model.safetensors", "/checkpoint.safetensors", "/config.toml"})
+    EXPECT_EQ(status_of(name), DIABOLO_USAGE) << name;
+  EXPECT_EQ(status_of("/codes.raw"), DIABOLO_OK) << diabolo_last_error();
+  diabolo_model_destroy(trained);
+}
+
+TEST_F(Files, AThresholdOfOnesOwnCountsScores) {
+  auto options = sized<diabolo_file_options>();
+  options.threshold = 1e-30;
+  ASSERT_EQ(run(DIABOLO_SCORE, input, output, options), DIABOLO_OK) << diabolo_last_error();
+  EXPECT_EQ(result.above_threshold, 1000u);
+  const std::vector<float> scores = read(output);
+  options.threshold = 1e30;
+  ASSERT_EQ(run(DIABOLO_SCORE, input, output, options), DIABOLO_OK) << diabolo_last_error();
+  EXPECT_EQ(result.above_threshold, 0u);
+  EXPECT_EQ(read(output), scores);
+  for (const double bad : {-1.0, static_cast<double>(NAN), static_cast<double>(INFINITY)}) {
+    options.threshold = bad;
+    expect(DIABOLO_USAGE, "file options.threshold", run(DIABOLO_SCORE, input, output, options));
+  }
+  options.threshold = 1;
+  expect(DIABOLO_USAGE, "only scores have a threshold",
+         run(DIABOLO_ENCODE, input, output, options));
+}
+
+// What is counted already was counted by the other threshold.
+TEST_F(Files, AnotherThresholdDoesNotGoOnWithWhatIsCounted) {
+  auto options = sized<diabolo_file_options>();
+  options.batch_rows = 10;
+  options.threshold = 1e-30;
+  options.progress = [](const diabolo_file_progress*, void*) -> int32_t { return 1; };
+  expect(DIABOLO_INTERRUPTED, "stopped", run(DIABOLO_SCORE, input, output, options));
+  options.progress = nullptr;
+  options.resume = 1;
+  options.threshold = 1e30;
+  expect(DIABOLO_STALE, "out.raw", run(DIABOLO_SCORE, input, output, options));
+  options.threshold = 1e-30;
+  ASSERT_EQ(run(DIABOLO_SCORE, input, output, options), DIABOLO_OK) << diabolo_last_error();
+  EXPECT_GT(result.resumed_rows, 0u);
+  EXPECT_EQ(result.above_threshold, 1000u);
+}
+
 TEST_F(Files, BadArguments) {
   const char* const in = input.c_str();
   const char* const out = output.c_str();

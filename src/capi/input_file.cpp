@@ -1,0 +1,40 @@
+#include "capi/input_file.h"
+
+#include <string>
+#include <utility>
+
+#include "capi/arguments.h"
+#include "run/open.h"
+
+namespace diabolo::capi {
+
+namespace {
+
+// More are refused by every format.
+constexpr uint64_t kMostExtent = uint64_t{1} << 32;
+
+OpenOptions open_options_of(const GivenInput& given) {
+  OpenOptions open;
+  if (given.format) open.format = given.format;
+  if (given.dtype) open.dtype = dtype_of(cat(given.name, ".input_dtype").c_str(), given.dtype);
+  if (given.rank > DIABOLO_MAX_ROW_RANK)
+    throw Error(ErrorCode::kUsage, cat(given.name, ".input_rank: expected at most ",
+                                       DIABOLO_MAX_ROW_RANK, ", found ", given.rank));
+  for (uint32_t i = 0; i < given.rank; ++i) {
+    const uint64_t extent = given.shape[i];
+    if (extent < 1 || extent > kMostExtent)
+      throw Error(ErrorCode::kUsage, cat(given.name, ".input_shape: ", extent, " is no extent"));
+    open.row_shape.push_back(static_cast<int64_t>(extent));
+  }
+  return open;
+}
+
+}  // namespace
+
+std::unique_ptr<Dataset> open_input(const char* argument, const char* path, const GivenInput& given,
+                                    const TensorDesc& usual) {
+  const std::string name = required_path(argument, path);
+  return open_dataset(name, with_raw_row(open_options_of(given), name, usual));
+}
+
+}  // namespace diabolo::capi

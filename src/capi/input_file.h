@@ -1,0 +1,31 @@
+// Data files that come in through the C interface by path.
+#pragma once
+
+#include <memory>
+
+#include "base/tensor.h"
+#include "data/dataset.h"
+#include "diabolo/diabolo.h"
+
+namespace diabolo::capi {
+
+// The fields that several structs have; `name` is the struct's, for messages.
+struct GivenInput {
+  const char* name = nullptr;
+  const char* format = nullptr;
+  diabolo_dtype dtype = 0;
+  uint32_t rank = 0;
+  const uint64_t* shape = nullptr;  // of one row
+};
+
+template <class Options>
+GivenInput given_input(const char* name, const Options& options) {
+  return {name, options.input_format, options.input_dtype, options.input_rank, options.input_shape};
+}
+
+// argument: of the path, for messages. usual: one row, for files that do not say. Throws
+// Error{kUsage}, or what open_dataset throws.
+std::unique_ptr<Dataset> open_input(const char* argument, const char* path, const GivenInput& given,
+                                    const TensorDesc& usual);
+
+}  // namespace diabolo::capi
