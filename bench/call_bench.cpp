@@ -89,12 +89,13 @@ void call(benchmark::State& state, Backend& backend, bool is_u8) {
   const ModelFile model = untrained_model(dense_net());
   const CModel c_model(model);
   const Row row(is_u8);
-  BuildOptions options;
+  TaskGraphOptions options;
   options.rows = 1;
   options.source = row.source;
   DeviceInfo device = backend.info();
   device.cpu.threads = 1;  // as a call of one row runs
-  InferenceBed bed(backend, device, StreamKind::kCallerThread, model, options, row.of_plan());
+  InferenceBed bed(backend, device, StreamKind::kCallerThread, model, kEncodeTask, options,
+                   row.of_plan());
 
   constexpr int kWarmUp = 50;
   const diabolo_rows rows = row.of_c();

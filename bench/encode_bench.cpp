@@ -40,15 +40,14 @@ void encode(benchmark::State& state, Backend& backend, const Net& net, int64_t b
 constexpr int kTimes = 16;  // of a plan over resident rows, in one launch
 
 // The plan of one mode over rows that lie on the device, warm.
-std::unique_ptr<InferenceBed> resident_bed(Backend& backend, const Net& net, Mode mode,
+std::unique_ptr<InferenceBed> resident_bed(Backend& backend, const Net& net, const Task& task,
                                            int64_t rows, Precision precision) {
-  BuildOptions options;
-  options.mode = mode;
+  TaskGraphOptions options;
   options.rows = rows;
   options.precision = precision;
   options.source = Source::kRawU8;
   auto bed = std::make_unique<InferenceBed>(backend, backend.info(), StreamKind::kOwnThread,
-                                            untrained_model(net), options,
+                                            untrained_model(net), task, options,
                                             random_bytes(rows * net.widths[0]));
   bed->run(2 * kTimes);
   return bed;
@@ -65,21 +64,21 @@ void run_resident(benchmark::State& state, InferenceBed& bed, int64_t rows) {
 
 void add_resident(Backend& backend, const std::shared_ptr<Kept<InferenceBed>>& kept,
                   Precision precision) {
-  const auto add = [&](const char* what, Mode mode, int64_t rows) {
+  const auto add = [&](const char* what, const Task& task, int64_t rows) {
     const std::string text = cat(what, "/dense64/", name(precision), "/", rows);
     benchmark::RegisterBenchmark(
         text.c_str(),
-        [=, &backend](benchmark::State& state) {
+        [=, &backend, &task](benchmark::State& state) {
           InferenceBed& bed = kept->of(
-              text, [&] { return resident_bed(backend, wide_net(), mode, rows, precision); });
+              text, [&] { return resident_bed(backend, wide_net(), task, rows, precision); });
           run_resident(state, bed, rows);
         })
         ->UseRealTime()
         ->Unit(benchmark::kMicrosecond);
   };
-  add("score", Mode::kScore, backend.info().space == Space::kHost ? 4096 : 65536);
-  add("encode_resident", Mode::kEncode, 1);
-  add("encode_resident", Mode::kEncode, 4096);
+  add("score", kScoreTask, backend.info().space == Space::kHost ? 4096 : 65536);
+  add("encode_resident", kEncodeTask, 1);
+  add("encode_resident", kEncodeTask, 4096);
 }
 
 void add_all(Backend& backend) {

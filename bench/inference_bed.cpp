@@ -30,11 +30,11 @@ std::vector<std::byte> random_bytes(int64_t count) {
 }
 
 InferenceBed::InferenceBed(Backend& backend, const DeviceInfo& device, StreamKind kind,
-                           const ModelFile& model, const BuildOptions& options,
-                           std::span<const std::byte> rows)
+                           const ModelFile& model, const Task& task,
+                           const TaskGraphOptions& options, std::span<const std::byte> rows)
     : stream_(backend.create_stream(kind)),
       store_(backend, model.network().parameters(), store_options(options.precision)),
-      plan_(Plan::compile(build_graph(model.config.model, model.network(), options), device,
+      plan_(Plan::compile(task_graph(task, model.config.model, model.network(), options), device,
                           policy_of(model.config.train))),
       arena_(backend),
       rows_(backend, rows.size()) {

@@ -10,6 +10,7 @@
 #include "graph/executor.h"
 #include "kernel_times.h"
 #include "model/model_file.h"
+#include "model/task.h"
 #include "training_bed.h"
 
 namespace diabolo::bench {
@@ -25,7 +26,7 @@ class InferenceBed {
   // `rows`: options.rows of them, as options.source says. Kernels are chosen for `device`, which may
   // be less than the backend's own; work runs on a stream of that kind.
   InferenceBed(Backend& backend, const DeviceInfo& device, StreamKind kind, const ModelFile& model,
-               const BuildOptions& options, std::span<const std::byte> rows);
+               const Task& task, const TaskGraphOptions& options, std::span<const std::byte> rows);
 
   void run(int times);  // returns when they are done
   void time_kernels(KernelTimes& times) { times.time_once(*executor_, *stream_); }

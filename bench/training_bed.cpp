@@ -7,15 +7,16 @@
 #include "kernel_times.h"
 #include "kernels/common/philox.h"
 #include "model/presets.h"
+#include "model/training_graph.h"
 #include "ops/ops.h"
 #include "run/schedule.h"
 
 namespace diabolo::bench {
 namespace {
 
-BuildOptions build_options(int64_t batch, Precision precision, int64_t rows, const Config& config) {
-  BuildOptions options;
-  options.mode = Mode::kTrain;
+TrainingGraphOptions build_options(int64_t batch, Precision precision, int64_t rows,
+                                   const Config& config) {
+  TrainingGraphOptions options;
   options.rows = batch;
   options.precision = precision;
   options.source = Source::kRawU8;
@@ -78,7 +79,7 @@ TrainingBed::TrainingBed(Backend& backend, const Net& net, int64_t batch, Precis
       store_(backend, network_.parameters(), store_options(precision, config_.optimizer.rule())),
       data_(backend, static_cast<uint64_t>(rows * net.widths[0])),
       plan_(Plan::compile(
-          build_graph(config_.model, network_, build_options(batch, precision, rows, config_)),
+          training_graph(config_.model, network_, build_options(batch, precision, rows, config_)),
           backend.info(), policy_of(config_.train))),
       arena_(backend) {
   write_inputs(net, rows);

@@ -51,6 +51,13 @@ void check_choice(const char* name, int32_t value, int32_t first, int32_t count)
                                        first + count - 1, ", found ", value));
 }
 
+const Task& task_of(diabolo_verb verb) {
+  check_choice("verb", verb, 1, static_cast<int32_t>(tasks().size()));
+  const Task* task = find_task(verb);
+  DIABOLO_CHECK(task, "tasks are numbered from 1 without a gap");
+  return *task;
+}
+
 DType dtype_of(const char* name, diabolo_dtype dtype) {
   check_choice(name, dtype, DIABOLO_F32, kDTypes);
   return static_cast<DType>(dtype - 1);

@@ -16,6 +16,7 @@
 #include "data/transform.h"
 #include "diabolo/diabolo.h"
 #include "model/model_file.h"
+#include "model/task.h"
 
 namespace diabolo::capi {
 
@@ -33,6 +34,7 @@ std::string absolute(const std::string& path);
 
 // One of `count` values counted from `first`.
 void check_choice(const char* name, int32_t value, int32_t first, int32_t count);
+const Task& task_of(diabolo_verb verb);
 
 DType dtype_of(const char* name, diabolo_dtype dtype);
 diabolo_dtype dtype_number(DType dtype);

@@ -48,7 +48,7 @@ diabolo_status diabolo_encode_device(const diabolo_model* model, const diabolo_r
     const auto found = find_model(model);
     const diabolo::DeviceRows in = device_rows(*found, rows);
     void* const out = codes_of(*found, in, codes, codes_dtype, codes_size);
-    found->inference.on_device().run(diabolo::Mode::kEncode, in, out, stream);
+    found->inference.on_device().run(diabolo::kEncodeTask, in, out, stream);
   });
 }
 
@@ -58,6 +58,6 @@ diabolo_status diabolo_score_device(const diabolo_model* model, const diabolo_ro
     const auto found = find_model(model);
     const diabolo::DeviceRows in = device_rows(*found, rows);
     float* const out = output_of("scores", scores, scores_size, in.rows, 1).data();
-    found->inference.on_device().run(diabolo::Mode::kScore, in, out, stream);
+    found->inference.on_device().run(diabolo::kScoreTask, in, out, stream);
   });
 }

@@ -15,22 +15,16 @@ namespace diabolo::capi {
 
 namespace {
 
-FileVerb verb_of(diabolo_verb verb) {
-  check_choice("verb", verb, DIABOLO_ENCODE, DIABOLO_SCORE);
-  if (verb == DIABOLO_ENCODE) return FileVerb::kEncode;
-  if (verb == DIABOLO_DECODE) return FileVerb::kDecode;
-  return verb == DIABOLO_SCORE ? FileVerb::kScore : FileVerb::kReconstruct;
-}
-
-// One row of what the verb reads, for files that do not say.
-TensorDesc usual_row(FileVerb verb, const Model& model) {
-  if (verb != FileVerb::kDecode) return model.file.row;
+// One row of what the task reads, for files that do not say.
+TensorDesc usual_row(const Task& task, const Model& model) {
+  if (!task.reads_codes) return model.file.row;
   return TensorDesc(DType::kF32, {model.inference.code_size()});
 }
 
-DType output_dtype_of(const diabolo_file_options& options, FileVerb verb, const Model& model) {
+DType output_dtype_of(const diabolo_file_options& options, const Task& task, const Model& model) {
   if (options.output_dtype) return dtype_of("file options.output_dtype", options.output_dtype);
-  return verb == FileVerb::kEncode ? model.file.config.output.code_dtype : DType::kF32;
+  return task.outputs.front().width == RowWidth::kCode ? model.file.config.output.code_dtype
+                                                       : DType::kF32;
 }
 
 std::function<bool(const PipelineProgress&)> progress_of(const diabolo_file_options& options) {
@@ -43,13 +37,13 @@ std::function<bool(const PipelineProgress&)> progress_of(const diabolo_file_opti
   };
 }
 
-PipelineOptions pipeline_options(const Model& model, FileVerb verb,
+PipelineOptions pipeline_options(const Model& model, const Task& task,
                                  const diabolo_file_options& options) {
   PipelineOptions out;
-  out.verb = verb;
+  out.task = &task;
   out.model_path = model.place();
   if (options.output_format) out.output_format = options.output_format;
-  out.output_dtype = output_dtype_of(options, verb, model);
+  out.output_dtype = output_dtype_of(options, task, model);
   if (options.batch_rows > 0) {
     constexpr uint64_t kMostRows = uint64_t{1} << 20;
     if (options.batch_rows > kMostRows)
@@ -72,10 +66,10 @@ PipelineOptions pipeline_options(const Model& model, FileVerb verb,
 
 // The model that counts the scores above a threshold; its file would have another hash, so that rows
 // counted by another threshold are not gone on from.
-ModelFile counting_model(const Model& model, FileVerb verb, double threshold) {
+ModelFile counting_model(const Model& model, const Task& task, double threshold) {
   ModelFile out = model.file;  // shares the weights
   if (threshold == 0) return out;
-  if (verb != FileVerb::kScore)
+  if (!task.has_threshold)
     throw Error(ErrorCode::kUsage, "file options.threshold: only scores have a threshold");
   choose_threshold("file options.threshold", threshold, out);
   return out;
@@ -104,12 +98,12 @@ diabolo_status diabolo_run_file(const diabolo_model* model, diabolo_verb verb, c
     const auto found = find_model(model);
     check_result("file result", result);
     const diabolo_file_options given = options_or_defaults("file options", options);
-    const diabolo::FileVerb file_verb = verb_of(verb);
-    diabolo::PipelineOptions pipeline = pipeline_options(*found, file_verb, given);
+    const diabolo::Task& task = task_of(verb);
+    diabolo::PipelineOptions pipeline = pipeline_options(*found, task, given);
     pipeline.output = required_path("output", output);
-    const diabolo::ModelFile counting = counting_model(*found, file_verb, given.threshold);
-    const auto data = open_input("input", input, given_input("file options", given),
-                                 usual_row(file_verb, *found));
+    const diabolo::ModelFile counting = counting_model(*found, task, given.threshold);
+    const auto data =
+        open_input("input", input, given_input("file options", given), usual_row(task, *found));
     const PipeSignalHeld no_signal;
     const auto done = diabolo::run_pipeline(*found->context->backend, counting, *data, pipeline);
     give_result("file result", describe(done), result);

@@ -1,5 +1,6 @@
 // Rows in memory through a model: diabolo_encode, _decode, _reconstruct, _score, _score_features.
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -90,14 +91,13 @@ class Above {
   std::optional<double> threshold_;
 };
 
-uint64_t output_width(const Model& model, diabolo_verb verb) {
-  check_choice("verb", verb, DIABOLO_ENCODE, DIABOLO_SCORE);
-  if (verb == DIABOLO_ENCODE) return code_size_of(model);
-  return verb == DIABOLO_SCORE ? 1 : features_of(model);
+// Numbers per row of what a verb writes.
+uint64_t output_width(const Model& model, const Task& task) {
+  return static_cast<uint64_t>(width_of(task.outputs.front(), model.inference.network(), 0));
 }
 
-uint64_t output_size(const Model& model, diabolo_verb verb, uint64_t rows) {
-  const uint64_t width = output_width(model, verb);
+uint64_t output_size(const Model& model, const Task& task, uint64_t rows) {
+  const uint64_t width = output_width(model, task);
   const auto numbers = diabolo::checked_mul(rows, width);
   const auto bytes =
       numbers ? diabolo::checked_mul<uint64_t>(*numbers, sizeof(float)) : std::nullopt;
@@ -107,19 +107,14 @@ uint64_t output_size(const Model& model, diabolo_verb verb, uint64_t rows) {
   return *numbers;
 }
 
-void run_rows(const Model& model, diabolo_verb verb, const RawRows& in,
+void run_rows(const Model& model, const Task& task, const RawRows& in,
               const diabolo_row_options& options, float* out, uint64_t room, const char* name) {
   RowRules rules = rules_of(model, options, in.rows);
-  if (verb == DIABOLO_DECODE) rules.place.name = "codes";
-  const std::span<float> to = output_of(name, out, room, in.rows, output_width(model, verb));
-  const Above above(model, options, in.rows, verb == DIABOLO_SCORE);
+  if (task.reads_codes) rules.place.name = "codes";
+  const std::span<float> to = output_of(name, out, room, in.rows, output_width(model, task));
+  const Above above(model, options, in.rows, task.has_threshold);
   if (in.rows == 0) return;
-  if (verb == DIABOLO_ENCODE) return model.inference.encode(in, to, rules);
-  if (verb == DIABOLO_DECODE) return model.inference.decode(in, to, rules);
-  if (verb == DIABOLO_RECONSTRUCT) return model.inference.reconstruct(in, to, rules);
-  Scores scores;
-  scores.score = to;
-  model.inference.score(in, scores, rules);
+  model.inference.run(task, in, std::array<TaskResults, 1>{to}, rules);
   above.put(to);
 }
 
@@ -189,7 +184,7 @@ diabolo_status diabolo_output_size(const diabolo_model* model, diabolo_verb verb
                                    uint64_t* numbers) {
   return guarded(__func__, [&] {
     const auto found = find_model(model);
-    required("numbers", numbers) = output_size(*found, verb, rows);
+    required("numbers", numbers) = output_size(*found, task_of(verb), rows);
   });
 }
 
@@ -197,7 +192,7 @@ diabolo_status diabolo_encode(const diabolo_model* model, const diabolo_rows* ro
                               uint64_t codes_size) {
   return guarded(__func__, [&] {
     const auto found = find_model(model);
-    run_rows(*found, DIABOLO_ENCODE, raw_rows(*found, rows), {}, codes, codes_size, "codes");
+    run_rows(*found, diabolo::kEncodeTask, raw_rows(*found, rows), {}, codes, codes_size, "codes");
   });
 }
 
@@ -205,7 +200,8 @@ diabolo_status diabolo_decode(const diabolo_model* model, const float* codes, ui
                               float* rows, uint64_t rows_size) {
   return guarded(__func__, [&] {
     const auto found = find_model(model);
-    run_rows(*found, DIABOLO_DECODE, raw_codes(*found, codes, count), {}, rows, rows_size, "rows");
+    run_rows(*found, diabolo::kDecodeTask, raw_codes(*found, codes, count), {}, rows, rows_size,
+             "rows");
   });
 }
 
@@ -213,7 +209,7 @@ diabolo_status diabolo_reconstruct(const diabolo_model* model, const diabolo_row
                                    uint64_t out_size) {
   return guarded(__func__, [&] {
     const auto found = find_model(model);
-    run_rows(*found, DIABOLO_RECONSTRUCT, raw_rows(*found, rows), {}, out, out_size, "out");
+    run_rows(*found, diabolo::kReconstructTask, raw_rows(*found, rows), {}, out, out_size, "out");
   });
 }
 
@@ -221,7 +217,8 @@ diabolo_status diabolo_score(const diabolo_model* model, const diabolo_rows* row
                              uint64_t scores_size) {
   return guarded(__func__, [&] {
     const auto found = find_model(model);
-    run_rows(*found, DIABOLO_SCORE, raw_rows(*found, rows), {}, scores, scores_size, "scores");
+    run_rows(*found, diabolo::kScoreTask, raw_rows(*found, rows), {}, scores, scores_size,
+             "scores");
   });
 }
 
@@ -232,8 +229,9 @@ diabolo_status diabolo_run_rows(const diabolo_model* model, diabolo_verb verb,
     const auto found = find_model(model);
     const diabolo_row_options given = options_or_defaults("row options", options);
     const diabolo::TensorDesc codes(diabolo::DType::kF32, {found->inference.code_size()});
-    const diabolo::TensorDesc& row = verb == DIABOLO_DECODE ? codes : found->file.row;
-    run_rows(*found, verb, raw_rows(rows, row), given, out, out_size, "out");
+    const diabolo::Task& task = task_of(verb);
+    const diabolo::TensorDesc& row = task.reads_codes ? codes : found->file.row;
+    run_rows(*found, task, raw_rows(rows, row), given, out, out_size, "out");
   });
 }
 

@@ -1,4 +1,4 @@
-// The commands, one file each.
+// The commands, one file each; the tasks of a model share one.
 #pragma once
 
 #include <functional>
@@ -8,10 +8,7 @@
 namespace diabolo::cli {
 
 std::function<int()> describe_train(Arguments& arguments);
-std::function<int()> describe_encode(Arguments& arguments);
-std::function<int()> describe_decode(Arguments& arguments);
-std::function<int()> describe_reconstruct(Arguments& arguments);
-std::function<int()> describe_score(Arguments& arguments);
+std::function<int()> describe_file_task(Arguments& arguments);  // of the task it is named after
 std::function<int()> describe_evaluate(Arguments& arguments);
 std::function<int()> describe_inspect(Arguments& arguments);
 std::function<int()> describe_plan(Arguments& arguments);

@@ -4,6 +4,8 @@
 
 #include <array>
 #include <new>
+#include <span>
+#include <vector>
 
 #include "backend/host/host_memory.h"
 
@@ -11,16 +13,14 @@
 #include "cli/interrupt.h"
 #include "cli/json_output.h"
 #include "cli/terminal.h"
+#include "model/task.h"
 
 namespace diabolo::cli {
 namespace {
 
-constexpr std::array kCommands = {
-    Command{"train", "train a model on a data file into a run directory", describe_train},
-    Command{"encode", "rows to codes, file to file", describe_encode},
-    Command{"decode", "codes to rows, file to file", describe_decode},
-    Command{"reconstruct", "rows to rows through the code, file to file", describe_reconstruct},
-    Command{"score", "reconstruction error of each row, file to file", describe_score},
+constexpr Command kTrain = {"train", "train a model on a data file into a run directory",
+                            describe_train};
+constexpr std::array kOthers = {
     Command{"evaluate", "how good a model is on a data file, beside PCA", describe_evaluate},
     Command{"inspect", "what a model or a data file holds", describe_inspect},
     Command{"plan", "every step of a model on a device, and its memory; runs nothing",
@@ -29,6 +29,17 @@ constexpr std::array kCommands = {
     Command{"devices", "the devices of this machine", describe_devices},
     Command{"presets", "the named configurations", describe_presets},
 };
+
+// In the order of the help.
+std::span<const Command> commands() {
+  static const std::vector<Command> all = [] {
+    std::vector<Command> list = {kTrain};
+    for (const Task* task : tasks()) list.push_back({task->name, task->what, describe_file_task});
+    list.insert(list.end(), kOthers.begin(), kOthers.end());
+    return list;
+  }();
+  return all;
+}
 
 // How errors are reported. Decided before options are understood, since they may be what is wrong.
 struct ErrorStyle {
@@ -47,13 +58,13 @@ ErrorStyle error_style(int argc, char** argv) {
     if (argument == "--json") style.as_json = true;
   }
   style.is_colored = wants_color(color, STDERR_FILENO);
-  for (const Command& command : kCommands)
+  for (const Command& command : commands())
     if (argc > 1 && argv[1] == std::string_view(command.name)) style.command = command.name;
   return style;
 }
 
 int run(int argc, char** argv) {
-  const Parsed parsed = parse_command_line(kCommands, argc, argv);
+  const Parsed parsed = parse_command_line(commands(), argc, argv);
   if (parsed.run) return parsed.run();
   print_result(parsed.help);
   return 0;

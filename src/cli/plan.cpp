@@ -10,13 +10,18 @@
 #include "cli/table.h"
 #include "cli/train_config.h"
 #include "graph/dump.h"
+#include "model/task.h"
+#include "model/training_graph.h"
 #include "run/train_session.h"
 
 namespace diabolo::cli {
 namespace {
 
+constexpr const char* kTraining = "train";
+constexpr const char* kValidation = "validate";
+
 struct PlanArguments {
-  std::string model, data, mode = "train";
+  std::string model, data, mode = kTraining;
   std::optional<std::string> target;
   std::optional<int64_t> features;
   ConfigArguments config;
@@ -32,19 +37,10 @@ struct Subject {
   nlohmann::json files;  // model and model_hash, or input, for --json
 };
 
-constexpr Mode kModes[] = {Mode::kTrain,  Mode::kValidate,    Mode::kEncode,
-                           Mode::kDecode, Mode::kReconstruct, Mode::kScore};
-
 std::vector<std::string> mode_names() {
-  std::vector<std::string> names;
-  for (const Mode mode : kModes) names.emplace_back(name(mode));
+  std::vector<std::string> names = {kTraining, kValidation};
+  for (const Task* task : tasks()) names.emplace_back(task->name);
   return names;
-}
-
-Mode mode_of(const std::string& text) {
-  for (const Mode mode : kModes)
-    if (text == name(mode)) return mode;
-  throw InternalError(cat("mode ", text));
 }
 
 void describe(Arguments& arguments, PlanArguments& target) {
@@ -119,22 +115,26 @@ DeviceInfo device_of(const PlanArguments& arguments, const Config& config, Termi
                                      nearest_name(*arguments.target, names), "?)"));
 }
 
-BuildOptions build_options(const PlanArguments& arguments, const Subject& subject) {
-  BuildOptions options;
-  options.mode = mode_of(arguments.mode);
-  options.rows = subject.config.train.batch_size;
-  options.precision = subject.config.train.precision;
+Graph graph_of(const std::string& mode, const Subject& subject) {
+  const TrainConfig& train = subject.config.train;
+  if (const Task* task = find_task(mode))
+    return task_graph(*task, subject.config.model, subject.network,
+                      {.rows = train.batch_size, .precision = train.precision});
+  TrainingGraphOptions options;
+  options.rows = train.batch_size;
+  options.precision = train.precision;
   options.optimizer = subject.config.optimizer.rule();
-  if (options.mode != Mode::kTrain) return options;
+  if (mode == kValidation) return validation_graph(subject.config.model, subject.network, options);
   options.resident_rows = static_cast<int64_t>(subject.rows);
   options.source = subject.row.dtype() == DType::kU8 ? Source::kRawU8 : Source::kScaled;
-  return options;
+  return training_graph(subject.config.model, subject.network, options);
 }
 
 // Bytes that train, or a command that uses a model, allocates where it runs, by what they are; of
 // the inputs what the plan sees.
-std::map<std::string, uint64_t> memory_of(const Graph& graph, const Subject& subject, Mode mode) {
-  const bool is_training = mode == Mode::kTrain || mode == Mode::kValidate;
+std::map<std::string, uint64_t> memory_of(const Graph& graph, const Subject& subject,
+                                          const std::string& mode) {
+  const bool is_training = !find_task(mode);
   const auto records =
       is_training ? training_records(subject.network, subject.config, subject.rows)
                   : model_records(subject.network, store_options(subject.config.train.precision));
@@ -172,11 +172,9 @@ int run(const PlanArguments& arguments) {
                                                   : subject_of_model(arguments, terminal);
   const DeviceInfo device = device_of(arguments, subject.config, terminal);
   check_precision(device, subject.config.train.precision);
-  const Graph graph =
-      build_graph(subject.config.model, subject.network, build_options(arguments, subject));
+  const Graph graph = graph_of(arguments.mode, subject);
   const Plan plan = Plan::compile(graph, device, policy_of(subject.config.train));
-  print(plan, memory_of(plan.graph(), subject, mode_of(arguments.mode)), arguments, subject,
-        terminal);
+  print(plan, memory_of(plan.graph(), subject, arguments.mode), arguments, subject, terminal);
   return 0;
 }
 

@@ -1,6 +1,6 @@
 // A model as a composition: encoder layers, code, decoder layers, corruption, penalty, loss. From
-// it graphs are built for training, validation, encoding, decoding, reconstruction and scoring,
-// all over the same parameters (graph/parameter_store.h).
+// it graphs are built for its tasks (task.h) and for training and validation (training_graph.h), all
+// over the same parameters (graph/parameter_store.h).
 #pragma once
 
 #include <cstdint>
@@ -40,9 +40,6 @@ struct Network {
 // One vector per entry of network.parameters().
 std::vector<std::vector<float>> initial_parameters(const Network& network, uint64_t seed);
 
-enum class Mode { kTrain, kValidate, kEncode, kDecode, kReconstruct, kScore };
-const char* name(Mode mode);
-
 // Names of inputs, outputs and state of the graphs, beside those of store_names.
 namespace model_names {
 inline constexpr const char* kInput = "input";  // u8|f32 [rows or N, D]; decode: f32 [rows, K]
@@ -72,22 +69,6 @@ enum class Source {
   kRawF32,  // floats; the same
   kScaled,  // f32 that was scaled on the way in (convert_rows)
 };
-
-struct BuildOptions {
-  Mode mode = Mode::kEncode;
-  int64_t rows = 0;  // of a batch
-  Precision precision = Precision::kF32;
-  Source source = Source::kScaled;
-  // Training only: the input holds this many rows, of which a batch is picked by @order; 0: the
-  // input is the batch.
-  int64_t resident_rows = 0;
-  kernels::OptimizerRule optimizer;  // training only
-  int64_t worst = 0;                 // score only: features to name per row
-};
-
-// The graph of one mode. Training: gather, corrupt, forward, loss, differentiate, norm where the
-// optimizer clips, optimizer, advance.
-Graph build_graph(const ModelConfig& config, const Network& network, const BuildOptions& options);
 
 // State records that graphs of this model read beside the store's own: the scaling, and what
 // training needs. Adds them to the store, with the scaling's values written.

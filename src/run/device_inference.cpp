@@ -44,7 +44,7 @@ DeviceLane::DeviceLane(LanePlans& plans, const ParameterStore& store, const Lane
     : plans_(plans),
       store_(store),
       kind_(kind),
-      output_(kind.mode == Mode::kScore ? model_names::kScore : model_names::kCode),
+      output_(kind.task->outputs.front().name),
       row_bytes_(static_cast<uint64_t>(plans.network().features) *
                  (kind.source == Source::kRawU8 ? 1 : sizeof(float))),
       arena_(plans.backend()),
@@ -132,25 +132,24 @@ void DeviceInference::give_back(const LaneKind& kind, std::unique_ptr<DeviceLane
   idle_[kind].push_back(std::move(lane));
 }
 
-LaneKind DeviceInference::kind_of(Mode mode, const DeviceRows& in) const {
-  DIABOLO_CHECK(mode == Mode::kEncode || mode == Mode::kScore, name(mode));
+LaneKind DeviceInference::kind_of(const Task& task, const DeviceRows& in) const {
+  DIABOLO_CHECK(!task.reads_codes && !task.outputs.front().is_scaled, task.name);
   if (in.dtype != DType::kF32 && in.dtype != DType::kU8)
     throw Error(ErrorCode::kUsage,
                 cat("rows: expected f32 or u8, which a device reads, found ", name(in.dtype)));
-  return {mode, in.dtype == DType::kU8 ? Source::kRawU8 : Source::kRawF32, 0};
+  return {&task, in.dtype == DType::kU8 ? Source::kRawU8 : Source::kRawF32, 0};
 }
 
-void DeviceInference::run(Mode mode, const DeviceRows& in, void* out, void* native_stream) {
-  const LaneKind kind = kind_of(mode, in);
+void DeviceInference::run(const Task& task, const DeviceRows& in, void* out, void* native_stream) {
+  const LaneKind kind = kind_of(task, in);
   Backend& backend = plans_.backend();
   const std::unique_ptr<Stream> caller = backend.borrow_stream(native_stream);
   const auto width = static_cast<uint64_t>(plans_.network().features);
-  const bool is_score = mode == Mode::kScore;
-  const auto out_width = static_cast<uint64_t>(is_score ? 1 : plans_.network().code_size);
-  const DType out_dtype = is_score ? DType::kF32 : code_dtype();
+  const TaskOutput& result = task.outputs.front();
+  const auto out_width = static_cast<uint64_t>(width_of(result, plans_.network(), 0));
+  const DType out_dtype = result.width == RowWidth::kCode ? code_dtype() : result.dtype;
   backend.require_device_memory("rows", in.data, in.rows * width * size_bytes(in.dtype));
-  backend.require_device_memory(is_score ? "scores" : "codes", out,
-                                in.rows * out_width * size_bytes(out_dtype));
+  backend.require_device_memory(result.what, out, in.rows * out_width * size_bytes(out_dtype));
   if (in.rows == 0) return;
   const std::unique_ptr<Event> before = caller->record_event();
   std::unique_ptr<DeviceLane> lane = take(kind, native_stream);

@@ -29,13 +29,13 @@ class DeviceInference {
   ~DeviceInference();  // waits for what is under way
   DeviceInference(DeviceInference&&) = delete;
 
-  // Enqueues `out` for all rows: kEncode: codes [rows,K] of code_dtype(); kScore: f32 [rows]. All
-  // memory must stay valid until `native_stream` has passed the call. The first calls of a mode,
+  // Enqueues the first output of a task for all rows: codes [rows,K] of code_dtype(), scores f32 [rows]. All
+  // memory must stay valid until `native_stream` has passed the call. The first calls of a task,
   // an input type and a stream allocate, and may wait for the device; later ones do neither. Throws
   // Error{kUsage} for other types of rows, memory that is not the device's and a stream that will
   // not do, Error{kDevice} on the host, Error{kDevice, kResource} for what goes wrong; what was
   // under way has then been waited for.
-  void run(Mode mode, const DeviceRows& in, void* out, void* native_stream);
+  void run(const Task& task, const DeviceRows& in, void* out, void* native_stream);
 
   // bf16 where products are bf16, else f32.
   DType code_dtype() const;
@@ -44,7 +44,7 @@ class DeviceInference {
  private:
   std::unique_ptr<DeviceLane> take(const LaneKind& kind, const void* native_stream);
   void give_back(const LaneKind& kind, std::unique_ptr<DeviceLane> lane);
-  LaneKind kind_of(Mode mode, const DeviceRows& in) const;
+  LaneKind kind_of(const Task& task, const DeviceRows& in) const;
 
   LanePlans& plans_;
   const ParameterStore& store_;

@@ -69,17 +69,20 @@ void drop_rows(Block& block, uint64_t width, uint64_t worst) {
 }
 
 TensorDesc output_row(const ModelFile& model, const PipelineOptions& options) {
-  if (options.verb == FileVerb::kScore) return TensorDesc(DType::kF32, std::span<const int64_t>{});
-  if (options.verb == FileVerb::kEncode)
-    return TensorDesc(options.output_dtype, {model.network().code_size});
-  return TensorDesc(options.output_dtype, model.row.extents());
+  const TaskOutput& output = options.task->outputs.front();
+  if (output.width == RowWidth::kOne) return TensorDesc(output.dtype, std::span<const int64_t>{});
+  if (output.width == RowWidth::kFeatures)
+    return TensorDesc(options.output_dtype, model.row.extents());
+  return TensorDesc(options.output_dtype, {model.network().code_size});
 }
 
 void check_input(const ModelFile& model, const Dataset& input, const PipelineOptions& options) {
-  if (options.verb == FileVerb::kScore && options.worst > model.features())
+  if (options.worst > 0 && outputs_of(*options.task, 0).size() == options.task->outputs.size())
+    throw Error(ErrorCode::kUsage, cat("worst features: ", options.task->name, " names none"));
+  if (options.worst > model.features())
     throw Error(ErrorCode::kUsage, cat("worst features: expected at most ", model.features(),
                                        ", which a row has, found ", options.worst));
-  if (options.verb != FileVerb::kDecode) return require_rows_fit(model.row, input);
+  if (!options.task->reads_codes) return require_rows_fit(model.row, input);
   require_rows_fit(TensorDesc(DType::kF32, {model.network().code_size}), input, " (codes)");
 }
 
@@ -92,7 +95,7 @@ std::string model_identity(const ModelFile& model) {
 std::string identity_of(const Backend& backend, const ModelFile& model, const Dataset& input,
                         const PipelineOptions& options) {
   const std::string text =
-      cat(static_cast<int>(options.verb), " ", input.identity(), " ", input.text(), " ",
+      cat(options.task->number - 1, " ", input.identity(), " ", input.text(), " ",
           model_identity(model), " ", name(options.output_dtype), " ", options.output_format, " ",
           name(options.on_bad_value), " ", options.worst, " ", name(options.inference.precision),
           " ", options.inference.fast_policy, " ",
@@ -106,7 +109,7 @@ RowOutputOptions output_options(const Dataset& input, const ModelFile& model,
   out.path = options.output;
   out.format = options.output_format;
   out.row = output_row(model, options);
-  out.worst = options.verb == FileVerb::kScore ? options.worst : 0;
+  out.worst = options.worst;
   out.resume = options.resume;
   out.rows = input.rows();
   out.may_skip = options.on_bad_value == BadValue::kSkip;
@@ -264,20 +267,9 @@ void Pipeline::compute(Block& block, const Inference& inference) {
   block.index.resize(block.rows * worst);
   block.error.resize(block.rows * worst);
   const RowRules row_rules = rules(block);
-  switch (options_.verb) {
-    case FileVerb::kEncode:
-      inference.encode(in, block.values, row_rules);
-      break;
-    case FileVerb::kDecode:
-      inference.decode(in, block.values, row_rules);
-      break;
-    case FileVerb::kReconstruct:
-      inference.reconstruct(in, block.values, row_rules);
-      break;
-    case FileVerb::kScore:
-      inference.score(in, {block.values, options_.worst, block.index, block.error}, row_rules);
-      break;
-  }
+  const TaskResults results[kMostTaskOutputs] = {std::span(block.values), std::span(block.index),
+                                                 std::span(block.error)};
+  inference.run(*options_.task, in, results, row_rules, {.worst = options_.worst});
   if (!row_rules.states.empty()) drop_rows(block, width, worst);
 }
 
@@ -306,7 +298,7 @@ bool Pipeline::report(uint64_t rows_read) {
 }
 
 void Pipeline::count_scores(const Block& block) {
-  if (options_.verb != FileVerb::kScore || !model_.threshold) return;
+  if (!options_.task->has_threshold || !model_.threshold) return;
   for (uint64_t i = 0; i < block.rows; ++i)
     if (static_cast<double>(block.values[i]) > *model_.threshold) ++result_.above_threshold;
 }
@@ -371,7 +363,7 @@ PipelineResult run_pipeline(Backend& backend, const ModelFile& model, const Data
     throw Error(ErrorCode::kUsage, input.name() +
                                        ": a stream cannot be read again from the "
                                        "middle; leave out --resume");
-  if (options.verb != FileVerb::kDecode) {
+  if (!options.task->reads_codes) {
     warn_of_unit_floats(input, model.row, model.scaling, options.log);
     warn_of_coarse_rows(input, model.scaling, options.log);
   }

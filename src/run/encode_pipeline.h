@@ -15,8 +15,6 @@
 
 namespace diabolo {
 
-enum class FileVerb { kEncode, kDecode, kReconstruct, kScore };
-
 struct PipelineProgress {
   uint64_t rows = 0;                   // read so far
   std::optional<uint64_t> total_rows;  // nothing for streams
@@ -24,7 +22,7 @@ struct PipelineProgress {
 };
 
 struct PipelineOptions {
-  FileVerb verb = FileVerb::kEncode;
+  const Task* task = &kEncodeTask;
   std::string output;           // path, "-": standard output
   std::string model_path = {};  // where the model lies, which no output replaces; empty: nowhere
   std::string output_format;    // "npy", "raw", "csv"; empty: by name
@@ -32,7 +30,7 @@ struct PipelineOptions {
   int64_t batch_rows = 0;            // per slot of the ring; 0: what handing over is cheap for
   BadValue on_bad_value = BadValue::kError;
   bool resume = false;  // continue OUT.partial
-  int64_t worst = 0;    // score: features named per row; csv only
+  int64_t worst = 0;    // of a task that names features: how many per row; csv only
   InferenceOptions inference;
   double checkpoint_seconds = 2;  // how often the output is made sure of for a resumption
   std::function<bool(const PipelineProgress&)> progress;  // false: stop, leaving what can continue
@@ -45,7 +43,7 @@ struct PipelineResult {
   bool is_cancelled = false;
   double seconds = 0;
   uint64_t batch_rows = 0;       // smaller than asked for where memory was short
-  uint64_t above_threshold = 0;  // score: rows written over the model's threshold
+  uint64_t above_threshold = 0;  // of scores: rows written over the model's threshold
   uint64_t resumed_rows = 0;
 };
 

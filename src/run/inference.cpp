@@ -1,6 +1,7 @@
 #include "run/inference.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "backend/host/host_threads.h"
@@ -154,7 +155,7 @@ uint64_t scoring_bytes(Backend& backend, const ModelConfig& config, const Networ
                        InferenceOptions options, Source source, uint64_t rows) {
   options = completed(options, backend.info());
   LanePlans plans(backend, config, network, options);
-  const LaneKind kind{Mode::kScore, source, 0};
+  const LaneKind kind{&kScoreTask, source, 0};
   uint64_t bytes = 0;
   for (const StoreRecord& record : model_records(network, store_options(options.precision)))
     bytes += record.desc.bytes();
@@ -184,17 +185,6 @@ uint64_t Inference::bytes() const {
     for (const auto& lane : lanes) sum += lane->bytes();
   return sum;
 }
-
-// One verb: what the lanes compute, and where their results go.
-struct Inference::Work {
-  Mode mode = Mode::kEncode;
-  int64_t worst = 0;
-  const char* what = "";      // the results, for messages
-  uint64_t width = 0;         // of a row of results
-  std::span<float> out = {};  // [rows, width]
-  bool is_unscaled = false;   // results go back to the units of the data
-  Scores scores = {};         // of kScore, instead
-};
 
 const Scaling& Inference::scaling_of(DType dtype) const {
   return is_wide(dtype) ? wide_scaling_ : scaling_;
@@ -227,29 +217,48 @@ void fill(const RawRows& in, Source source, const Scaling& scaling, uint64_t fir
   watch.convert(scaling, in.dtype, raw, first, {static_cast<float*>(staging), count * width});
 }
 
-void take_scores(const ChunkResult& result, const Scores& out, uint64_t first, uint64_t count,
-                 const RowWatch& watch) {
-  const auto worst = static_cast<uint64_t>(out.worst);
-  const std::span<float> scores = out.score.subspan(first, count);
-  std::memcpy(scores.data(), result.out[0].data, scores.size_bytes());
-  watch.blank(first, 1, scores);
-  if (worst == 0) return;
-  const std::span<float> errors = out.error.subspan(first * worst, count * worst);
-  std::memcpy(out.index.data() + first * worst, result.out[1].data,
-              count * worst * sizeof(uint32_t));
-  copy_floats(result.out[2], errors.size(), errors.data());
-  watch.blank(first, worst, errors);
+// One output of a piece of rows, to where the caller wants it.
+struct Taker {
+  const TaskOutput& output;
+  uint64_t width;
+  const Scaling* scaling;  // null: the numbers stay as they are
+  RowWatch& watch;
+
+  void operator()(std::span<float> whole, const TensorView& from, uint64_t first,
+                  uint64_t count) const {
+    const std::span<float> out = whole.subspan(first * width, count * width);
+    copy_floats(from, out.size(), out.data());
+    if (scaling) unscale_rows(*scaling, out);
+    if (!output.may_be_infinite) watch.check_results(output.what, first, width, out);
+    watch.blank(first, width, out);
+  }
+  void operator()(std::span<uint32_t> whole, const TensorView& from, uint64_t first,
+                  uint64_t count) const {
+    std::memcpy(whole.data() + first * width, from.data, count * width * sizeof(uint32_t));
+  }
+};
+
+size_t size_of(const TaskResults& results) {
+  return std::visit([](const auto& span) { return span.size(); }, results);
 }
 
 }  // namespace
 
-void Inference::run(const Work& work, const RawRows& in, const RowRules& rules) const {
-  const bool is_decode = work.mode == Mode::kDecode;
-  const Source source = is_decode ? Source::kScaled : source_of(in);
-  const Scaling& scaling = is_decode ? code_scaling_ : scaling_of(in.dtype);
+void Inference::run(const Task& task, const RawRows& in, std::span<const TaskResults> out,
+                    const RowRules& rules, const TaskCall& options) const {
+  const Source source = task.reads_codes ? Source::kScaled : source_of(in);
+  const Scaling& scaling = task.reads_codes ? code_scaling_ : scaling_of(in.dtype);
   require_size("rows", in.rows * scaling.shift.size() * size_bytes(in.dtype), in.bytes.size());
-  if (!is_decode) require_means(rules);
+  if (!task.reads_codes) require_means(rules);
   RowWatch watch(rules, in.rows);
+  std::vector<Taker> takers;
+  for (const TaskOutput& output : outputs_of(task, options.worst)) {
+    const auto width = static_cast<uint64_t>(width_of(output, network_, options.worst));
+    DIABOLO_CHECK(takers.size() < out.size(), task.name);
+    require_size(output.what, in.rows * width, size_of(out[takers.size()]));
+    const bool goes_back = output.is_scaled && !options.keeps_scaled;
+    takers.push_back({output, width, goes_back ? &scaling_ : nullptr, watch});
+  }
   CallWatch call(rules.progress);
   LaneJob job;
   job.rows = in.rows;
@@ -259,33 +268,20 @@ void Inference::run(const Work& work, const RawRows& in, const RowRules& rules) 
   };
   job.take = [&](uint64_t first, uint64_t count, const ChunkResult& result) {
     call.add_rows(count);
-    if (work.mode == Mode::kScore) return take_scores(result, work.scores, first, count, watch);
-    const std::span<float> out = work.out.subspan(first * work.width, count * work.width);
-    copy_floats(result.out[0], out.size(), out.data());
-    if (work.is_unscaled) unscale_rows(scaling_, out);
-    watch.check_results(work.what, first, work.width, out);
-    watch.blank(first, work.width, out);
+    for (size_t i = 0; i < takers.size(); ++i)
+      std::visit([&](const auto& whole) { takers[i](whole, result.out[i], first, count); }, out[i]);
   };
-  pool_->run({work.mode, source, work.worst}, job);
+  pool_->run({&task, source, options.worst}, job);
   watch.finish();
   call.finish();
 }
 
 void Inference::encode(const RawRows& in, std::span<float> codes, const RowRules& rules) const {
-  const auto width = static_cast<uint64_t>(code_size());
-  require_size("codes", in.rows * width, codes.size());
-  run({.mode = Mode::kEncode, .what = "codes", .width = width, .out = codes}, in, rules);
+  run(kEncodeTask, in, std::array<TaskResults, 1>{codes}, rules);
 }
 
 void Inference::decode(const RawRows& codes, std::span<float> rows, const RowRules& rules) const {
-  const auto width = static_cast<uint64_t>(features());
-  require_size("rows", codes.rows * width, rows.size());
-  run({.mode = Mode::kDecode,
-       .what = "decoded rows",
-       .width = width,
-       .out = rows,
-       .is_unscaled = true},
-      codes, rules);
+  run(kDecodeTask, codes, std::array<TaskResults, 1>{rows}, rules);
 }
 
 void Inference::decode(std::span<const float> codes, std::span<float> rows,
@@ -296,29 +292,16 @@ void Inference::decode(std::span<const float> codes, std::span<float> rows,
 
 void Inference::reconstruct_scaled(const RawRows& in, std::span<float> rows,
                                    const RowRules& rules) const {
-  const auto width = static_cast<uint64_t>(features());
-  require_size("rows", in.rows * width, rows.size());
-  run({.mode = Mode::kReconstruct, .what = "reconstruction", .width = width, .out = rows}, in,
-      rules);
+  run(kReconstructTask, in, std::array<TaskResults, 1>{rows}, rules, {.keeps_scaled = true});
 }
 
 void Inference::reconstruct(const RawRows& in, std::span<float> rows, const RowRules& rules) const {
-  const auto width = static_cast<uint64_t>(features());
-  require_size("rows", in.rows * width, rows.size());
-  run({.mode = Mode::kReconstruct,
-       .what = "reconstruction",
-       .width = width,
-       .out = rows,
-       .is_unscaled = true},
-      in, rules);
+  run(kReconstructTask, in, std::array<TaskResults, 1>{rows}, rules);
 }
 
 void Inference::score(const RawRows& in, const Scores& out, const RowRules& rules) const {
-  const auto worst = static_cast<uint64_t>(std::max<int64_t>(0, out.worst));
-  require_size("scores", in.rows, out.score.size());
-  require_size("worst features", in.rows * worst, out.index.size());
-  require_size("errors of the worst features", in.rows * worst, out.error.size());
-  run({.mode = Mode::kScore, .worst = out.worst, .scores = out}, in, rules);
+  run(kScoreTask, in, std::array<TaskResults, 3>{out.score, out.index, out.error}, rules,
+      {.worst = out.worst});
 }
 
 }  // namespace diabolo

@@ -8,11 +8,13 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <variant>
 #include <vector>
 
 #include "backend/backend.h"
 #include "graph/executor.h"
 #include "model/model_file.h"
+#include "model/task.h"
 #include "run/row_watch.h"
 
 namespace diabolo {
@@ -41,6 +43,14 @@ struct RawRows {
   uint64_t rows = 0;
 };
 
+// Where the results of one output of a task go: [rows, width] numbers of its type.
+using TaskResults = std::variant<std::span<float>, std::span<uint32_t>>;
+
+struct TaskCall {
+  int64_t worst = 0;          // features to name per row
+  bool keeps_scaled = false;  // results stay in scaled units
+};
+
 struct Scores {
   std::span<float> score;     // [rows]
   int64_t worst = 0;          // features to name per row, at most 32
@@ -59,14 +69,18 @@ class Inference {
   ~Inference();
   Inference(Inference&&) = delete;
 
+  const Network& network() const { return network_; }
   int64_t features() const { return network_.features; }
   int64_t code_size() const { return network_.code_size; }
   // That of rows of this type.
   const Scaling& scaling_of(DType dtype) const;
 
-  // Each throws Error{kUsage} for spans of the wrong size, naming both, and for kMean where the model
+  // Rows, or codes where the task reads those, to its outputs, in their order (task.h). It and the
+  // calls for each task below throw Error{kUsage} for spans of the wrong size, naming both, and for kMean where the model
   // has no means; Error{kData} for the first row with a value that is bad or a result that is not
   // finite, as far as the rules do not say otherwise. Scores are never NaN, but may be infinite.
+  void run(const Task& task, const RawRows& in, std::span<const TaskResults> out,
+           const RowRules& rules = {}, const TaskCall& call = {}) const;
   void encode(const RawRows& in, std::span<float> codes,
               const RowRules& rules = {}) const;  // [rows,K]
   // codes: [rows,K] of any type.
@@ -89,11 +103,8 @@ class Inference {
  private:
   struct Pool;
 
-  struct Work;
-
   Source source_of(const RawRows& in) const;
   void require_means(const RowRules& rules) const;
-  void run(const Work& work, const RawRows& in, const RowRules& rules) const;
 
   Backend& backend_;
   Network network_;

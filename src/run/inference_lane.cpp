@@ -62,16 +62,9 @@ int64_t plan_rows_for(std::span<const int64_t> row_counts, uint64_t rows) {
   return row_counts[is_rest ? 1 : i];
 }
 
-std::vector<const char*> outputs_of(const LaneKind& kind) {
-  if (kind.mode == Mode::kEncode) return {model_names::kCode};
-  if (kind.mode != Mode::kScore) return {model_names::kReconstruction};
-  if (kind.worst == 0) return {model_names::kScore};
-  return {model_names::kScore, model_names::kWorstIndex, model_names::kWorstError};
-}
-
 uint64_t input_row_bytes(const Network& network, const LaneKind& kind) {
-  const int64_t width = kind.mode == Mode::kDecode ? network.code_size : network.features;
-  return static_cast<uint64_t>(width) * (kind.source == Source::kRawU8 ? 1 : sizeof(float));
+  return static_cast<uint64_t>(input_width(*kind.task, network)) *
+         (kind.source == Source::kRawU8 ? 1 : sizeof(float));
 }
 
 }  // namespace
@@ -105,8 +98,7 @@ const Plan& LanePlans::plan(const LaneKind& kind, int64_t rows) {
   const std::lock_guard lock(mutex_);
   std::unique_ptr<Plan>& found = plans_[{kind, rows}];
   if (!found) {
-    BuildOptions build;
-    build.mode = kind.mode;
+    TaskGraphOptions build;
     build.rows = rows;
     build.precision = options_.precision;
     build.source = kind.source;
@@ -118,7 +110,7 @@ const Plan& LanePlans::plan(const LaneKind& kind, int64_t rows) {
     policy.fast = options_.fast_policy;
     policy.allows_tf32 = options_.precision == Precision::kTf32;
     found = std::make_unique<Plan>(
-        Plan::compile(build_graph(config_, network_, build), device, policy));
+        Plan::compile(task_graph(*kind.task, config_, network_, build), device, policy));
   }
   return *found;
 }
@@ -167,8 +159,8 @@ uint64_t LanePlans::lane_bytes(const LaneKind& kind) {
   if (device_.space == Space::kHost) return arena + input;
   uint64_t slot = input;
   const Graph& graph = plan(kind, max_rows()).graph();
-  for (const char* output : outputs_of(kind))
-    slot += graph.value(graph.find(output, Role::kOutput)).desc.bytes();
+  for (const TaskOutput& output : outputs_of(*kind.task, kind.worst))
+    slot += graph.value(graph.find(output.name, Role::kOutput)).desc.bytes();
   return arena + kDeviceSlots * slot;
 }
 
@@ -182,7 +174,7 @@ Lane::Lane(LanePlans& plans, const ParameterStore& store, const LaneKind& kind)
     : plans_(plans),
       store_(store),
       kind_(kind),
-      outputs_(outputs_of(kind)),
+      outputs_(outputs_of(*kind.task, kind.worst)),
       arena_(plans.backend()),
       slots_(is_host() ? 1 : kDeviceSlots),
       stream_(plans.backend().create_stream(StreamKind::kCallerThread)) {
@@ -205,7 +197,7 @@ void Lane::make_slot(Slot& slot) {
   slot.device_in = Buffer(backend, most * input_row_bytes());
   const Graph& graph = plans_.plan(kind_, plans_.max_rows()).graph();
   for (size_t i = 0; i < outputs_.size(); ++i) {
-    const uint64_t bytes = graph.value(graph.find(outputs_[i], Role::kOutput)).desc.bytes();
+    const uint64_t bytes = graph.value(graph.find(outputs_[i].name, Role::kOutput)).desc.bytes();
     slot.device_out[i] = Buffer(backend, bytes);
     slot.out[i] = StagingBuffer(backend, bytes);
   }
@@ -242,14 +234,14 @@ void Lane::start_on_device(Slot& slot) {
   stream_->wait_for(*slot.copied_in);
   run.run(plans_.options().capture);
   for (size_t i = 0; i < outputs_.size(); ++i) {
-    const TensorView out = run.output(outputs_[i]);
+    const TensorView out = run.output(outputs_[i].name);
     stream_->copy_within(slot.device_out[i].data(), out.data, out.desc.bytes());
   }
   slot.computed = stream_->record_event();
   copies_out_->wait_for(*slot.computed);
   for (size_t i = 0; i < outputs_.size(); ++i)
     copies_out_->copy_out(slot.out[i].data(), slot.device_out[i].data(),
-                          run.output(outputs_[i]).desc.bytes());
+                          run.output(outputs_[i].name).desc.bytes());
   slot.done = copies_out_->record_event();
 }
 
@@ -258,7 +250,7 @@ void Lane::finish(Slot& slot, const LaneJob& job) {
   is_host() ? stream_->synchronize() : slot.done->wait();
   ChunkResult result;
   for (size_t i = 0; i < outputs_.size(); ++i) {
-    result.out[i] = executor(slot, slot.piece.plan_rows).output(outputs_[i]);
+    result.out[i] = executor(slot, slot.piece.plan_rows).output(outputs_[i].name);
     if (slot.out[i].data()) result.out[i].data = slot.out[i].data();
   }
   job.take(slot.piece.first, slot.piece.count, result);

@@ -19,21 +19,25 @@
 #include <mutex>
 #include <optional>
 #include <span>
+#include <tuple>
 #include <vector>
 
 #include "graph/executor.h"
-#include "model/model.h"
+#include "model/task.h"
 #include "run/inference.h"
 
 namespace diabolo {
 
 // What a lane does; lanes of one kind are interchangeable.
 struct LaneKind {
-  Mode mode = Mode::kEncode;
+  const Task* task = &kEncodeTask;
   Source source = Source::kScaled;
   int64_t worst = 0;
 
-  auto operator<=>(const LaneKind&) const = default;
+  friend bool operator<(const LaneKind& a, const LaneKind& b) {
+    return std::tuple(a.task->number, a.source, a.worst) <
+           std::tuple(b.task->number, b.source, b.worst);
+  }
 };
 
 // The model as all lanes share it.
@@ -108,9 +112,9 @@ class RowPieces {
   std::atomic<uint64_t> first_{0};
 };
 
-// Results of a chunk of rows, in host memory: those of Mode, in the order of its outputs.
+// Results of a chunk of rows, in host memory, in the order of the task's outputs.
 struct ChunkResult {
-  std::array<TensorView, 3> out;
+  std::array<TensorView, kMostTaskOutputs> out;
 };
 
 // How rows get in and results get out. Called by the threads that run the lanes, at once, for rows
@@ -137,8 +141,8 @@ class Lane {
   struct Slot {
     StagingBuffer in;
     Buffer device_in;
-    std::array<Buffer, 3> device_out;
-    std::array<StagingBuffer, 3> out;
+    std::array<Buffer, kMostTaskOutputs> device_out;
+    std::array<StagingBuffer, kMostTaskOutputs> out;
     std::map<int64_t, std::unique_ptr<Executor>> executors;
     std::unique_ptr<Event> copied_in, computed, done;
     Piece piece;  // under way; count 0: none
@@ -155,7 +159,7 @@ class Lane {
   LanePlans& plans_;
   const ParameterStore& store_;
   LaneKind kind_;
-  std::vector<const char*> outputs_;
+  std::span<const TaskOutput> outputs_;
   Arena arena_;
   std::vector<Slot> slots_;
   // Last: they end before the memory that they work on goes. The copies' are null on the host.

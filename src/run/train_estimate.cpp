@@ -23,8 +23,7 @@ TrainEstimate estimate_training(Backend& backend, const Config& config, const Da
   out.steps = (out.rows + batch - 1) / batch * static_cast<uint64_t>(ready.train.epochs);
   const auto records = training_records(network, ready, out.rows);
   for (const StoreRecord& record : records) out.store_bytes += record.desc.bytes();
-  BuildOptions build;
-  build.mode = Mode::kTrain;
+  TrainingGraphOptions build;
   build.precision = ready.train.precision;
   build.optimizer = ready.optimizer.rule();
   build.source = data.x().row.dtype() == DType::kU8 ? Source::kRawU8 : Source::kScaled;
@@ -33,7 +32,7 @@ TrainEstimate estimate_training(Backend& backend, const Config& config, const Da
   for (const uint64_t rows : {whole, out.rows % whole}) {
     if (rows == 0) continue;
     build.rows = static_cast<int64_t>(rows);
-    const Plan plan = Plan::compile(build_graph(ready.model, network, build), backend.info(),
+    const Plan plan = Plan::compile(training_graph(ready.model, network, build), backend.info(),
                                     policy_of(ready.train));
     out.arena_bytes = std::max(out.arena_bytes, plan.arena_bytes());
   }

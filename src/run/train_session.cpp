@@ -93,24 +93,35 @@ void TrainSession::choose_residency(Residency wanted) {
   stream_->synchronize();
 }
 
-Plan TrainSession::compile(Mode mode, uint64_t batch, Source source) const {
-  BuildOptions build;
-  build.mode = mode;
-  build.rows = static_cast<int64_t>(batch);
-  build.precision = config_.train.precision;
-  build.source = source;
-  build.resident_rows = is_resident_ && mode == Mode::kTrain ? static_cast<int64_t>(rows()) : 0;
-  build.optimizer = config_.optimizer.rule();
-  return Plan::compile(build_graph(config_.model, network_, build), backend_.info(),
-                       policy_of(config_.train));
+TrainingGraphOptions TrainSession::graph_options(uint64_t batch, Source source) const {
+  TrainingGraphOptions out;
+  out.rows = static_cast<int64_t>(batch);
+  out.precision = config_.train.precision;
+  out.source = source;
+  out.resident_rows = is_resident_ ? static_cast<int64_t>(rows()) : 0;
+  out.optimizer = config_.optimizer.rule();
+  return out;
+}
+
+Plan TrainSession::compile(const Graph& graph) const {
+  return Plan::compile(graph, backend_.info(), policy_of(config_.train));
+}
+
+Plan TrainSession::training_plan(uint64_t batch) const {
+  const TrainingGraphOptions options = graph_options(batch, data_.train.source());
+  return compile(training_graph(config_.model, network_, options));
+}
+
+Plan TrainSession::validation_plan(uint64_t batch) const {
+  const TrainingGraphOptions options = graph_options(batch, data_.validation->source());
+  return compile(validation_graph(config_.model, network_, options));
 }
 
 void TrainSession::make_executors() {
-  const Source source = data_.train.source();
-  full_plan_ = std::make_unique<Plan>(compile(Mode::kTrain, batch_rows_, source));
+  full_plan_ = std::make_unique<Plan>(training_plan(batch_rows_));
   arena_.reserve(full_plan_->arena_bytes());
   if (tail_rows_ > 0) {
-    tail_plan_ = std::make_unique<Plan>(compile(Mode::kTrain, tail_rows_, source));
+    tail_plan_ = std::make_unique<Plan>(training_plan(tail_rows_));
     arena_.reserve(tail_plan_->arena_bytes());
   }
   if (data_.validation) make_validation();  // reserves too
@@ -290,11 +301,10 @@ void TrainSession::make_validation() {
   v.losses = StagingBuffer(backend_, batches * sizeof(float));
   v.states = StagingBuffer(backend_, batches * sizeof(kernels::StepState));
   store_->add_state(model_names::kValidationState, step_state_desc());
-  v.full_plan = std::make_unique<Plan>(compile(Mode::kValidate, v.batch, rows.source()));
+  v.full_plan = std::make_unique<Plan>(validation_plan(v.batch));
   arena_.reserve(v.full_plan->arena_bytes());
   if (rows.rows % v.batch == 0) return;
-  v.tail_plan =
-      std::make_unique<Plan>(compile(Mode::kValidate, rows.rows % v.batch, rows.source()));
+  v.tail_plan = std::make_unique<Plan>(validation_plan(rows.rows % v.batch));
   arena_.reserve(v.tail_plan->arena_bytes());
 }
 

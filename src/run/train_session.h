@@ -18,6 +18,7 @@
 #include "graph/executor.h"
 #include "model/model.h"
 #include "model/parameter_values.h"
+#include "model/training_graph.h"
 #include "run/schedule.h"
 #include "run/store_blobs.h"
 #include "run/train_data.h"
@@ -91,7 +92,10 @@ class TrainSession {
 
   bool has_terms() const { return config_.model.penalty.l2 > 0; }
   void choose_residency(Residency wanted);
-  Plan compile(Mode mode, uint64_t rows, Source source) const;
+  TrainingGraphOptions graph_options(uint64_t batch, Source source) const;
+  Plan compile(const Graph& graph) const;
+  Plan training_plan(uint64_t batch) const;
+  Plan validation_plan(uint64_t batch) const;
   void make_executors();
   void make_validation();
   void write_plans_until(uint64_t step);

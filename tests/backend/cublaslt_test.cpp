@@ -12,6 +12,7 @@
 #include "fake_cuda/fake_cuda.h"
 #include "graph/plan.h"
 #include "kernels/cuda/cublaslt_library.h"
+#include "model/training_graph.h"
 #include "run/training_fixture.h"
 
 namespace diabolo {
@@ -56,15 +57,14 @@ class Cublaslt : public testing::Test {
 
   // The kernels of a training step.
   static std::vector<std::string> kernels_of(const Config& config) {
-    BuildOptions options;
-    options.mode = Mode::kTrain;
+    TrainingGraphOptions options;
     options.rows = config.train.batch_size;
     options.precision = config.train.precision;
     options.optimizer = config.optimizer.rule();
     const Config whole = resolved(config, Scale::kNone);
     const Network network = Network::of(whole.model, kFeatures);
     const auto backend = create_cuda_backend();
-    const Plan plan = Plan::compile(build_graph(whole.model, network, options), backend->info(),
+    const Plan plan = Plan::compile(training_graph(whole.model, network, options), backend->info(),
                                     policy_of(whole.train));
     std::vector<std::string> names;
     for (const Step& step : plan.steps()) names.emplace_back(step.kernel->name);

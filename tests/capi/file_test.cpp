@@ -251,6 +251,7 @@ TEST_F(Files, BadOptions) {
   with(DIABOLO_USAGE, "on_bad_value", [](Options& o) { o.on_bad_value = 5; });
   with(DIABOLO_USAGE, "batch_rows", [](Options& o) { o.batch_rows = ~uint64_t{0}; });
   with(DIABOLO_USAGE, "worst", [](Options& o) { o.worst = 33; });
+  with(DIABOLO_USAGE, "encode names none", [](Options& o) { o.worst = 2; });
 }
 
 // SIGPIPE would end this program.

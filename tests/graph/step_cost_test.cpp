@@ -9,6 +9,7 @@
 #include "fake_cuda/fake_cuda.h"
 #include "model/model.h"
 #include "model/presets.h"
+#include "model/training_graph.h"
 #include "run/training_fixture.h"
 
 namespace diabolo {
@@ -27,8 +28,7 @@ TEST(StepCost, OfTheHostIsAFewMicroseconds) {
   config.model.code.size = 64;
   config.model.decoder.output = kernels::Activation::kSigmoid;
   const Network network = Network::of(config.model, 784);
-  BuildOptions build;
-  build.mode = Mode::kTrain;
+  TrainingGraphOptions build;
   build.rows = 256;
   build.resident_rows = 1024;
   build.optimizer = config.optimizer.rule();
@@ -40,7 +40,7 @@ TEST(StepCost, OfTheHostIsAFewMicroseconds) {
   scaling.scale.assign(784, 1.0f);
   add_scaling(store, network, scaling, *stream);
   store.add_state(model_names::kOrder, TensorDesc(DType::kU32, {build.resident_rows}));
-  const Plan plan = Plan::compile(build_graph(config.model, network, build), backend->info(),
+  const Plan plan = Plan::compile(training_graph(config.model, network, build), backend->info(),
                                   policy_of(config.train));
   Arena arena(*backend);
   arena.reserve(plan.arena_bytes());

@@ -8,8 +8,11 @@
 
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
 
+#include "diabolo/diabolo.h"
 #include "model/safetensors.h"
+#include "model/task.h"
 #include "run/inference.h"
 #include "run/training_fixture.h"
 
@@ -257,6 +260,25 @@ TEST_F(ModelFileTest, ARunDirectoryMeansItsModel) {
   save_model(model_, folder_ / "run/model.safetensors");
   EXPECT_EQ(bits_of(load_model(folder_ / "run")), bits_of(model_));
   EXPECT_THAT(message_of(folder_ / "absent"), HasSubstr("absent"));
+}
+
+// The C constants are the tasks' numbers, from 1 without a gap.
+TEST(Tasks, AreTheVerbsOfTheLibrary) {
+  EXPECT_EQ(kEncodeTask.number, DIABOLO_ENCODE);
+  EXPECT_EQ(kDecodeTask.number, DIABOLO_DECODE);
+  EXPECT_EQ(kReconstructTask.number, DIABOLO_RECONSTRUCT);
+  EXPECT_EQ(kScoreTask.number, DIABOLO_SCORE);
+  std::set<std::string> names;
+  int32_t number = 0;
+  for (const Task* task : tasks()) {
+    EXPECT_EQ(task->number, ++number) << task->name;
+    EXPECT_EQ(find_task(task->number), task);
+    EXPECT_EQ(find_task(task->name), task);
+    EXPECT_TRUE(names.insert(task->name).second) << task->name;
+    EXPECT_LE(task->outputs.size(), kMostTaskOutputs);
+  }
+  EXPECT_EQ(find_task("train"), nullptr);
+  EXPECT_EQ(find_task(number + 1), nullptr);
 }
 
 }  // namespace

@@ -35,9 +35,9 @@ class BadValues : public testing::Test {
     return kModel;
   }
 
-  PipelineOptions options(FileVerb verb, BadValue policy = BadValue::kError) {
+  PipelineOptions options(const Task& task, BadValue policy = BadValue::kError) {
     PipelineOptions out;
-    out.verb = verb;
+    out.task = &task;
     out.output = folder_ / "out.raw";
     out.batch_rows = 100;
     out.on_bad_value = policy;
@@ -73,15 +73,16 @@ class BadValues : public testing::Test {
 
 TEST_F(BadValues, AResultThatIsNotFiniteIsAnErrorUnlessItsRowIsLeftOut) {
   fill_row(700, 3e38f);
-  for (const FileVerb verb : {FileVerb::kEncode, FileVerb::kReconstruct}) {
+  for (const Task* each : {&kEncodeTask, &kReconstructTask}) {
+    const Task& task = *each;
     for (const BadValue policy : {BadValue::kError, BadValue::kZero, BadValue::kMean}) {
-      const Error error = error_of(options(verb, policy));
+      const Error error = error_of(options(task, policy));
       EXPECT_EQ(error.code(), ErrorCode::kData);
       EXPECT_THAT(error.what(), HasSubstr("row 700, column "));
       ASSERT_TRUE(error.position().has_value());
       EXPECT_EQ(error.position()->row, 700u);
     }
-    EXPECT_EQ(run(options(verb, BadValue::kSkip)).rows_written, kRows - 1);
+    EXPECT_EQ(run(options(task, BadValue::kSkip)).rows_written, kRows - 1);
     for (const float value : output()) ASSERT_TRUE(std::isfinite(value));
     std::filesystem::remove(folder_ / "out.raw");
   }
@@ -92,7 +93,7 @@ TEST_F(BadValues, DecodedRowsThatAreNotFiniteAreErrors) {
   codes.values[250 * 3] = codes.values[250 * 3 + 1] = 3e38f;
   codes.values[250 * 3 + 2] = -3e38f;
   try {
-    run_pipeline(*backend_, model(), *codes.data, options(FileVerb::kDecode));
+    run_pipeline(*backend_, model(), *codes.data, options(kDecodeTask));
     FAIL() << "no error";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kData);
@@ -100,7 +101,7 @@ TEST_F(BadValues, DecodedRowsThatAreNotFiniteAreErrors) {
     EXPECT_THAT(error.what(), HasSubstr("of the decoded rows"));
   }
   codes.values[250 * 3] = kNan;
-  const auto skipping = options(FileVerb::kDecode, BadValue::kSkip);
+  const auto skipping = options(kDecodeTask, BadValue::kSkip);
   EXPECT_EQ(run_pipeline(*backend_, model(), *codes.data, skipping).rows_written, 299u);
 }
 
@@ -109,27 +110,27 @@ TEST_F(BadValues, TheFirstBadRowOfTheFileIsNamed) {
   data_.values[640 * kWidth + 7] = kNan;
   data_.values[640 * kWidth + 9] = kNan;
   for (const int64_t batch : {1, 7, 100, 5000}) {
-    auto some = options(FileVerb::kEncode);
+    auto some = options(kEncodeTask);
     some.batch_rows = batch;
     EXPECT_EQ(error_of(some).position(), (DataPosition{640, 7})) << batch;
   }
   fill_row(3, 3e38f);
   for (const int64_t batch : {1, 7, 100, 5000}) {
-    auto some = options(FileVerb::kReconstruct);
+    auto some = options(kReconstructTask);
     some.batch_rows = batch;
     EXPECT_EQ(error_of(some).position()->row, 3u) << batch;
   }
 }
 
 TEST_F(BadValues, RowsThatAreLeftOutChangeNoOther) {
-  run(options(FileVerb::kEncode));
+  run(options(kEncodeTask));
   const std::vector<float> whole = output();
   std::vector<float> expected;
   for (uint64_t row = 0; row < kRows; ++row)
     if (row % 5 != 3) expected.insert(expected.end(), &whole[row * 3], &whole[row * 3] + 3);
   for (uint64_t row = 3; row < kRows; row += 5) data_.values[row * kWidth + row % kWidth] = kNan;
   for (const int64_t batch : {1, 4, 100, 5000}) {
-    auto some = options(FileVerb::kEncode, BadValue::kSkip);
+    auto some = options(kEncodeTask, BadValue::kSkip);
     some.batch_rows = batch;
     EXPECT_EQ(run(some).rows_written, expected.size() / 3);
     EXPECT_EQ(output(), expected) << batch;
@@ -139,7 +140,7 @@ TEST_F(BadValues, RowsThatAreLeftOutChangeNoOther) {
 TEST_F(BadValues, CodesThatTheTypeCannotHoldAreErrorsUnderEveryPolicy) {
   fill_row(900, 1e6f);
   for (const BadValue policy : {BadValue::kError, BadValue::kZero, BadValue::kSkip}) {
-    auto half = options(FileVerb::kEncode, policy);
+    auto half = options(kEncodeTask, policy);
     half.output_dtype = DType::kF16;
     const Error error = error_of(half);
     EXPECT_EQ(error.code(), ErrorCode::kData);
@@ -147,7 +148,7 @@ TEST_F(BadValues, CodesThatTheTypeCannotHoldAreErrorsUnderEveryPolicy) {
     EXPECT_THAT(error.what(), HasSubstr("which f16 cannot hold (use --code-dtype f32"));
   }
   for (const DType wide : {DType::kF32, DType::kBf16}) {
-    auto other = options(FileVerb::kEncode);
+    auto other = options(kEncodeTask);
     other.output_dtype = wide;
     EXPECT_EQ(run(other).rows_written, kRows);
   }
@@ -160,7 +161,7 @@ TEST_F(BadValues, CodesOfRowsThatAreLeftOutNeedNotFit) {
   for (size_t i = 0; i < large.parameters.size(); ++i)
     std::ranges::fill(large.parameters.writable(i), 1e6f);
   for (uint64_t row = 0; row < kRows; ++row) data_.values[row * kWidth] = kNan;
-  auto half = options(FileVerb::kEncode, BadValue::kSkip);
+  auto half = options(kEncodeTask, BadValue::kSkip);
   half.output_dtype = DType::kF16;
   EXPECT_EQ(run_pipeline(*backend_, large, *data_.data, half).rows_written, 0u);
 }
@@ -185,8 +186,8 @@ class LeftOut : public BadValues {
         kept_.push_back(row);
     }
   }
-  PipelineOptions to(const std::string& name, FileVerb verb = FileVerb::kEncode) {
-    PipelineOptions out = options(verb, BadValue::kSkip);
+  PipelineOptions to(const std::string& name, const Task& task = kEncodeTask) {
+    PipelineOptions out = options(task, BadValue::kSkip);
     out.output = folder_ / name;
     return out;
   }
@@ -209,7 +210,7 @@ TEST_F(LeftOut, TheRowsThatAreNotHaveTheirNumbersBesideTheOutput) {
 }
 
 TEST_F(LeftOut, CsvNumbersItsRows) {
-  auto csv = to("out.csv", FileVerb::kScore);
+  auto csv = to("out.csv", kScoreTask);
   csv.worst = 1;
   run(csv);
   std::istringstream lines(content_of(csv.output));
@@ -333,7 +334,7 @@ TEST_F(BadValues, ABadRowComesBeforeAReadErrorBehindIt) {
   const Broken broken(*data_.data);
   const auto what = [&] {
     try {
-      run_pipeline(*backend_, model(), broken, options(FileVerb::kEncode));
+      run_pipeline(*backend_, model(), broken, options(kEncodeTask));
     } catch (const Error& error) {
       return std::string(error.what());
     }

@@ -32,9 +32,9 @@ class PipelineTest : public testing::Test {
     static const ModelFile kModel = trained();
     return kModel;
   }
-  PipelineOptions options(const std::string& name, FileVerb verb = FileVerb::kEncode) {
+  PipelineOptions options(const std::string& name, const Task& task = kEncodeTask) {
     PipelineOptions out;
-    out.verb = verb;
+    out.task = &task;
     out.output = folder_ / name;
     out.batch_rows = 100;
     return out;
@@ -78,9 +78,9 @@ TEST_F(PipelineTest, FilesHoldWhatInferenceGives) {
   EXPECT_EQ(result.rows_read, kRows);
   EXPECT_EQ(result.rows_written, kRows);
   EXPECT_EQ(floats_of("codes.raw"), codes);
-  run(options("rows.raw", FileVerb::kReconstruct));
+  run(options("rows.raw", kReconstructTask));
   EXPECT_EQ(floats_of("rows.raw"), rows);
-  const PipelineResult scored = run(options("scores.raw", FileVerb::kScore));
+  const PipelineResult scored = run(options("scores.raw", kScoreTask));
   EXPECT_EQ(floats_of("scores.raw"), scores);
   const auto above = std::ranges::count_if(
       scores, [](float score) { return static_cast<double>(score) > *model().threshold; });
@@ -90,7 +90,7 @@ TEST_F(PipelineTest, FilesHoldWhatInferenceGives) {
   raw.dtype = DType::kF32;
   raw.row_shape = {3};
   const auto code_file = open_dataset(folder_ / "codes.raw", raw);
-  run_pipeline(*backend_, model(), *code_file, options("back.raw", FileVerb::kDecode));
+  run_pipeline(*backend_, model(), *code_file, options("back.raw", kDecodeTask));
   EXPECT_EQ(floats_of("back.raw"), rows);
 }
 
@@ -128,10 +128,10 @@ TEST_F(PipelineTest, NpyIsReadableAndNarrowTypesAreRounded) {
 }
 
 TEST_F(PipelineTest, CsvNamesTheWorstFeatures) {
-  PipelineOptions csv = options("scores.csv", FileVerb::kScore);
+  PipelineOptions csv = options("scores.csv", kScoreTask);
   csv.worst = 2;
   run(csv);
-  run(options("scores.raw", FileVerb::kScore));
+  run(options("scores.raw", kScoreTask));
   std::istringstream lines(content_of(folder_ / "scores.csv"));
   std::string line;
   std::getline(lines, line);
@@ -175,9 +175,9 @@ TEST_F(PipelineTest, StoppedAndResumedIsByteForByteTheSame) {
 }
 
 TEST_F(PipelineTest, RowsAboveTheThresholdAreCountedAcrossResumptions) {
-  const uint64_t above = run(options("whole.csv", FileVerb::kScore)).above_threshold;
+  const uint64_t above = run(options("whole.csv", kScoreTask)).above_threshold;
   for (const uint64_t stop : {100u, 600u}) {
-    PipelineOptions parts = options("parts.csv", FileVerb::kScore);
+    PipelineOptions parts = options("parts.csv", kScoreTask);
     parts.progress = [=](const PipelineProgress& now) { return now.rows < stop; };
     const PipelineResult stopped = run(parts);
     EXPECT_GT(stopped.above_threshold, 0u);
@@ -269,7 +269,7 @@ TEST_F(PipelineTest, ResumingWithOtherOptionsIsRefused) {
 TEST_F(PipelineTest, ResumingWithAnotherThresholdIsRefused) {
   ModelFile unsaved = model();
   unsaved.hash.clear();
-  PipelineOptions parts = options("scores.csv", FileVerb::kScore);
+  PipelineOptions parts = options("scores.csv", kScoreTask);
   parts.progress = [](const PipelineProgress& now) { return now.rows < 300; };
   run_pipeline(*backend_, unsaved, *data_.data, parts);
   parts.progress = {};
@@ -287,7 +287,7 @@ TEST_F(PipelineTest, ResumingWithAnotherThresholdIsRefused) {
 
 TEST_F(PipelineTest, ResumingAfterTheInputWasReplacedIsRefused) {
   const std::string input = folder_ / "rows.npy";
-  PipelineOptions write = options("rows.npy", FileVerb::kReconstruct);
+  PipelineOptions write = options("rows.npy", kReconstructTask);
   run(write);
   PipelineOptions parts = options("codes.raw");
   parts.progress = [](const PipelineProgress& now) { return now.rows < 300; };
@@ -322,10 +322,10 @@ TEST_F(PipelineTest, InputsThatDoNotFitAreRefused) {
   const Error error = error_of(options("codes.npy"), *narrow.data);
   EXPECT_EQ(error.code(), ErrorCode::kData);
   EXPECT_THAT(error.what(), HasSubstr("expected rows f32[*,12], found f32[10,11]"));
-  const Error codes = error_of(options("rows.npy", FileVerb::kDecode), *data_.data);
+  const Error codes = error_of(options("rows.npy", kDecodeTask), *data_.data);
   EXPECT_EQ(codes.code(), ErrorCode::kData);
   EXPECT_THAT(codes.what(), HasSubstr("expected rows f32[*,3] (codes), found f32[1237,12]"));
-  PipelineOptions worst = options("scores.npy", FileVerb::kScore);
+  PipelineOptions worst = options("scores.npy", kScoreTask);
   worst.worst = 2;
   EXPECT_EQ(error_of(worst, *data_.data).code(), ErrorCode::kUsage);
   PipelineOptions nowhere = options("no/such/folder.npy");

@@ -7,6 +7,7 @@
 
 #include "kernels/noise.h"
 #include "model/model.h"
+#include "model/training_graph.h"
 #include "ops/ops.h"
 #include "run/order.h"
 #include "run/train_session.h"
@@ -76,11 +77,10 @@ TEST(Dropout, EveryLayerHasAStreamAndItsGradientTheSame) {
   Config config = resolved(small_config(), Scale::kStandard);
   config.model.encoder.dropout = config.model.decoder.dropout = 0.1;
   const Network network = Network::of(config.model, 12);
-  BuildOptions build;
-  build.mode = Mode::kTrain;
+  TrainingGraphOptions build;
   build.rows = 32;
   std::vector<uint32_t> forward, backward;
-  const Graph graph = build_graph(config.model, network, build);
+  const Graph graph = training_graph(config.model, network, build);
   for (const Node& node : graph.nodes()) {
     if (node.op != &kDropout) continue;
     const bool is_gradient = node.name.ends_with("gradient");
@@ -97,10 +97,9 @@ TEST(Corruption, IsWhatTheConfigurationSays) {
     Config config = small_config();
     config.model.corruption = corruption;
     config = resolved(config, scale);
-    BuildOptions build;
-    build.mode = Mode::kTrain;
+    TrainingGraphOptions build;
     build.rows = 32;
-    const Graph graph = build_graph(config.model, Network::of(config.model, 12), build);
+    const Graph graph = training_graph(config.model, Network::of(config.model, 12), build);
     const auto found = std::ranges::find(graph.nodes(), &kCorrupt, &Node::op);
     return found->attrs.as<CorruptAttrs>();
   };

@@ -46,7 +46,7 @@ void expect_seen(DType dtype, double base, double step, Scale scale) {
   EXPECT_GT(static_cast<double>(scores.back()), *model.threshold);
 
   PipelineOptions options;
-  options.verb = FileVerb::kScore;
+  options.task = &kScoreTask;
   options.output = folder / "scores.npy";
   const auto all = memory_dataset("rows", row, bytes);
   run_pipeline(*backend, model, *all, options);

@@ -1,31 +1,54 @@
-#include "cli/pipeline.h"
+// The tasks of a model from file to file, each a command: a model, rows in, rows out.
 
+#include <algorithm>
 #include <filesystem>
+#include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
 
 #include "base/file.h"
+#include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/json_output.h"
+#include "cli/options.h"
 #include "cli/progress.h"
 #include "cli/table.h"
+#include "run/encode_pipeline.h"
 
 namespace diabolo::cli {
 namespace {
 
+struct FileTaskArguments {
+  const Task* task = nullptr;
+  std::string model, input, output, output_format;
+  std::optional<std::string> output_dtype;
+  std::optional<int64_t> batch_rows, worst, checkpoint_seconds;
+  bool resume = false, dry_run = false;
+  OutputOptions out;
+  DeviceOptions device;
+  DataOptions data;
+  ModelOptions model_options;
+
+  bool gives(RowWidth width) const {
+    return std::ranges::find(task->outputs, width, &TaskOutput::width) != task->outputs.end();
+  }
+};
+
 // One row of what the command reads.
-TensorDesc input_row(const PipelineArguments& arguments, const ModelFile& model) {
-  if (arguments.verb != FileVerb::kDecode) return model.row;
+TensorDesc input_row(const FileTaskArguments& arguments, const ModelFile& model) {
+  if (!arguments.task->reads_codes) return model.row;
   return TensorDesc(DType::kF32, {model.network().code_size});
 }
 
-PipelineOptions pipeline_options(const PipelineArguments& arguments, const ModelFile& model,
+PipelineOptions pipeline_options(const FileTaskArguments& arguments, const ModelFile& model,
                                  const TrainConfig& config) {
   PipelineOptions options;
-  options.verb = arguments.verb;
+  options.task = arguments.task;
   options.output = arguments.output;
   options.model_path = model_path(arguments.model);
   options.output_format = arguments.output_format;
-  if (arguments.verb == FileVerb::kEncode) options.output_dtype = model.config.output.code_dtype;
+  if (arguments.gives(RowWidth::kCode)) options.output_dtype = model.config.output.code_dtype;
   if (arguments.output_dtype) options.output_dtype = *dtype_from_name(*arguments.output_dtype);
   if (arguments.batch_rows) options.batch_rows = *arguments.batch_rows;
   options.on_bad_value = bad_value(arguments.data, model);
@@ -38,7 +61,7 @@ PipelineOptions pipeline_options(const PipelineArguments& arguments, const Model
 }
 
 // What every object of these commands begins with.
-nlohmann::json file_fields(const PipelineArguments& arguments, const ModelFile& model) {
+nlohmann::json file_fields(const FileTaskArguments& arguments, const ModelFile& model) {
   nlohmann::json json = model_fields(arguments.model, model);
   json["input"] = arguments.input;
   json["output"] = arguments.output;
@@ -55,7 +78,7 @@ nlohmann::json json_of(const PipelineEstimate& estimate, const Dataset& input) {
   return json;
 }
 
-int dry_run(const PipelineArguments& arguments, const ModelFile& model, const Dataset& input,
+int dry_run(const FileTaskArguments& arguments, const ModelFile& model, const Dataset& input,
             const PipelineOptions& options, Terminal& terminal) {
   const PipelineEstimate estimate = estimate_pipeline(model, input, options);
   if (estimate.output_bytes && arguments.output != "-")
@@ -76,7 +99,7 @@ int dry_run(const PipelineArguments& arguments, const ModelFile& model, const Da
   return 0;
 }
 
-nlohmann::json summary(const PipelineArguments& arguments, const ModelFile& model,
+nlohmann::json summary(const FileTaskArguments& arguments, const ModelFile& model,
                        const PipelineResult& result) {
   nlohmann::json json = file_fields(arguments, model);
   json["rows_read"] = result.rows_read;
@@ -85,14 +108,14 @@ nlohmann::json summary(const PipelineArguments& arguments, const ModelFile& mode
   json["rows_resumed"] = result.resumed_rows;
   json["batch_rows"] = result.batch_rows;
   json["seconds"] = result.seconds;
-  if (arguments.verb == FileVerb::kScore && model.threshold) {
+  if (arguments.task->has_threshold && model.threshold) {
     json["threshold"] = *model.threshold;
     json["above_threshold"] = result.above_threshold;
   }
   return json;
 }
 
-void say(const PipelineArguments& arguments, const ModelFile& model, const PipelineResult& result,
+void say(const FileTaskArguments& arguments, const ModelFile& model, const PipelineResult& result,
          Terminal& terminal) {
   const uint64_t new_rows = result.rows_read - std::min(result.resumed_rows, result.rows_read);
   const double rate = result.seconds > 0 ? static_cast<double>(new_rows) / result.seconds : 0;
@@ -102,7 +125,7 @@ void say(const PipelineArguments& arguments, const ModelFile& model, const Pipel
     line += cat(", ", result.rows_read - result.rows_written, " skipped");
   if (result.resumed_rows > 0) line += cat(", ", result.resumed_rows, " of them from before");
   line += cat("  ", short_number(rate), " rows/s");
-  if (arguments.verb == FileVerb::kScore && model.threshold)
+  if (arguments.task->has_threshold && model.threshold)
     line += cat("  ", result.above_threshold, " above the threshold ", *model.threshold);
   terminal.line(line);
 }
@@ -115,12 +138,12 @@ bool becomes_file(const std::string& output) {
          (!std::filesystem::exists(status) || std::filesystem::is_regular_file(status));
 }
 
-}  // namespace
-
-void describe_pipeline(Arguments& arguments, PipelineArguments& target, const char* input_name,
-                       const char* input_what) {
+void describe(Arguments& arguments, FileTaskArguments& target) {
+  const bool codes = target.task->reads_codes;
   arguments.positional("MODEL", target.model, "a model file, or a run directory");
-  arguments.positional(input_name, target.input, input_what);
+  arguments.positional(codes ? "CODES" : "INPUT", target.input,
+                       codes ? "codes: .npy or raw; '-' is standard input"
+                             : "rows: .npy, IDX, IDX.gz or raw; '-' is standard input");
   arguments.group("Output");
   arguments.required_text("-o,--output", target.output, "OUT", "where to; '-' is standard output");
   arguments.flag("--resume", target.resume, "continue OUT.partial of a run that was interrupted");
@@ -133,9 +156,18 @@ void describe_pipeline(Arguments& arguments, PipelineArguments& target, const ch
   arguments.integer("--batch-size", target.batch_rows, 1, 65536,
                     "rows in flight at a time; the result does not depend on it");
   target.model_options.describe(arguments);
+  arguments.group("Output");
+  if (target.gives(RowWidth::kCode))
+    arguments.optional_choice("--code-dtype", target.output_dtype, {"f32", "f16", "bf16"},
+                              "type of the codes; bf16 for raw output only");
+  arguments.choice("--output-format", target.output_format, {"npy", "raw", "csv"},
+                   "else by the name of OUT: .npy, .csv, or raw");
+  if (target.gives(RowWidth::kWorst))
+    arguments.integer("--explain", target.worst, 1, 32,
+                      "also the N features that are worst in each row; .csv only");
 }
 
-int run_file_command(const PipelineArguments& arguments) {
+int run(const FileTaskArguments& arguments) {
   Terminal terminal(arguments.out);
   check_json_is_alone(arguments.out, arguments.output);
   const ModelFile model = open_model(arguments.model, arguments.model_options, terminal);
@@ -145,7 +177,7 @@ int run_file_command(const PipelineArguments& arguments) {
   if (arguments.dry_run) return dry_run(arguments, model, *input, options, terminal);
   const auto backend = open_backend(config.device, config.threads, terminal);
   check_precision(backend->info(), config.precision);
-  if (arguments.verb == FileVerb::kScore && !model.threshold)
+  if (arguments.task->has_threshold && !model.threshold)
     terminal.warn(cat(arguments.model,
                       ": has no threshold, as its training did not come to its end: ",
                       "no row is counted as above it (train --resume)"));
@@ -166,6 +198,15 @@ int run_file_command(const PipelineArguments& arguments) {
   say(arguments, model, result, terminal);
   if (arguments.out.json) print_json(arguments.out, terminal, summary(arguments, model, result));
   return 0;
+}
+
+}  // namespace
+
+std::function<int()> describe_file_task(Arguments& arguments) {
+  const auto target = std::make_shared<FileTaskArguments>();
+  target->task = find_task(arguments.command());
+  describe(arguments, *target);
+  return [target] { return run(*target); };
 }
 
 }  // namespace diabolo::cli

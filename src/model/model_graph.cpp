@@ -1,0 +1,132 @@
+#include "model/model_graph.h"
+
+#include "base/error.h"
+#include "ops/ops.h"
+
+namespace diabolo {
+
+ModelGraph::ModelGraph(const ModelConfig& config, const Network& network,
+                       const ModelGraphOptions& options)
+    : config_(config), network_(network), options_(options) {
+  DIABOLO_CHECK(options_.rows > 0, "a batch has rows");
+}
+
+DType ModelGraph::dtype() const {
+  return options_.precision == Precision::kBf16 ? DType::kBf16 : DType::kF32;
+}
+
+ValueId ModelGraph::input_rows() {
+  const bool is_resident = options_.resident_rows > 0;
+  const DType type = options_.source == Source::kRawU8 ? DType::kU8 : DType::kF32;
+  const int64_t rows = is_resident ? options_.resident_rows : options_.rows;
+  const ValueId source =
+      graph_.add_input(model_names::kInput, TensorDesc(type, {rows, network_.features}));
+  if (options_.source != Source::kScaled)
+    return converted(source, model_names::kShift, model_names::kScale, network_.features);
+  if (!is_resident && dtype() == DType::kF32) return source;
+  return converted(source, model_names::kZero, model_names::kOne, network_.features);
+}
+
+ValueId ModelGraph::input_codes() {
+  const int64_t width = network_.code_size;
+  const ValueId source =
+      graph_.add_input(model_names::kInput, TensorDesc(DType::kF32, {options_.rows, width}));
+  if (dtype() == DType::kF32) return source;
+  return converted(source, model_names::kCodeZero, model_names::kCodeOne, width);
+}
+
+ValueId ModelGraph::converted(ValueId source, const char* shift, const char* scale,
+                              int64_t features) {
+  const TensorDesc vector(DType::kF32, {features});
+  std::vector<ValueId> in = {source, graph_.add_state(shift, vector),
+                             graph_.add_state(scale, vector)};
+  GatherAttrs attrs{options_.rows, options_.resident_rows > 0, dtype()};
+  if (attrs.indexed) {
+    in.push_back(
+        graph_.add_state(model_names::kOrder, TensorDesc(DType::kU32, {options_.resident_rows})));
+    in.push_back(step_state());
+  }
+  return graph_.add(kGather, attrs, in, "gather").front();
+}
+
+ValueId ModelGraph::step_state() {
+  return graph_.add_state(is_training() ? store_names::kStepState : model_names::kValidationState,
+                          step_state_desc());
+}
+
+ValueId ModelGraph::corrupted(ValueId x) {
+  const auto& c = config_.corruption;
+  if (c.kind == CorruptionKind::kNone) return x;
+  CorruptAttrs attrs;
+  attrs.kind = c.kind == CorruptionKind::kGaussian ? kernels::Corruption::kGaussian
+                                                   : kernels::Corruption::kMasking;
+  attrs.amount = static_cast<float>(c.amount);
+  if (c.clip == ClipKind::kUnit) {
+    attrs.low = 0;
+    attrs.high = 1;
+  }
+  return graph_.add(kCorrupt, attrs, {x, step_state()}, "corrupt").front();
+}
+
+ValueId ModelGraph::weight(const Layer& layer) {
+  const bool t = layer.is_tied;
+  return graph_.add_parameter(
+      layer.weight, TensorDesc(dtype(), {t ? layer.out : layer.in, t ? layer.in : layer.out}));
+}
+
+ValueId ModelGraph::bias(const Layer& layer) {
+  return graph_.add_parameter(layer.name + ".bias", TensorDesc(DType::kF32, {layer.out}));
+}
+
+ValueId ModelGraph::layer(const Layer& layer, ValueId x) {
+  DenseForwardAttrs attrs;
+  attrs.activation = layer.activation;
+  attrs.stores_z = is_training() && kernels::saves_z(layer.activation);
+  attrs.weight_transposed = layer.is_tied;
+  ValueId y = graph_.add(kDenseForward, attrs, {x, weight(layer), bias(layer)}, layer.name).front();
+  if (is_training() && layer.dropout > 0) {
+    const DropoutAttrs dropout{static_cast<float>(layer.dropout), dropouts_++};
+    y = graph_.add(kDropout, dropout, {y, step_state()}, layer.name + " dropout").front();
+  }
+  return y;
+}
+
+ValueId ModelGraph::layers(std::span<const Layer> layers, ValueId x) {
+  for (const Layer& one : layers) x = layer(one, x);
+  return x;
+}
+
+ValueId ModelGraph::encoded(ValueId x) {
+  return layers(network_.encoder, x);
+}
+
+ValueId ModelGraph::decoded(ValueId code) {
+  return layers(network_.decoder, code);
+}
+
+ValueId ModelGraph::before_last(ValueId code) {
+  const std::span<const Layer> decoder(network_.decoder);
+  return layers(decoder.first(decoder.size() - 1), code);
+}
+
+ValueId ModelGraph::reconstruction_loss(ValueId code, ValueId target) {
+  const ValueId x = before_last(code);
+  const Layer& last = network_.decoder.back();
+  DenseLossAttrs attrs;
+  attrs.activation = last.activation;
+  attrs.loss = config_.loss.kind;
+  attrs.with_gradient = is_training();
+  attrs.weight_transposed = last.is_tied;
+  return graph_.add(kDenseLoss, attrs, {x, weight(last), bias(last), target}, last.name).front();
+}
+
+std::vector<ValueId> ModelGraph::score(ValueId code, ValueId target, int64_t worst) {
+  if (worst > 0)
+    return graph_.add(kRowScore, RowScoreAttrs{worst}, {decoded(code), target}, "score");
+  const ValueId x = before_last(code);
+  const Layer& last = network_.decoder.back();
+  const DenseScoreAttrs attrs{last.activation, true, last.is_tied};
+  return graph_.add(kDenseScore, attrs, {x, weight(last), bias(last), target}, "score");
+}
+
+}  // namespace diabolo

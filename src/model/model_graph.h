@@ -1,0 +1,65 @@
+// A graph of a model while it is being built: each function adds a piece and gives back the value
+// it makes. What the pieces are put together to: task.cpp, training_graph.cpp.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "model/model.h"
+
+namespace diabolo {
+
+enum class Purpose : uint8_t { kUse, kValidation, kTraining };
+
+struct ModelGraphOptions {
+  int64_t rows = 0;  // of a batch
+  Precision precision = Precision::kF32;
+  Source source = Source::kScaled;
+  Purpose purpose = Purpose::kUse;
+  // Training only: the input holds this many rows, of which a batch is picked by @order; 0: the
+  // input is the batch.
+  int64_t resident_rows = 0;
+};
+
+class ModelGraph {
+ public:
+  ModelGraph(const ModelConfig& config, const Network& network, const ModelGraphOptions& options);
+
+  // The batch as the network's first layer and the loss read it; of a graph one of the two.
+  ValueId input_rows();   // T[rows,D], scaled
+  ValueId input_codes();  // T[rows,K]
+
+  ValueId corrupted(ValueId x);
+  ValueId encoded(ValueId x);
+  ValueId decoded(ValueId code);
+  // f32[1]: the last layer with the loss in one node.
+  ValueId reconstruction_loss(ValueId code, ValueId target);
+  // f32[rows], and where worst > 0 u32[rows,worst] and A[rows,worst].
+  std::vector<ValueId> score(ValueId code, ValueId target, int64_t worst);
+
+  // Validation has a state of its own, so that its noise is the same each time.
+  ValueId step_state();
+  void mark_output(ValueId value, const char* name) { graph_.mark_output(value, name); }
+  DType dtype() const;  // T
+  Graph& graph() { return graph_; }
+  Graph take() { return std::move(graph_); }
+
+ private:
+  bool is_training() const { return options_.purpose == Purpose::kTraining; }
+  ValueId converted(ValueId source, const char* shift, const char* scale, int64_t features);
+  ValueId weight(const Layer& layer);
+  ValueId bias(const Layer& layer);
+  ValueId layer(const Layer& layer, ValueId x);
+  ValueId layers(std::span<const Layer> layers, ValueId x);
+  ValueId before_last(ValueId code);
+
+  const ModelConfig& config_;
+  const Network& network_;
+  const ModelGraphOptions options_;
+  Graph graph_;
+  uint32_t dropouts_ = 0;
+};
+
+}  // namespace diabolo
