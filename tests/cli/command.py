@@ -46,6 +46,13 @@ def train(data, run_directory, *arguments, **options):
     return run("train", data, "-o", run_directory, *SMALL, *arguments, **options)
 
 
+def prepared(folder):
+    """Data, and a training of one epoch on them."""
+    numpy.save(folder / "x.npy", rows(300))
+    train(folder / "x.npy", folder / "run", "--epochs", "1")
+    return folder / "x.npy", folder / "run"
+
+
 def main(tests):
     """Runs every function test_* of a module, each in a folder of its own."""
     failed = 0

@@ -3,38 +3,17 @@
 
 #include <limits>
 
-#include "model/presets.h"
 #include "run/inference.h"
 #include "run/score.h"
 #include "run/threshold.h"
 #include "run/train_session.h"
+#include "run/train_test.h"
 #include "run/training_fixture.h"
 
 namespace diabolo {
 namespace {
 
 using testing::HasSubstr;
-
-class TrainTest : public testing::Test {
- protected:
-  TrainResult run(const Config& config, const Dataset& data, const TrainOptions& options = {},
-                  const Dataset* validation = nullptr, const TrainCallbacks& callbacks = {}) {
-    return train(*backend_, config, data, validation, options, callbacks);
-  }
-  Error error_of(const Config& config, const Dataset& data, const TrainOptions& options = {},
-                 const Dataset* validation = nullptr) {
-    try {
-      run(config, data, options, validation);
-    } catch (const Error& error) {
-      return error;
-    }
-    ADD_FAILURE() << "no error";
-    return Error(ErrorCode::kOk, "");
-  }
-
-  std::unique_ptr<Backend> backend_ = create_host_backend(2);
-  FloatData data_{planar_rows(300, 12, 1), 12};
-};
 
 TEST_F(TrainTest, LearnsAPlane) {
   Config config = small_config();
@@ -319,131 +298,6 @@ TEST_F(TrainTest, DataThatDoNotFitInMemoryAreRefusedWithBothSizes) {
   EXPECT_EQ(error.code(), ErrorCode::kResource);
   EXPECT_THAT(error.what(), HasSubstr("4398046511104000 bytes"));
   EXPECT_THAT(error.what(), HasSubstr("are free"));
-}
-
-TEST_F(TrainTest, EarlyStoppingKeepsTheBest) {
-  Config config = small_config();
-  config.train.epochs = 200;
-  config.train.patience = 3;
-  config.train.validation = "0.2";
-  config.optimizer.learning_rate = 0.05;  // restless enough to stop soon
-  TemporaryFolder folder;
-  TrainOptions options;
-  options.directory = open_run_directory(folder / "run", RunUse::kNew);
-  const TrainResult result = run(config, *data_.data, options);
-  EXPECT_TRUE(result.is_stopped_early);
-  EXPECT_LT(result.epochs, 200);
-  EXPECT_EQ(result.model.provenance.rows, 240u);
-  size_t best = 0;
-  for (size_t i = 0; i < result.metrics.size(); ++i)
-    if (*result.metrics[i].validation_loss < *result.metrics[best].validation_loss) best = i;
-  EXPECT_EQ(best + 1 + 3, result.metrics.size());
-  EXPECT_EQ(result.model.provenance.epochs, best + 1);
-  EXPECT_EQ(bits_of(load_model(folder / "run")), bits_of(result.model));
-}
-
-TEST_F(TrainTest, ProgressHearsTheLastValidationLoss) {
-  Config config = small_config();
-  config.train.validation = "0.2";
-  TrainProgress last;
-  int64_t reports_of_a_first_epoch_without = 0;
-  TrainCallbacks callbacks;
-  callbacks.progress = [&](const TrainProgress& now) {
-    reports_of_a_first_epoch_without += now.epoch == 2 && !now.validation_loss;
-    last = now;
-    return true;
-  };
-  const TrainResult result = train(*backend_, config, *data_.data, nullptr, {}, callbacks);
-  EXPECT_EQ(last.epoch, config.train.epochs);
-  EXPECT_EQ(last.samples, 3u * 240);
-  EXPECT_EQ(last.loss, result.metrics.back().loss);
-  EXPECT_EQ(last.validation_loss, result.metrics.back().validation_loss);
-  EXPECT_EQ(reports_of_a_first_epoch_without, 0);
-}
-
-TEST_F(TrainTest, ValidationOfItsOwnIsNotTrainedOn) {
-  const FloatData other(planar_rows(70, 12, 2), 12);
-  Config config = small_config();
-  config.train.epochs = 40;
-  config.train.patience = 0;
-  const TrainResult with = run(config, *data_.data, {}, other.data.get());
-  ASSERT_TRUE(with.metrics.back().validation_loss.has_value());
-  EXPECT_GT(*with.metrics.back().validation_loss, with.metrics.back().loss);
-  const FloatData narrow(planar_rows(70, 11, 2), 11);
-  EXPECT_EQ(error_of(config, *data_.data, {}, narrow.data.get()).code(), ErrorCode::kData);
-}
-
-// The mean loss of the validation rows is the mean of their scores.
-TEST_F(TrainTest, ValidationLossIsTheMeanScore) {
-  const FloatData other(planar_rows(70, 12, 2), 12);
-  const TrainResult result = run(small_config(), *data_.data, {}, other.data.get());
-  const Inference inference(*backend_, result.model, {});
-  std::vector<float> scores(70);
-  Scores out;
-  out.score = scores;
-  inference.score({DType::kF32, false, std::as_bytes(std::span(other.values)), 70}, out);
-  double mean = 0;
-  for (const float score : scores) mean += static_cast<double>(score) / 70;
-  double best = *result.metrics.front().validation_loss;
-  for (const EpochMetrics& each : result.metrics) best = std::min(best, *each.validation_loss);
-  EXPECT_NEAR(mean, best, 1e-5 * best);
-}
-
-TEST_F(TrainTest, EstimateSaysWhatTrainingTakes) {
-  const TrainEstimate estimate = estimate_training(*backend_, small_config(), *data_.data);
-  EXPECT_EQ(estimate.rows, 300u);
-  EXPECT_EQ(estimate.parameters,
-            12u * 16 + 16 + 16 * 8 + 8 + 8 * 3 + 3 + 3 * 8 + 8 + 8 * 16 + 16 + 16 * 12 + 12);
-  EXPECT_EQ(estimate.steps, 30u);
-  EXPECT_EQ(estimate.data_bytes, 300u * 12 * 4);
-  EXPECT_GT(estimate.arena_bytes, 0u);
-}
-
-TEST_F(TrainTest, AllocatesWhatADryRunSays) {
-  const ByteData bytes(77, 12, 3);
-  for (const Dataset* data : {data_.data.get(), bytes.data.get()}) {
-    for (const char* changed :
-         {"model.penalty.l2=0.1", "optimizer.kind=sgd", "train.precision=bf16",
-          "train.batch_size=1000", "optimizer.clip_norm=1"}) {
-      Config config = small_config();
-      set_config_pair(config, changed);
-      if (config.train.precision == Precision::kBf16 && !backend_->info().cpu.has_bf16) continue;
-      const TrainEstimate said = estimate_training(*backend_, config, *data);
-      config = resolved(config, default_scale(*data));
-      const TrainData loaded = load_train_data(config, *data, nullptr, {});
-      const Network network = Network::of(config.model, loaded.train.features);
-      const TrainSession session(*backend_, config, network, loaded, {});
-      EXPECT_EQ(said.store_bytes, session.store_bytes()) << changed;
-      EXPECT_EQ(said.arena_bytes, session.arena_bytes()) << changed;
-      EXPECT_EQ(said.data_bytes, loaded.train.bytes.size()) << changed;
-    }
-  }
-}
-
-// What a lane holds is bounded by the rows that there are and, where they are wide, in bytes.
-TEST_F(TrainTest, ADryRunCountsTheScoringAtTheEnd) {
-  constexpr int64_t kWide = 200000;
-  const FloatData wide(planar_rows(20, kWide, 1), kWide);
-  Config config = small_config();
-  config.model.encoder.hidden = {2};
-  for (const Dataset* data : {data_.data.get(), wide.data.get()}) {
-    const TrainEstimate said = estimate_training(*backend_, config, *data);
-    const TrainResult result = run(config, *data);
-    const Inference inference(*backend_, result.model, threshold_options(config.train, said.rows));
-    const FloatData& values = data == wide.data.get() ? wide : data_;
-    std::vector<float> scores(said.rows);
-    Scores out;
-    out.score = scores;
-    inference.score({DType::kF32, false, std::as_bytes(std::span(values.values)), said.rows}, out);
-    EXPECT_GE(said.scoring_bytes, inference.bytes());
-    EXPECT_LE(said.scoring_bytes, 5 * inference.bytes());  // which counts no staging, and a lane
-    EXPECT_GE(said.peak_bytes, said.data_bytes + said.scoring_bytes);
-    EXPECT_GE(said.peak_bytes, said.data_bytes + said.store_bytes + said.arena_bytes);
-    // 20 rows of input and two activations as wide, for each of two lanes, and the weights.
-    if (data == wide.data.get()) {
-      EXPECT_LT(said.scoring_bytes, 2 * 4 * 20 * kWide * sizeof(float));
-    }
-  }
 }
 
 }  // namespace

@@ -1,0 +1,107 @@
+"""What an output never replaces: what is read, and what somebody else made."""
+import os
+
+import numpy
+
+from command import SMALL, error_of, main, prepared, rows, run, train
+
+
+def test_an_output_replaces_neither_input_nor_model(folder):
+    data, model = prepared(folder)
+    weights = model / "model.safetensors"
+    (folder / "link.npy").symlink_to(data)
+    (folder / "y.npy.partial").write_bytes(data.read_bytes())
+    before = {path: path.read_bytes() for path in (data, weights, folder / "y.npy.partial")}
+    for source, output in ((data, data), (data, folder / "link.npy"), (data, weights),
+                           (folder / "y.npy.partial", folder / "y.npy")):
+        for more in ([], ["--dry-run"]):
+            assert "another output" in error_of("encode", model, source, "-o", output, *more,
+                                                code=2)
+    assert {path: path.read_bytes() for path in before} == before
+    assert "nowhere: cannot use the folder" in error_of(
+        "encode", model, data, "-o", folder / "nowhere" / "c.npy", code=5)
+
+
+def test_a_list_of_rows_replaces_nothing_but_such_a_list(folder):
+    data, model = prepared(folder)
+    bad = rows(300)
+    bad[7, 3] = numpy.nan
+    numpy.save(folder / "bad.npy", bad)
+    output, place = folder / "s.npy", folder / "s.npy.rows.npy"
+    weights = (model / "model.safetensors").read_bytes()
+    kept = [(["--on-bad-value", policy], part) for policy in ("zero", "skip")
+            for part in ("", ".partial")]
+    for more, part in kept:  # the model, the input, somebody's array
+        side = folder / (place.name + part)
+        for content, given in ((weights, [side, folder / "bad.npy"]),
+                               (data.read_bytes(), [model, side])):
+            side.write_bytes(content)
+            error = error_of("score", *given, "-o", output, *more, code=2)
+            assert side.read_bytes() == content
+            assert side.name in error and "choose another output" in error, error
+        for array in (numpy.arange(5.), numpy.array([3, 1], numpy.uint64),
+                      numpy.zeros((2, 2), numpy.uint64)):
+            if part and array.dtype == numpy.uint64 and array.ndim == 1:
+                continue  # of a list under way only the header is known
+            numpy.save(open(side, "wb"), array)
+            before = side.read_bytes()
+            error = error_of("score", model, folder / "bad.npy", "-o", output, *more, code=2)
+            assert side.name in error and "not a list of rows" in error, error
+            assert side.read_bytes() == before and not output.exists()
+        side.unlink()
+        side.mkdir()
+        error = error_of("score", model, folder / "bad.npy", "-o", output, *more, code=2)
+        assert side.name in error and not output.exists(), error
+        side.rmdir()
+    for name in ("one.npy", "one.csv", "one.raw"):
+        run("score", model, folder / "bad.npy", "-o", folder / "one.npy", "--on-bad-value", "skip")
+        numpy.save(open(folder / f"{name}.rows.npy", "wb"), numpy.arange(5, dtype=numpy.uint64))
+        run("score", model, data, "-o", folder / name)
+        assert not (folder / f"{name}.rows.npy").exists()
+
+
+def test_no_output_replaces_a_file_of_the_run_that_holds_the_model(folder):
+    data, model = prepared(folder)
+    before = {path.name: path.read_bytes() for path in model.iterdir()}
+    assert len(before) == 4
+    for name in before:
+        for given in (model, model / "model.safetensors"):
+            error = error_of("score", given, data, "-o", model / name, code=2)
+            assert name in error and "choose another output" in error, error
+    run("score", model, data, "-o", model / "scores.npy")
+    (model / "scores.npy").unlink()
+    assert {path.name: path.read_bytes() for path in model.iterdir()} == before
+
+
+def test_a_training_replaces_nothing_that_it_reads(folder):
+    data, model = prepared(folder)
+    numpy.save(folder / "labels.npy", numpy.arange(300) % 9 == 0)
+    for name, source, options in (
+            ("metrics.jsonl", data, lambda path: [path]),
+            ("checkpoint.safetensors", data, lambda path: [data, "--validation", path]),
+            ("metrics.jsonl", folder / "labels.npy", lambda path: [data, "--labels", path]),
+            ("config.toml", model / "config.toml", lambda path: [data, "--config", path])):
+        content = source.read_bytes()
+        (model / name).write_bytes(content)
+        os.link(model / name, folder / "link.npy")
+        for path in (model / name, folder / "link.npy"):
+            error = error_of("train", *options(path), "-o", model, *SMALL, "--overwrite", code=2)
+            assert path.name in error and "is the input itself" in error, error
+        assert (model / name).read_bytes() == content
+        (folder / "link.npy").unlink()
+    mine = folder / "mine"
+    mine.mkdir()
+    (mine / "config.toml").write_text("# mine")
+    (mine / "model.safetensors").write_bytes(b"weights of another program")
+    error = error_of("train", data, "-o", mine, *SMALL, "--overwrite", code=2)
+    assert "no training wrote this folder" in error, error
+    assert (mine / "config.toml").read_text() == "# mine"
+    assert len(list(mine.iterdir())) == 2
+    (mine / "config.toml").unlink(), (mine / "model.safetensors").unlink()
+    (mine / "notes").write_text("stay")
+    train(data, mine, "--overwrite", "--epochs", "1")
+    assert (mine / "notes").read_text() == "stay"
+
+
+if __name__ == "__main__":
+    main(globals())
