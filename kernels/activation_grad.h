@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "kernels/common/activations.h"
-#include "kernels/common/scalar.h"
+#include "kernels/common/kernel.h"
 
 namespace diabolo::kernels {
 
@@ -27,5 +27,7 @@ void activation_grad_reference(const ActivationGrad<T>& p) {
     }
   });
 }
+
+DIABOLO_KERNELS(ActivationGrad)
 
 }  // namespace diabolo::kernels

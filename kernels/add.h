@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "kernels/common/scalar.h"
+#include "kernels/common/kernel.h"
 
 namespace diabolo::kernels {
 
@@ -20,5 +20,7 @@ template <class T>
 void add_reference(const Add<T>& p) {
   for (int64_t k = 0; k < p.n; ++k) p.y[k] = narrow<T>(Accum<T>(widen(p.a[k]) + widen(p.b[k])));
 }
+
+DIABOLO_KERNELS(Add)
 
 }  // namespace diabolo::kernels

@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "kernels/common/activations.h"
+#include "kernels/common/kernel.h"
 #include "kernels/common/losses.h"
-#include "kernels/common/scalar.h"
 #include "kernels/common/scores.h"
 
 namespace diabolo::kernels {
@@ -185,5 +185,20 @@ void dense_weight_grad_reference(const DenseWeightGrad<T>& p) {
     p.d_bias[o] = p.accumulates_bias ? Accum<T>(p.d_bias[o] + sum) : sum;
   }
 }
+
+DIABOLO_KERNELS(DenseForward)
+DIABOLO_KERNELS(DenseLoss)
+DIABOLO_KERNELS(DenseScore)
+DIABOLO_KERNELS(DenseDataGrad)
+DIABOLO_KERNELS(DenseWeightGrad)
+namespace cuda {
+const char* refuse_shape(const DenseShape& shape, const Device& device);
+template <class T>
+uint64_t scratch_bytes(const DenseLoss<T>& p, const Device& device);
+template <class T>
+uint64_t scratch_bytes(const DenseScore<T>& p, const Device& device);
+template <class T>
+uint64_t scratch_bytes(const DenseWeightGrad<T>& p, const Device& device);
+}  // namespace cuda
 
 }  // namespace diabolo::kernels

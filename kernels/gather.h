@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <limits>
 
-#include "kernels/common/scalar.h"
+#include "kernels/common/kernel.h"
 #include "kernels/common/step_state.h"
 
 namespace diabolo::kernels {
@@ -46,5 +46,10 @@ void gather_reference(const Gather<Source, T>& p) {
     }
   }
 }
+
+DIABOLO_KERNEL(Gather<uint8_t, float>)
+DIABOLO_KERNEL(Gather<uint8_t, Bf16>)
+DIABOLO_KERNEL(Gather<float, float>)
+DIABOLO_KERNEL(Gather<float, Bf16>)
 
 }  // namespace diabolo::kernels

@@ -5,8 +5,8 @@
 
 #include <cstdint>
 
+#include "kernels/common/kernel.h"
 #include "kernels/common/losses.h"
-#include "kernels/common/scalar.h"
 
 namespace diabolo::kernels {
 
@@ -36,5 +36,13 @@ void loss_reference(const LossOf<T>& p) {
   });
   *p.loss = sum * scale;
 }
+
+DIABOLO_KERNELS(LossOf)
+namespace cuda {
+template <class T>
+uint64_t scratch_bytes(const LossOf<T>& p, const Device&) {
+  return flat_sum_bytes(p.n);
+}
+}  // namespace cuda
 
 }  // namespace diabolo::kernels

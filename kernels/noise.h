@@ -4,8 +4,8 @@
 
 #include <cstdint>
 
+#include "kernels/common/kernel.h"
 #include "kernels/common/philox.h"
-#include "kernels/common/scalar.h"
 #include "kernels/common/step_state.h"
 
 namespace diabolo::kernels {
@@ -69,5 +69,8 @@ void corrupt_reference(const Corrupt<T>& p) {
     }
   }
 }
+
+DIABOLO_KERNELS(Dropout)
+DIABOLO_KERNELS(Corrupt)
 
 }  // namespace diabolo::kernels

@@ -8,8 +8,8 @@
 #include <cmath>
 #include <cstdint>
 
+#include "kernels/common/kernel.h"
 #include "kernels/common/math.h"
-#include "kernels/common/scalar.h"
 #include "kernels/common/step_state.h"
 
 namespace diabolo::kernels {
@@ -148,5 +148,15 @@ DIABOLO_HD inline void advance_state(const Advance& p) {
   state.batch_row += p.batch_rows;
   state.plan = p.plans[state.step % kStepSlots];
 }
+
+DIABOLO_KERNEL(OptimizerStep<float>)
+DIABOLO_KERNEL(GlobalNorm<float>)
+DIABOLO_KERNEL(SumTerms<float>)
+DIABOLO_KERNEL(Advance)
+namespace cuda {
+inline uint64_t scratch_bytes(const GlobalNorm<float>& p, const Device&) {
+  return flat_sum_bytes(p.n);
+}
+}  // namespace cuda
 
 }  // namespace diabolo::kernels

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "kernels/common/kernel.h"
+
 namespace diabolo::kernels {
 
 // Computes loss = lambda * sum w^2; weight [n], loss [1].
@@ -38,5 +40,13 @@ void l2_penalty_grad_reference(const L2PenaltyGrad<T>& p) {
     p.d_weight[k] = p.accumulate ? T(p.d_weight[k] + term) : term;
   }
 }
+
+DIABOLO_KERNEL(L2Penalty<float>)
+DIABOLO_KERNEL(L2PenaltyGrad<float>)
+namespace cuda {
+inline uint64_t scratch_bytes(const L2Penalty<float>& p, const Device&) {
+  return flat_sum_bytes(p.n);
+}
+}  // namespace cuda
 
 }  // namespace diabolo::kernels

@@ -6,7 +6,7 @@
 #include <numeric>
 #include <vector>
 
-#include "kernels/common/scalar.h"
+#include "kernels/common/kernel.h"
 #include "kernels/common/scores.h"
 
 namespace diabolo::kernels {
@@ -49,5 +49,7 @@ void row_score_reference(const RowScore<T>& p) {
     }
   }
 }
+
+DIABOLO_KERNELS(RowScore)
 
 }  // namespace diabolo::kernels

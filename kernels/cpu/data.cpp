@@ -6,14 +6,11 @@
 #include "kernels/cpu/define.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/passes.h"
+#include "kernels/gather.h"
+#include "kernels/score.h"
 
 namespace diabolo::kernels::cpu {
 namespace {
-
-// Rows that one chunk takes, so that it is about kChunk elements; depends on the width alone.
-int64_t rows_per_chunk(int64_t width) {
-  return std::max<int64_t>(1, kChunk / std::max<int64_t>(1, width));
-}
 
 template <class Source, class T>
 void gather_one(const Gather<Source, T>& p, int64_t b) {
@@ -33,13 +30,8 @@ void gather_one(const Gather<Source, T>& p, int64_t b) {
 
 template <class Source, class T>
 Launch make(const Gather<Source, T>& p, const CpuFeatures& cpu, void*) {
-  return [p, team = Team(cpu, p.B * p.D, pass_cost::kCopy), rows = rows_per_chunk(p.D)](void*) {
-    parallel_for(team.threads, chunk_count(p.B, rows), [&](int64_t chunk) {
-      const Range range = chunk_range(chunk, rows, p.B);
-      on_isa(team.isa, [&] {
-        for (int64_t b = range.begin; b < range.end; ++b) gather_one(p, b);
-      });
-    });
+  return [p, team = Team(cpu, p.B * p.D, pass_cost::kCopy)](void*) {
+    for_rows(team, p.B, p.D, [&](int64_t b) { gather_one(p, b); });
   };
 }
 
@@ -93,13 +85,8 @@ void score_one(const RowScore<T>& p, int64_t b) {
 
 template <class T>
 Launch make(const RowScore<T>& p, const CpuFeatures& cpu, void*) {
-  return [p, team = Team(cpu, p.B * p.D, pass_cost::kLoss), rows = rows_per_chunk(p.D)](void*) {
-    parallel_for(team.threads, chunk_count(p.B, rows), [&](int64_t chunk) {
-      const Range range = chunk_range(chunk, rows, p.B);
-      on_isa(team.isa, [&] {
-        for (int64_t b = range.begin; b < range.end; ++b) score_one(p, b);
-      });
-    });
+  return [p, team = Team(cpu, p.B * p.D, pass_cost::kLoss)](void*) {
+    for_rows(team, p.B, p.D, [&](int64_t b) { score_one(p, b); });
   };
 }
 

@@ -1,8 +1,8 @@
-// How a source file of this folder defines the three overloads of cpu.h for a record: it writes
+// How a source file of this folder defines a record's three overloads (common/kernel.h): it writes
 // `Launch make(P, cpu, scratch)` and, where scratch is wanted, `uint64_t scratch_of(P)`.
 #pragma once
 
-#include "kernels/cpu/cpu.h"
+#include "kernels/common/kernel.h"
 
 namespace diabolo::kernels::cpu {
 

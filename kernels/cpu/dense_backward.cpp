@@ -5,7 +5,6 @@
 // so the product writes T; any other bf16 layer goes through a chunk of floats.
 //
 // Weight gradient: one product over all rows, and the column sums of dz as the bias gradient.
-#include "kernels/cpu/cpu.h"
 #include "kernels/cpu/dense_product.h"
 #include "kernels/cpu/passes.h"
 

@@ -4,7 +4,6 @@
 //
 // Identity and ReLU commute with rounding, so their product writes T; any other bf16 layer goes
 // through a chunk of floats.
-#include "kernels/cpu/cpu.h"
 #include "kernels/cpu/dense_product.h"
 #include "kernels/cpu/passes.h"
 

@@ -1,7 +1,6 @@
 // The last layer with its loss, and with its score per row: the product writes chunks of z in
 // floats, and one pass over them makes everything else while they are in the cache. In f32 training
 // z goes where dz will be; else into the scratch.
-#include "kernels/cpu/cpu.h"
 #include "kernels/cpu/dense_product.h"
 #include "kernels/cpu/passes.h"
 

@@ -99,7 +99,7 @@ inline uint64_t staged_bytes(const RowProduct& p) {
 
 }  // namespace diabolo::kernels::cpu
 
-// The three overloads of cpu.h for a dense record; the file has scratch_of and make.
+// The three overloads of a dense record; the file has scratch_of and make.
 #define DIABOLO_CPU_DEFINE_DENSE(Record, T)                                      \
   const char* refusal(const Record<T>&, const CpuFeatures& cpu) {                \
     return product_refusal(element_of<T>(), cpu);                                \

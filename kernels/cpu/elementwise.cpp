@@ -2,9 +2,12 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "kernels/activation_grad.h"
+#include "kernels/add.h"
 #include "kernels/cpu/define.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/passes.h"
+#include "kernels/loss.h"
 
 namespace diabolo::kernels::cpu {
 namespace {

@@ -6,6 +6,7 @@
 #include "kernels/cpu/define.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/passes.h"
+#include "kernels/noise.h"
 
 namespace diabolo::kernels::cpu {
 namespace {
@@ -24,14 +25,8 @@ void draw_block(const RandomKey& key, uint32_t row, int64_t first, int64_t n, ui
 // Calls body(row, first element, length) for blocks that cover [B,D], spread over the team.
 template <class Body>
 void for_row_blocks(const Team& team, int64_t B, int64_t D, const Body& body) {
-  const int64_t rows = std::max<int64_t>(1, kChunk / std::max<int64_t>(1, D));
-  parallel_for(team.threads, chunk_count(B, rows), [&](int64_t chunk) {
-    const Range range = chunk_range(chunk, rows, B);
-    on_isa(team.isa, [&] {
-      for (int64_t b = range.begin; b < range.end; ++b) {
-        for (int64_t d = 0; d < D; d += kBlock) body(b, d, std::min(kBlock, D - d));
-      }
-    });
+  for_rows(team, B, D, [&](int64_t b) {
+    for (int64_t d = 0; d < D; d += kBlock) body(b, d, std::min(kBlock, D - d));
   });
 }
 

@@ -8,6 +8,8 @@
 #include "kernels/cpu/define.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/passes.h"
+#include "kernels/optimizer.h"
+#include "kernels/penalty.h"
 
 namespace diabolo::kernels::cpu {
 namespace {

@@ -27,6 +27,19 @@ struct Team {
   int threads;
 };
 
+// Calls body(row) for the rows of a [B,D] tensor, in chunks of about kChunk elements that depend on
+// D alone.
+template <class Body>
+void for_rows(const Team& team, int64_t B, int64_t D, const Body& body) {
+  const int64_t rows = std::max<int64_t>(1, kChunk / std::max<int64_t>(1, D));
+  parallel_for(team.threads, chunk_count(B, rows), [&](int64_t chunk) {
+    const Range range = chunk_range(chunk, rows, B);
+    on_isa(team.isa, [&] {
+      for (int64_t b = range.begin; b < range.end; ++b) body(b);
+    });
+  });
+}
+
 // y = f(z), and z rounded to T where `z_out` is not null; all [n]. y may be z. Z is float or T.
 template <class Z, class T>
 void activate(const Team& team, ForwardBlock forward, const Z* z, T* y, T* z_out, int64_t n);

@@ -1,6 +1,6 @@
 // The choice between oneDNN and own loops. Without AVX-512 oneDNN 2.6's matmul falls to a general
 // product whose rows depend on the batch that they are in (measured: 784x512, 1 row against 600),
-// which cpu.h promises they do not; the loops take that place.
+// which common/kernel.h promises they do not; the loops take that place.
 #include "kernels/cpu/product.h"
 
 #include <algorithm>

@@ -48,6 +48,8 @@ TileSize choose_weight_grad_tile(const DenseShape& s, TileSet set, const Device&
   return TileSize::kSmall;
 }
 
+}  // namespace
+
 const char* refuse_device(const Device& device) {
   return device.arch < 80 ? "the device is older than sm_80" : nullptr;
 }
@@ -57,7 +59,7 @@ const char* refuse_count(int64_t n, const Device& device) {
   return refuse_device(device);
 }
 
-const char* refuse_dense(const DenseShape& s, const Device& device) {
+const char* refuse_shape(const DenseShape& s, const Device& device) {
   if (s.B < 1 || s.I < 1 || s.O < 1) return "an extent is 0";
   if (std::max(s.I, s.O) > (int64_t{1} << 30)) return "a layer is wider than 2^30";
   const int64_t rows = ceil_div(s.B, 32);
@@ -70,8 +72,6 @@ const char* refuse_matrix(int64_t B, int64_t D, const Device& device) {
   if (B > kMaxBlocks) return "more than 2^31 rows";
   return refuse_device(device);
 }
-
-}  // namespace
 
 TileSize choose_tile(int64_t m, int64_t n, TileSet set, const Device& device) {
   for (const TileSize size : {TileSize::kLarge, TileSize::kMedium}) {
@@ -116,84 +116,37 @@ int64_t choose_flat_blocks(int64_t quads, const Device& device) {
 }
 
 template <class T>
-static uint64_t loss_scratch(const DenseLoss<T>& p, const Device& device) {
+uint64_t scratch_bytes(const DenseLoss<T>& p, const Device& device) {
   const TileSize tile = choose_tile(p.shape.B, p.shape.O, TileSet::kLargeAndSmall, device);
   return aligned_bytes(4 * static_cast<uint64_t>(tile_count(p.shape.B, p.shape.O, tile)));
 }
+template uint64_t scratch_bytes(const DenseLoss<float>&, const Device&);
+template uint64_t scratch_bytes(const DenseLoss<Bf16>&, const Device&);
 
-static uint64_t score_scratch(const DenseShape& s) {
-  const int64_t tiles = ceil_div(s.O, extent(choose_score_tile(s.O)));
-  return aligned_bytes(4 * static_cast<uint64_t>(s.B * tiles));
+template <class T>
+uint64_t scratch_bytes(const DenseScore<T>& p, const Device&) {
+  const int64_t tiles = ceil_div(p.shape.O, extent(choose_score_tile(p.shape.O)));
+  return aligned_bytes(4 * static_cast<uint64_t>(p.shape.B * tiles));
 }
+template uint64_t scratch_bytes(const DenseScore<float>&, const Device&);
+template uint64_t scratch_bytes(const DenseScore<Bf16>&, const Device&);
 
 uint64_t weight_part_bytes(const DenseShape& s, const WeightGradSplit& split) {
   return aligned_bytes(4 * static_cast<uint64_t>(split.splits * s.I * s.O));
 }
 
 template <class T>
-static uint64_t weight_grad_scratch(const DenseWeightGrad<T>& p, const Device& device) {
+uint64_t scratch_bytes(const DenseWeightGrad<T>& p, const Device& device) {
   const WeightGradSplit split = choose_weight_grad<T>(p.shape, device);
   if (split.splits == 1) return 0;
   const uint64_t bias = p.d_bias ? 4 * static_cast<uint64_t>(split.splits * p.shape.O) : 0;
   return weight_part_bytes(p.shape, split) + aligned_bytes(bias);
 }
+template uint64_t scratch_bytes(const DenseWeightGrad<float>&, const Device&);
+template uint64_t scratch_bytes(const DenseWeightGrad<Bf16>&, const Device&);
 
-static uint64_t flat_sum_scratch(int64_t n) {
+uint64_t flat_sum_bytes(int64_t n) {
   return aligned_bytes(4 * static_cast<uint64_t>(choose_flat_sum(n).blocks));
 }
-
-// One line a record: what refuses it, what scratch it wants.
-#define DIABOLO_CHOICE(P, REFUSAL, SCRATCH)                                                    \
-  const char* refusal([[maybe_unused]] const P& p, const Device& device) {                     \
-    return REFUSAL;                                                                            \
-  }                                                                                            \
-  uint64_t scratch_bytes([[maybe_unused]] const P& p, [[maybe_unused]] const Device& device) { \
-    return SCRATCH;                                                                            \
-  }
-
-DIABOLO_CHOICE(DenseForward<float>, refuse_dense(p.shape, device), 0)
-DIABOLO_CHOICE(DenseForward<Bf16>, refuse_dense(p.shape, device), 0)
-DIABOLO_CHOICE(DenseLoss<float>, refuse_dense(p.shape, device), loss_scratch(p, device))
-DIABOLO_CHOICE(DenseLoss<Bf16>, refuse_dense(p.shape, device), loss_scratch(p, device))
-DIABOLO_CHOICE(DenseScore<float>, refuse_dense(p.shape, device), score_scratch(p.shape))
-DIABOLO_CHOICE(DenseScore<Bf16>, refuse_dense(p.shape, device), score_scratch(p.shape))
-DIABOLO_CHOICE(DenseDataGrad<float>, refuse_dense(p.shape, device), 0)
-DIABOLO_CHOICE(DenseDataGrad<Bf16>, refuse_dense(p.shape, device), 0)
-DIABOLO_CHOICE(DenseWeightGrad<float>, refuse_dense(p.shape, device),
-               weight_grad_scratch(p, device))
-DIABOLO_CHOICE(DenseWeightGrad<Bf16>, refuse_dense(p.shape, device), weight_grad_scratch(p, device))
-DIABOLO_CHOICE(LossOf<float>, refuse_count(p.n, device), flat_sum_scratch(p.n))
-DIABOLO_CHOICE(LossOf<Bf16>, refuse_count(p.n, device), flat_sum_scratch(p.n))
-DIABOLO_CHOICE(ActivationGrad<float>, refuse_count(p.n, device), 0)
-DIABOLO_CHOICE(ActivationGrad<Bf16>, refuse_count(p.n, device), 0)
-DIABOLO_CHOICE(Add<float>, refuse_count(p.n, device), 0)
-DIABOLO_CHOICE(Add<Bf16>, refuse_count(p.n, device), 0)
-DIABOLO_CHOICE(Dropout<float>, refuse_matrix(p.B, p.D, device), 0)
-DIABOLO_CHOICE(Dropout<Bf16>, refuse_matrix(p.B, p.D, device), 0)
-DIABOLO_CHOICE(Corrupt<float>, refuse_matrix(p.B, p.D, device), 0)
-DIABOLO_CHOICE(Corrupt<Bf16>, refuse_matrix(p.B, p.D, device), 0)
-DIABOLO_CHOICE(L2Penalty<float>, refuse_count(p.n, device), flat_sum_scratch(p.n))
-DIABOLO_CHOICE(L2PenaltyGrad<float>, refuse_count(p.n, device), 0)
-DIABOLO_CHOICE(RowScore<float>, refuse_matrix(p.B, p.D, device), 0)
-DIABOLO_CHOICE(RowScore<Bf16>, refuse_matrix(p.B, p.D, device), 0)
-DIABOLO_CHOICE(GlobalNorm<float>, refuse_count(p.n, device), flat_sum_scratch(p.n))
-DIABOLO_CHOICE(OptimizerStep<float>, refuse_count(p.n, device), 0)
-DIABOLO_CHOICE(SumTerms<float>, refuse_count(p.count, device), 0)
-DIABOLO_CHOICE(Advance, refuse_device(device), 0)
-#undef DIABOLO_CHOICE
-
-#define DIABOLO_CHOICE_GATHER(S, T)                                  \
-  const char* refusal(const Gather<S, T>& p, const Device& device) { \
-    return refuse_matrix(p.B, p.D, device);                          \
-  }                                                                  \
-  uint64_t scratch_bytes(const Gather<S, T>&, const Device&) {       \
-    return 0;                                                        \
-  }
-
-DIABOLO_CHOICE_GATHER(uint8_t, float)
-DIABOLO_CHOICE_GATHER(uint8_t, Bf16)
-DIABOLO_CHOICE_GATHER(float, float)
-DIABOLO_CHOICE_GATHER(float, Bf16)
-#undef DIABOLO_CHOICE_GATHER
 
 }  // namespace diabolo::kernels::cuda

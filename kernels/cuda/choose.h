@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "kernels/cuda/cuda.h"
+#include "kernels/dense.h"
 
 namespace diabolo::kernels::cuda {
 
@@ -81,10 +81,5 @@ FlatSum choose_flat_sum(int64_t n);
 // striding over the rest.
 int64_t choose_flat_blocks(int64_t quads, const Device& device);
 inline constexpr int kFlatThreads = 256;
-
-// Bytes rounded up so that what follows is 256-byte aligned.
-constexpr uint64_t aligned_bytes(uint64_t bytes) {
-  return (bytes + 255) / 256 * 256;
-}
 
 }  // namespace diabolo::kernels::cuda

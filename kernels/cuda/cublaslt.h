@@ -13,7 +13,7 @@
 
 #include <string>
 
-#include "kernels/cuda/cuda.h"
+#include "kernels/dense.h"
 
 namespace diabolo::kernels::cuda::cublaslt {
 

@@ -1,29 +1,9 @@
-// The CUDA kernels as the op layer sees them: for every record P of kernels/*.h the same three
-// overloads. No CUDA header is needed to include this.
-//
-//   refusal(P, device)        null if the kernel takes this call, else the reason (shape only;
-//                             pointers are not looked at)
-//   scratch_bytes(P, device)  bytes of scratch, 256-byte aligned, that prepare wants
-//   prepare(P, device, scratch)  the call; throws LaunchError later, from the call, if a launch
-//                             fails
-//
-// refusal and scratch_bytes are plain C++ (choose.cpp), built everywhere: a plan can be made for a
-// GPU that is not there. prepare is in the .cu files.
+// A CUDA device as the choice of kernels sees it, and what refuses a call: plain C++, no CUDA header
+// is needed. The overloads that a record has: kernels/common/kernel.h.
 #pragma once
 
 #include <cstdint>
 #include <stdexcept>
-
-#include "kernels/activation_grad.h"
-#include "kernels/add.h"
-#include "kernels/common/launch.h"
-#include "kernels/dense.h"
-#include "kernels/gather.h"
-#include "kernels/loss.h"
-#include "kernels/noise.h"
-#include "kernels/optimizer.h"
-#include "kernels/penalty.h"
-#include "kernels/score.h"
 
 namespace diabolo::kernels::cuda {
 
@@ -46,43 +26,39 @@ class LaunchError : public std::runtime_error {
   int cuda_error_;
 };
 
-#define DIABOLO_CUDA_KERNEL(...)                                         \
-  const char* refusal(const __VA_ARGS__& call, const Device& device);    \
-  uint64_t scratch_bytes(const __VA_ARGS__& call, const Device& device); \
-  Launch prepare(const __VA_ARGS__& call, const Device& device, void* scratch);
+// Reasons that hold for every kernel (choose.cpp); null if there is none.
+const char* refuse_device(const Device& device);
+const char* refuse_count(int64_t n, const Device& device);
+const char* refuse_matrix(int64_t B, int64_t D, const Device& device);
 
-DIABOLO_CUDA_KERNEL(DenseForward<float>)
-DIABOLO_CUDA_KERNEL(DenseForward<Bf16>)
-DIABOLO_CUDA_KERNEL(DenseLoss<float>)
-DIABOLO_CUDA_KERNEL(DenseLoss<Bf16>)
-DIABOLO_CUDA_KERNEL(DenseScore<float>)
-DIABOLO_CUDA_KERNEL(DenseScore<Bf16>)
-DIABOLO_CUDA_KERNEL(DenseDataGrad<float>)
-DIABOLO_CUDA_KERNEL(DenseDataGrad<Bf16>)
-DIABOLO_CUDA_KERNEL(DenseWeightGrad<float>)
-DIABOLO_CUDA_KERNEL(DenseWeightGrad<Bf16>)
-DIABOLO_CUDA_KERNEL(LossOf<float>)
-DIABOLO_CUDA_KERNEL(LossOf<Bf16>)
-DIABOLO_CUDA_KERNEL(ActivationGrad<float>)
-DIABOLO_CUDA_KERNEL(ActivationGrad<Bf16>)
-DIABOLO_CUDA_KERNEL(Add<float>)
-DIABOLO_CUDA_KERNEL(Add<Bf16>)
-DIABOLO_CUDA_KERNEL(Dropout<float>)
-DIABOLO_CUDA_KERNEL(Dropout<Bf16>)
-DIABOLO_CUDA_KERNEL(Corrupt<float>)
-DIABOLO_CUDA_KERNEL(Corrupt<Bf16>)
-DIABOLO_CUDA_KERNEL(L2Penalty<float>)
-DIABOLO_CUDA_KERNEL(L2PenaltyGrad<float>)
-DIABOLO_CUDA_KERNEL(RowScore<float>)
-DIABOLO_CUDA_KERNEL(RowScore<Bf16>)
-DIABOLO_CUDA_KERNEL(Gather<uint8_t, float>)
-DIABOLO_CUDA_KERNEL(Gather<uint8_t, Bf16>)
-DIABOLO_CUDA_KERNEL(Gather<float, float>)
-DIABOLO_CUDA_KERNEL(Gather<float, Bf16>)
-DIABOLO_CUDA_KERNEL(GlobalNorm<float>)
-DIABOLO_CUDA_KERNEL(OptimizerStep<float>)
-DIABOLO_CUDA_KERNEL(SumTerms<float>)
-DIABOLO_CUDA_KERNEL(Advance)
-#undef DIABOLO_CUDA_KERNEL
+// By the extents that a record has: a shape of its family, rows and columns, a count, or none.
+template <class P>
+const char* refusal(const P& p, const Device& device) {
+  if constexpr (requires { p.shape; }) {
+    return refuse_shape(p.shape, device);
+  } else if constexpr (requires {
+                         p.B;
+                         p.D;
+                       }) {
+    return refuse_matrix(p.B, p.D, device);
+  } else if constexpr (requires { p.n; }) {
+    return refuse_count(p.n, device);
+  } else {
+    return refuse_device(device);
+  }
+}
+
+template <class P>
+uint64_t scratch_bytes(const P&, const Device&) {
+  return 0;
+}
+
+// Bytes rounded up so that what follows is 256-byte aligned.
+constexpr uint64_t aligned_bytes(uint64_t bytes) {
+  return (bytes + 255) / 256 * 256;
+}
+
+// What the partial sums of a sum over a flat array take.
+uint64_t flat_sum_bytes(int64_t n);
 
 }  // namespace diabolo::kernels::cuda

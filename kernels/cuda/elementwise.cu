@@ -10,7 +10,11 @@
 // Numerics    float, one rounding to T; the loss as in dense_loss.cu
 // Limits      n >= 1; bases that are not aligned to a quad are taken element by element
 // Source      the headers named above
+#include "kernels/activation_grad.h"
+#include "kernels/add.h"
 #include "kernels/cuda/flat.cuh"
+#include "kernels/loss.h"
+#include "kernels/penalty.h"
 
 namespace diabolo::kernels::cuda {
 namespace {

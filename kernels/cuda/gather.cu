@@ -9,6 +9,7 @@
 // Limits      B, D >= 1
 // Source      kernels/gather.h
 #include "kernels/cuda/flat.cuh"
+#include "kernels/gather.h"
 
 namespace diabolo::kernels::cuda {
 namespace {

@@ -9,6 +9,7 @@
 // Limits      B, D >= 1; below 2^34 columns
 // Source      kernels/noise.h, kernels/common/philox.h
 #include "kernels/cuda/flat.cuh"
+#include "kernels/noise.h"
 
 namespace diabolo::kernels::cuda {
 namespace {

@@ -8,6 +8,7 @@
 // Limits      n >= 1
 // Source      kernels/optimizer.h
 #include "kernels/cuda/flat.cuh"
+#include "kernels/optimizer.h"
 
 namespace diabolo::kernels::cuda {
 namespace {

@@ -10,6 +10,7 @@
 // Limits      B, D >= 1, M <= min(D, 32)
 // Source      kernels/score.h, kernels/common/scores.h
 #include "kernels/cuda/flat.cuh"
+#include "kernels/score.h"
 
 namespace diabolo::kernels::cuda {
 namespace {

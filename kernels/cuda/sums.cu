@@ -11,6 +11,8 @@
 // Limits      n >= 1
 // Source      kernels/optimizer.h, kernels/penalty.h
 #include "kernels/cuda/flat.cuh"
+#include "kernels/optimizer.h"
+#include "kernels/penalty.h"
 
 namespace diabolo::kernels::cuda {
 namespace {

@@ -14,10 +14,8 @@
 #include <type_traits>
 
 #include "base/error.h"
-#include "kernels/common/scalar.h"
-#include "kernels/cpu/cpu.h"
+#include "kernels/common/kernel.h"
 #include "kernels/cuda/cublaslt.h"
-#include "kernels/cuda/cuda.h"
 #include "ops/op.h"
 
 namespace diabolo::glue {
@@ -66,18 +64,18 @@ template <class Glue, class P>
 std::string accepts_cpu(const Call& call, const DeviceInfo& device) {
   if (device.space != Space::kHost) return "runs on the host";
   if (!TypesOf<P>::fit(call)) return cat("is not for ", call.in[0].desc.text());
-  const char* why_not = kernels::cpu::refusal(Glue::template params<P>(call), device.cpu);
+  const char* why_not = refusal(Glue::template params<P>(call), device.cpu);
   return why_not ? why_not : "";
 }
 
 template <class Glue, class P>
 uint64_t scratch_bytes_cpu(const Call& call, const DeviceInfo& device) {
-  return kernels::cpu::scratch_bytes(Glue::template params<P>(call), device.cpu);
+  return scratch_bytes(Glue::template params<P>(call), device.cpu);
 }
 
 template <class Glue, class P>
 kernels::Launch prepare_cpu(const Call& call, const DeviceInfo& device, void* scratch) {
-  return kernels::cpu::prepare(Glue::template params<P>(call), device.cpu, scratch);
+  return prepare(Glue::template params<P>(call), device.cpu, scratch);
 }
 
 template <class Glue, class P>
@@ -94,19 +92,19 @@ template <class Glue, class P>
 std::string accepts_cuda(const Call& call, const DeviceInfo& device) {
   if (device.space != Space::kCuda) return "runs on CUDA devices";
   if (!TypesOf<P>::fit(call)) return cat("is not for ", call.in[0].desc.text());
-  const char* why_not = kernels::cuda::refusal(Glue::template params<P>(call), device.cuda);
+  const char* why_not = refusal(Glue::template params<P>(call), device.cuda);
   return why_not ? why_not : "";
 }
 
 template <class Glue, class P>
 uint64_t scratch_bytes_cuda(const Call& call, const DeviceInfo& device) {
-  return kernels::cuda::scratch_bytes(Glue::template params<P>(call), device.cuda);
+  return scratch_bytes(Glue::template params<P>(call), device.cuda);
 }
 
 #if DIABOLO_WITH_CUDA
 template <class Glue, class P>
 kernels::Launch prepare_cuda(const Call& call, const DeviceInfo& device, void* scratch) {
-  return kernels::cuda::prepare(Glue::template params<P>(call), device.cuda, scratch);
+  return prepare(Glue::template params<P>(call), device.cuda, scratch);
 }
 #endif
 

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/seconds.h"
-#include "kernels/cpu/cpu.h"
+#include "kernels/dense.h"
 
 namespace diabolo {
 namespace {
@@ -57,8 +57,7 @@ class LayerProducts {
   template <class Call>
   void add(const Call& call) {
     const kernels::cpu::CpuFeatures& cpu = host_.info().cpu;
-    launches_.push_back(
-        kernels::cpu::prepare(call, cpu, memory(kernels::cpu::scratch_bytes(call, cpu))));
+    launches_.push_back(prepare(call, cpu, memory(scratch_bytes(call, cpu))));
   }
 
   Backend& host_;
@@ -68,8 +67,7 @@ class LayerProducts {
 
 // A CPU may have the products that this build has no kernel for: without oneDNN there is none.
 bool has_bf16_kernels(const kernels::cpu::CpuFeatures& cpu) {
-  return cpu.has_bf16 &&
-         kernels::cpu::refusal(kernels::DenseForward<Bf16>{.shape = kLayer}, cpu) == nullptr;
+  return cpu.has_bf16 && refusal(kernels::DenseForward<Bf16>{.shape = kLayer}, cpu) == nullptr;
 }
 
 }  // namespace

@@ -16,10 +16,10 @@ namespace diabolo::test {
 // Runs the kernel of a record; its scratch holds NaN patterns before.
 template <class P>
 void run_kernel(const P& p, const kernels::cuda::Device& device = {}) {
-  ASSERT_EQ(kernels::cuda::refusal(p, device), nullptr);
+  ASSERT_EQ(refusal(p, device), nullptr);
   const DeviceArray<unsigned char> scratch(
-      std::vector<unsigned char>(kernels::cuda::scratch_bytes(p, device), 0xFF));
-  const kernels::Launch launch = kernels::cuda::prepare(p, device, scratch.data());
+      std::vector<unsigned char>(scratch_bytes(p, device), 0xFF));
+  const kernels::Launch launch = prepare(p, device, scratch.data());
   run_on_device([&](void* stream) { launch(stream); });
 }
 

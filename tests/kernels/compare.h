@@ -10,7 +10,7 @@
 #include <random>
 #include <vector>
 
-#include "kernels/cpu/cpu.h"
+#include "kernels/common/kernel.h"
 #include "kernels/cpu/thread_team.h"
 
 namespace diabolo::kernels {
@@ -55,13 +55,13 @@ std::vector<T> unwritten(int64_t n) {
 // Prepares and runs `call` with `threads` threads, its scratch full of NaN.
 template <class Call>
 void run_call(const Call& call, cpu::CpuFeatures features) {
-  std::vector<std::byte> storage(cpu::scratch_bytes(call, features) + 64, std::byte{0xff});
+  std::vector<std::byte> storage(scratch_bytes(call, features) + 64, std::byte{0xff});
   void* scratch = storage.data();
   size_t space = storage.size();
   std::align(64, 1, scratch, space);
   cpu::ThreadTeam team(features.threads, [](int) {});
   const cpu::TeamScope scope(&team);
-  cpu::prepare(call, features, scratch)(nullptr);
+  prepare(call, features, scratch)(nullptr);
 }
 
 template <class Call>

@@ -1,4 +1,4 @@
-// The dense kernels of the CPU against the reference in double, and the promises of cpu.h: equal
+// The dense kernels of the CPU against the reference in double, and the promises of common/kernel.h: equal
 // bits for any batch and any number of threads.
 #include <memory>
 #include <type_traits>
