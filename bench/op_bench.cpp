@@ -12,7 +12,8 @@
 #include "base/error.h"
 #include "bench_main.h"
 #include "kernels/common/philox.h"
-#include "ops/ops.h"
+#include "ops/dense.h"
+#include "ops/training.h"
 #include "run/selftest/case.h"
 #include "training_bed.h"
 

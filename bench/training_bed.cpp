@@ -8,7 +8,6 @@
 #include "kernels/common/philox.h"
 #include "model/presets.h"
 #include "model/training_graph.h"
-#include "ops/ops.h"
 #include "run/schedule.h"
 
 namespace diabolo::bench {

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "ops/ops.h"
+#include "ops/add.h"
 
 namespace diabolo {
 namespace {

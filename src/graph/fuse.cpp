@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <array>
 
-#include "ops/ops.h"
+#include "ops/activation_grad.h"
+#include "ops/dense.h"
 
 namespace diabolo {
 namespace {

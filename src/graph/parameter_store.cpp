@@ -3,7 +3,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "kernels/common/scalar.h"
-#include "ops/ops.h"
+#include "ops/training.h"
 
 namespace diabolo {
 

@@ -1,7 +1,11 @@
 #include "model/model_graph.h"
 
 #include "base/error.h"
-#include "ops/ops.h"
+#include "ops/dense.h"
+#include "ops/gather.h"
+#include "ops/noise.h"
+#include "ops/row_score.h"
+#include "ops/training.h"
 
 namespace diabolo {
 

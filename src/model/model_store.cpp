@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "model/model.h"
-#include "ops/ops.h"
+#include "ops/training.h"
 
 namespace diabolo {
 

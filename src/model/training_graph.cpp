@@ -4,7 +4,8 @@
 
 #include "graph/autodiff.h"
 #include "model/model_graph.h"
-#include "ops/ops.h"
+#include "ops/penalty.h"
+#include "ops/training.h"
 
 namespace diabolo {
 namespace {

@@ -3,8 +3,8 @@
 
 #include <array>
 
+#include "ops/activation_grad.h"
 #include "ops/glue.h"
-#include "ops/ops.h"
 
 namespace diabolo {
 namespace {

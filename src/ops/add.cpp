@@ -3,9 +3,9 @@
 
 #include <array>
 
+#include "ops/add.h"
 #include "ops/glue.h"
 #include "ops/grad_builder.h"
-#include "ops/ops.h"
 
 namespace diabolo {
 namespace {

@@ -1,10 +1,11 @@
 // dense_forward: y = f(x W + b).
 #include <array>
 
+#include "ops/activation_grad.h"
+#include "ops/dense.h"
 #include "ops/dense_grad.h"
 #include "ops/dense_shape.h"
 #include "ops/grad_builder.h"
-#include "ops/ops.h"
 
 namespace diabolo {
 namespace {

@@ -4,8 +4,8 @@
 
 #include <array>
 
+#include "ops/dense.h"
 #include "ops/dense_shape.h"
-#include "ops/ops.h"
 
 namespace diabolo {
 

@@ -2,9 +2,9 @@
 // reconstruction is never stored.
 #include <array>
 
+#include "ops/dense.h"
 #include "ops/dense_grad.h"
 #include "ops/dense_shape.h"
-#include "ops/ops.h"
 
 namespace diabolo {
 namespace {

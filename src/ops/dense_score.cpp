@@ -1,8 +1,8 @@
 // dense_score: the reconstruction error of each row, straight from the last layer.
 #include <array>
 
+#include "ops/dense.h"
 #include "ops/dense_shape.h"
-#include "ops/ops.h"
 
 namespace diabolo {
 namespace {

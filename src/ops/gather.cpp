@@ -3,8 +3,9 @@
 
 #include <array>
 
+#include "ops/gather.h"
 #include "ops/glue.h"
-#include "ops/ops.h"
+#include "ops/training.h"
 
 namespace diabolo {
 namespace {

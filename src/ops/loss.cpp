@@ -5,7 +5,7 @@
 
 #include "ops/glue.h"
 #include "ops/grad_builder.h"
-#include "ops/ops.h"
+#include "ops/loss.h"
 
 namespace diabolo {
 namespace {

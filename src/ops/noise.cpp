@@ -5,7 +5,8 @@
 
 #include "ops/glue.h"
 #include "ops/grad_builder.h"
-#include "ops/ops.h"
+#include "ops/noise.h"
+#include "ops/training.h"
 
 namespace diabolo {
 namespace {

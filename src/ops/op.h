@@ -2,7 +2,8 @@
 // differentiated, and who can do it (an ordered list of kernels).
 //
 // An OpDef is a constant object and its address is its identity: there is no enum of ops and no
-// switch over them. To add one, see CONTRIBUTING.md.
+// switch over them. An op's header has its attributes, inputs and outputs; there T is f32, bf16 or
+// f64 and A the type it accumulates in (f32 for bf16, else T). To add one, see CONTRIBUTING.md.
 #pragma once
 
 #include <cstdint>

@@ -2,21 +2,14 @@
 
 #include <array>
 
-#include "ops/ops.h"
-
 namespace diabolo {
-namespace {
 
-constexpr std::array kOps = {
-    &kActivationGrad, &kAdd,        &kAdvance,    &kCorrupt,         &kDenseDataGrad,
-    &kDenseForward,   &kDenseLoss,  &kDenseScore, &kDenseWeightGrad, &kDropout,
-    &kGather,         &kGlobalNorm, &kL2Penalty,  &kL2PenaltyGrad,   &kLoss,
-    &kOptimizer,      &kRowScore,   &kSumTerms,
-};
-
-}  // namespace
+#define DIABOLO_DECLARE(Name) extern const OpDef k##Name;
+DIABOLO_OPS(DIABOLO_DECLARE)
 
 std::span<const OpDef* const> all_ops() {
+#define DIABOLO_ADDRESS(Name) &k##Name,
+  static constexpr std::array kOps = {DIABOLO_OPS(DIABOLO_ADDRESS)};
   return kOps;
 }
 

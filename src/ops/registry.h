@@ -1,9 +1,29 @@
-// The one list of ops.
+// The one list of ops: X(Name) for every kName, whose cases are kNameCases.
 #pragma once
 
 #include <span>
 
 #include "ops/op.h"
+
+#define DIABOLO_OPS(X) \
+  X(ActivationGrad)    \
+  X(Add)               \
+  X(Advance)           \
+  X(Corrupt)           \
+  X(DenseDataGrad)     \
+  X(DenseForward)      \
+  X(DenseLoss)         \
+  X(DenseScore)        \
+  X(DenseWeightGrad)   \
+  X(Dropout)           \
+  X(Gather)            \
+  X(GlobalNorm)        \
+  X(L2Penalty)         \
+  X(L2PenaltyGrad)     \
+  X(Loss)              \
+  X(Optimizer)         \
+  X(RowScore)          \
+  X(SumTerms)
 
 namespace diabolo {
 

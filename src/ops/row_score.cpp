@@ -3,7 +3,7 @@
 
 #include "kernels/score.h"
 #include "ops/glue.h"
-#include "ops/ops.h"
+#include "ops/row_score.h"
 
 namespace diabolo {
 namespace {

@@ -3,7 +3,7 @@
 
 #include "kernels/optimizer.h"
 #include "ops/glue.h"
-#include "ops/ops.h"
+#include "ops/training.h"
 
 namespace diabolo {
 

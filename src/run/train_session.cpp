@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "ops/ops.h"
+#include "ops/training.h"
 #include "run/order.h"
 
 namespace diabolo {

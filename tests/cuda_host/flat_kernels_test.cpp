@@ -5,6 +5,12 @@
 #include "cuda_host/compare.h"
 #include "cuda_host/device_array.h"
 #include "cuda_host/kernel_run.h"
+#include "kernels/activation_grad.h"
+#include "kernels/add.h"
+#include "kernels/gather.h"
+#include "kernels/loss.h"
+#include "kernels/noise.h"
+#include "kernels/score.h"
 
 namespace diabolo {
 namespace {

@@ -7,6 +7,7 @@
 
 #include "cuda_host/device_array.h"
 #include "cuda_host/kernel_run.h"
+#include "kernels/penalty.h"
 
 namespace diabolo {
 namespace {

@@ -5,6 +5,8 @@
 #include "cuda_host/compare.h"
 #include "cuda_host/device_array.h"
 #include "cuda_host/kernel_run.h"
+#include "kernels/optimizer.h"
+#include "kernels/penalty.h"
 #include "run/selftest/tracked.h"
 
 namespace diabolo {

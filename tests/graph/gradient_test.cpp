@@ -7,6 +7,7 @@
 
 #include "graph/fuse.h"
 #include "graph/random_net.h"
+#include "ops/activation_grad.h"
 
 namespace diabolo {
 namespace {

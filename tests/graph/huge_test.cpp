@@ -8,7 +8,7 @@
 
 #include "backend/backend.h"
 #include "base/error.h"
-#include "ops/ops.h"
+#include "ops/dense.h"
 
 namespace diabolo {
 namespace {

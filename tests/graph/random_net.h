@@ -10,7 +10,12 @@
 #include "base/error.h"
 #include "graph/autodiff.h"
 #include "graph/parameter_store.h"
-#include "ops/ops.h"
+#include "ops/add.h"
+#include "ops/dense.h"
+#include "ops/loss.h"
+#include "ops/noise.h"
+#include "ops/penalty.h"
+#include "ops/training.h"
 
 namespace diabolo {
 

@@ -11,7 +11,13 @@
 #include "graph/dump.h"
 #include "graph/executor.h"
 #include "graph/fuse.h"
-#include "ops/ops.h"
+#include "ops/activation_grad.h"
+#include "ops/add.h"
+#include "ops/dense.h"
+#include "ops/gather.h"
+#include "ops/noise.h"
+#include "ops/penalty.h"
+#include "ops/training.h"
 
 namespace diabolo {
 namespace {

@@ -7,7 +7,10 @@
 #include <map>
 
 #include "harness/planted_kernels.h"
-#include "ops/ops.h"
+#include "ops/add.h"
+#include "ops/dense.h"
+#include "ops/loss.h"
+#include "ops/training.h"
 #include "run/selftest/check.h"
 
 namespace diabolo {

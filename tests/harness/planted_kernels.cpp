@@ -7,7 +7,10 @@
 #include "base/error.h"
 #include "kernels/dense.h"
 #include "kernels/loss.h"
-#include "ops/ops.h"
+#include "ops/add.h"
+#include "ops/dense.h"
+#include "ops/loss.h"
+#include "ops/training.h"
 
 namespace diabolo::planted {
 namespace {

@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "kernels/compare.h"
+#include "kernels/dense.h"
 
 namespace diabolo::kernels {
 namespace {

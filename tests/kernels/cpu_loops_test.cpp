@@ -2,8 +2,14 @@
 // threads and on every instruction set that this machine has.
 #include <functional>
 
+#include "kernels/activation_grad.h"
+#include "kernels/add.h"
 #include "kernels/compare.h"
 #include "kernels/cpu/passes.h"
+#include "kernels/gather.h"
+#include "kernels/loss.h"
+#include "kernels/noise.h"
+#include "kernels/score.h"
 
 namespace diabolo::kernels {
 namespace {

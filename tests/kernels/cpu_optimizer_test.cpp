@@ -1,5 +1,7 @@
 // Norm, penalty, update and advance of the CPU path against the references; void steps.
 #include "kernels/compare.h"
+#include "kernels/optimizer.h"
+#include "kernels/penalty.h"
 
 namespace diabolo::kernels {
 namespace {

@@ -7,6 +7,7 @@
 
 #include "kernels/cuda/cublaslt.h"
 #include "kernels/cuda/cublaslt_library.h"
+#include "kernels/dense.h"
 
 namespace diabolo::kernels::cuda {
 namespace {

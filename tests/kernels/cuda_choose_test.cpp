@@ -7,6 +7,7 @@
 #include "kernels/cuda/choose.h"
 #include "kernels/cuda/device/mma.cuh"
 #include "kernels/cuda/device/tile_layout.h"
+#include "kernels/dense.h"
 
 namespace diabolo::kernels {
 namespace {

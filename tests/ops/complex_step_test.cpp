@@ -1,21 +1,23 @@
-// The backward references against the derivative of the forward references, by complex steps: for
-// an analytic f, Im f(x + ih) / h is f'(x) with an error of h^2, so h = 1e-30 leaves rounding
-// alone. This is the root of the chain of trust: everything faster is checked against these
+// Every op's gradient against the derivative of its own reference, by complex steps: for an analytic
+// f, Im f(x + ih) / h is f'(x) with an error of h^2, so h = 1e-30 leaves rounding alone. This is the root of the chain of trust: everything faster is checked against these
 // references.
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <complex>
+#include <cstring>
 #include <functional>
 #include <random>
 #include <vector>
 
 #include "kernels/activation_grad.h"
-#include "kernels/add.h"
 #include "kernels/dense.h"
-#include "kernels/loss.h"
-#include "kernels/noise.h"
-#include "kernels/penalty.h"
+#include "ops/add.h"
+#include "ops/grad_builder.h"
+#include "ops/noise.h"
+#include "ops/registry.h"
+#include "run/selftest/case.h"
+#include "run/selftest/expected.h"
+#include "run/selftest/fill.h"
 
 namespace diabolo {
 namespace {
@@ -27,8 +29,8 @@ using kernels::Activation;
 using kernels::Loss;
 
 constexpr double kStep = 1e-30;
-// Rounding of sums of at most 40 terms of magnitude about 1 in double, relative to the largest.
-constexpr double kTolerance = 2e-14;
+// Rounding of sums of at most 400 terms of magnitude about 1 in double, relative to the largest.
+constexpr double kTolerance = 1e-13;
 
 Reals random(size_t count, uint32_t seed, double low = -1, double high = 1) {
   std::mt19937 engine(seed);
@@ -52,14 +54,6 @@ Reals complex_step(const Reals& x, const std::function<Complex(const Complexes&)
     point[k] = x[k];
   }
   return gradient;
-}
-
-void expect_same(const Reals& expected, const Reals& actual, const std::string& what) {
-  ASSERT_EQ(expected.size(), actual.size()) << what;
-  double scale = 1;
-  for (double e : expected) scale = std::max(scale, std::fabs(e));
-  for (size_t k = 0; k < expected.size(); ++k)
-    EXPECT_NEAR(expected[k], actual[k], kTolerance * scale) << what << " element " << k;
 }
 
 std::vector<Activation> all_activations() {
@@ -110,271 +104,232 @@ TEST(ComplexStep, DerivativeOfEveryLossBehindEveryActivation) {
   }
 }
 
-// One layer and its loss: x -> dense -> loss, and every gradient of it.
-struct Net {
-  kernels::DenseShape shape{5, 7, 3, false};
-  Activation activation = Activation::kTanh;
-  Loss loss = Loss::kMse;
-  Reals x = random(5 * 7, 1), weight = random(7 * 3, 2), bias = random(3, 3),
-        target = random(5 * 3, 4, 0, 1);
+// Values as the graph has them, in double; the gradient nodes of one op run as they are emitted.
+class Tape final : public GradBuilder {
+ public:
+  struct Entry {
+    TensorDesc desc;
+    std::vector<std::byte> bytes;
+  };
 
-  template <class T>
-  kernels::DenseLoss<T> record(const std::vector<T>& x_of, const std::vector<T>& weight_of,
-                               const std::vector<T>& bias_of,
-                               const std::vector<T>& target_of) const {
-    kernels::DenseLoss<T> p;
-    p.shape = shape;
-    p.activation = activation;
-    p.kind = loss;
-    p.scale = 0.75f;
-    p.x = x_of.data();
-    p.weight = weight_of.data();
-    p.bias = bias_of.data();
-    p.target = target_of.data();
-    return p;
+  ValueId add(const TensorDesc& desc, std::vector<std::byte> bytes) {
+    values_.push_back({desc, std::move(bytes)});
+    gradient_.push_back(kNoValue);
+    return static_cast<ValueId>(values_.size()) - 1;
   }
-
-  Complex value(const Complexes& x_of, const Complexes& weight_of, const Complexes& bias_of) const {
-    Complex result;
-    const Complexes target_of = lifted(target);
-    auto p = record(x_of, weight_of, bias_of, target_of);
-    p.loss = &result;
-    kernels::dense_loss_reference(p);
+  ValueId add(const TensorDesc& desc, const Reals& numbers) {
+    const auto* first = reinterpret_cast<const std::byte*>(numbers.data());
+    return add(desc, std::vector<std::byte>(first, first + numbers.size() * sizeof(double)));
+  }
+  Reals numbers(ValueId id) const {
+    Reals result;
+    const Entry& entry = values_[static_cast<size_t>(id)];
+    for (int64_t k = 0; k < entry.desc.elems(); ++k)
+      result.push_back(selftest::element_at(entry.bytes.data(), entry.desc.dtype(), k));
     return result;
   }
+  const std::byte* bytes(ValueId id) const { return values_[static_cast<size_t>(id)].bytes.data(); }
+  const TensorDesc& desc(ValueId id) const { return values_[static_cast<size_t>(id)].desc; }
+  bool is_float(ValueId id) const { return desc(id).dtype() == DType::kF64; }
 
-  Reals dz() const {
-    Reals result(target.size());
-    double ignored = 0;
-    auto p = record(x, weight, bias, target);
-    p.dz = result.data();
-    p.loss = &ignored;
-    kernels::dense_loss_reference(p);
-    return result;
+  bool wants(ValueId value) const override { return is_float(value); }
+  ValueId gradient(ValueId value) const override { return gradient_[static_cast<size_t>(value)]; }
+  void contribute(ValueId value, ValueId gradient) override {
+    const ValueId sum = gradient_[static_cast<size_t>(value)];
+    const ValueId both =
+        sum == kNoValue ? gradient : emit(kAdd, AddAttrs{}, {sum, gradient}, "sum")[0];
+    gradient_[static_cast<size_t>(value)] = both;
+  }
+  Slot slot(ValueId parameter) override {
+    const bool accumulate = gradient(parameter) != kNoValue;
+    if (!accumulate)
+      contribute(parameter, add(desc(parameter), values_[static_cast<size_t>(parameter)].bytes));
+    return {gradient(parameter), accumulate};
+  }
+  std::vector<ValueId> emit(const OpDef& op, const Attrs& attrs, std::initializer_list<ValueId> in,
+                            std::string name) override {
+    std::vector<TensorDesc> descs;
+    for (const ValueId id : in) descs.push_back(desc(id));
+    std::vector<ValueId> out;
+    for (const TensorDesc& made : op.infer(attrs, descs))
+      out.push_back(add(made, std::vector<std::byte>(made.bytes())));
+    emit_into(op, attrs, {in.begin(), in.size()}, out, std::move(name));
+    return out;
+  }
+  void emit_into(const OpDef& op, const Attrs& attrs, std::span<const ValueId> in,
+                 std::span<const ValueId> out, std::string name) override {
+    selftest::Case node;
+    node.name = std::move(name);
+    node.op = &op;
+    node.attrs = attrs;
+    selftest::CaseData data;
+    for (const ValueId id : in) {
+      node.in.push_back({desc(id)});
+      data.in.push_back(values_[static_cast<size_t>(id)].bytes);
+    }
+    for (const ValueId id : out) {
+      node.out.push_back({desc(id)});
+      data.out.push_back(values_[static_cast<size_t>(id)].bytes);
+    }
+    const auto made = selftest::expected_of(node, data, false).candidates[0];
+    for (size_t k = 0; k < out.size(); ++k)
+      std::memcpy(values_[static_cast<size_t>(out[k])].bytes.data(), made[k].value.data(),
+                  made[k].value.size() * sizeof(double));
   }
 
-  std::string text() const {
-    return std::string(kernels::name(activation)) + " " + kernels::name(loss) +
-           (shape.weight_transposed ? " transposed" : "");
-  }
+ private:
+  std::vector<Entry> values_;
+  std::vector<ValueId> gradient_;
 };
 
-void for_every_net(const std::function<void(const Net&)>& check) {
-  for (Activation activation : all_activations()) {
-    for (Loss loss : all_losses()) {
-      for (bool transposed : {false, true}) {
-        Net net;
-        net.activation = activation;
-        net.loss = loss;
-        net.shape.weight_transposed = transposed;
-        check(net);
-      }
-    }
+// sum of weight_k * f(x)_k over the first output, so that its gradient is the vector-Jacobian
+// product of f.
+Complex weighted(const selftest::OpCases& cases, const Tape& tape, const Node& node,
+                 const std::vector<Complexes>& in, const Reals& weight) {
+  selftest::ReferenceCall<Complex> call(node.attrs);
+  for (size_t k = 0; k < node.in.size(); ++k) {
+    call.in_desc.push_back(tape.desc(node.in[k]));
+    call.in.push_back(in[k]);
+    call.raw_in.push_back(tape.bytes(node.in[k]));
   }
-}
-
-TEST(ComplexStep, DenseWeightAndBiasGradient) {
-  for_every_net([](const Net& net) {
-    const Reals dz = net.dz();
-    Reals d_weight(net.weight.size(), 0.5), d_bias(net.bias.size(), 0.25);
-    kernels::DenseWeightGrad<double> p;
-    p.shape = net.shape;
-    p.x = net.x.data();
-    p.dz = dz.data();
-    p.d_weight = d_weight.data();
-    p.d_bias = d_bias.data();
-    kernels::dense_weight_grad_reference(p);
-    expect_same(complex_step(net.weight,
-                             [&](const Complexes& w) {
-                               return net.value(lifted(net.x), w, lifted(net.bias));
-                             }),
-                d_weight, net.text() + " d_weight");
-    expect_same(complex_step(net.bias,
-                             [&](const Complexes& b) {
-                               return net.value(lifted(net.x), lifted(net.weight), b);
-                             }),
-                d_bias, net.text() + " d_bias");
-  });
-}
-
-TEST(ComplexStep, DenseWeightGradientAccumulates) {
-  const Net net;
-  const Reals dz = net.dz();
-  Reals once(net.weight.size()), twice(net.weight.size()), bias_once(3), bias_twice(3);
-  kernels::DenseWeightGrad<double> p{net.shape, false,       false,           net.x.data(),
-                                     dz.data(), once.data(), bias_once.data()};
-  kernels::dense_weight_grad_reference(p);
-  p.d_weight = twice.data();
-  p.d_bias = bias_twice.data();
-  kernels::dense_weight_grad_reference(p);
-  p.accumulates_weight = p.accumulates_bias = true;
-  kernels::dense_weight_grad_reference(p);
-  for (size_t k = 0; k < once.size(); ++k) EXPECT_EQ(once[k] + once[k], twice[k]);
-  for (size_t k = 0; k < 3; ++k) EXPECT_EQ(bias_once[k] + bias_once[k], bias_twice[k]);
-}
-
-Reals data_grad(const Net& net, Activation below, const double* saved) {
-  const Reals dz = net.dz();
-  Reals dx(net.x.size());
-  kernels::DenseDataGrad<double> p;
-  p.shape = net.shape;
-  p.activation = below;
-  p.dz = dz.data();
-  p.weight = net.weight.data();
-  p.saved = saved;
-  p.dx = dx.data();
-  kernels::dense_data_grad_reference(p);
-  return dx;
-}
-
-TEST(ComplexStep, DenseDataGradient) {
-  for_every_net([](const Net& net) {
-    expect_same(complex_step(net.x,
-                             [&](const Complexes& x) {
-                               return net.value(x, lifted(net.weight), lifted(net.bias));
-                             }),
-                data_grad(net, Activation::kIdentity, nullptr), net.text());
-  });
-}
-
-// The epilogue: the gradient by z of the layer below, whose output f(z) is x here.
-TEST(ComplexStep, DenseDataGradientThroughTheActivationBelow) {
-  for (Activation below : all_activations()) {
-    Net net;
-    const Reals z = random(net.x.size(), 11, -2, 2);
-    Reals h(z.size());
-    kernels::with_activation(below, [&](auto act) {
-      for (size_t k = 0; k < z.size(); ++k) h[k] = act.forward(z[k]);
-    });
-    net.x = h;
-    const Reals& saved = kernels::saves_z(below) ? z : h;
-    const auto forward = [&](const Complexes& at) {
-      Complexes x(at.size());
-      kernels::with_activation(below, [&](auto act) {
-        for (size_t k = 0; k < at.size(); ++k) x[k] = act.forward(at[k]);
-      });
-      return net.value(x, lifted(net.weight), lifted(net.bias));
-    };
-    expect_same(complex_step(z, forward), data_grad(net, below, saved.data()),
-                kernels::name(below));
+  for (const ValueId id : node.out) {
+    call.out_desc.push_back(tape.desc(id));
+    call.out.emplace_back(static_cast<size_t>(tape.desc(id).elems()));
   }
-}
-
-// dense_forward and dense_score are the same function as dense_loss: y and the mean of squares.
-TEST(ComplexStep, DenseForwardScoreAndLossAgree) {
-  for (Activation activation : all_activations()) {
-    Net net;
-    net.activation = activation;
-    Reals y(net.target.size()), score(5);
-    kernels::dense_forward_reference<double>({net.shape, activation, net.x.data(),
-                                              net.weight.data(), net.bias.data(), y.data(),
-                                              nullptr});
-    kernels::dense_score_reference<double>({net.shape, activation, net.x.data(), net.weight.data(),
-                                            net.bias.data(), net.target.data(), score.data()});
-    double of_forward = 0, of_score = 0;
-    for (size_t k = 0; k < y.size(); ++k) of_forward += std::pow(y[k] - net.target[k], 2);
-    for (double s : score) of_score += s;
-    const double loss =
-        net.value(lifted(net.x), lifted(net.weight), lifted(net.bias)).real() / 0.75;
-    EXPECT_NEAR(of_forward / 15, loss, kTolerance) << kernels::name(activation);
-    EXPECT_NEAR(of_score / 5, loss, kTolerance) << kernels::name(activation);
-  }
-}
-
-TEST(ComplexStep, LossAlone) {
-  for (Activation activation : all_activations()) {
-    for (Loss loss : all_losses()) {
-      const Reals z = random(13, 5, -2, 2), target = random(13, 6, 0, 1);
-      Reals dz(z.size());
-      double value = 0;
-      kernels::loss_reference<double>(
-          {13, activation, loss, 0.5f, z.data(), target.data(), dz.data(), &value});
-      const auto f = [&](const Complexes& at) {
-        Complex result;
-        const Complexes target_of = lifted(target);
-        kernels::loss_reference<Complex>(
-            {13, activation, loss, 0.5f, at.data(), target_of.data(), nullptr, &result});
-        return result;
-      };
-      expect_same(complex_step(z, f), dz,
-                  std::string(kernels::name(activation)) + " " + kernels::name(loss));
-      EXPECT_NEAR(f(lifted(z)).real(), value, kTolerance);
-    }
-  }
-}
-
-// sum of weight_k * f(x)_k, so that its gradient is the vector-Jacobian product of f.
-Complex weighted(const Complexes& y, const Reals& weight) {
+  cases.on_complex(call);
   Complex sum = 0;
-  for (size_t k = 0; k < y.size(); ++k) sum += y[k] * weight[k];
+  for (size_t k = 0; k < weight.size(); ++k) sum += call.out[0][k] * weight[k];
   return sum;
 }
 
-TEST(ComplexStep, ActivationGrad) {
-  for (Activation activation : all_activations()) {
-    const Reals z = probes(), dy = random(z.size(), 8);
-    Reals saved(z.size()), dz(z.size());
-    kernels::with_activation(activation, [&](auto act) {
-      for (size_t k = 0; k < z.size(); ++k) saved[k] = act.kSavesZ ? z[k] : act.forward(z[k]);
+// Points away from where a branch turns, few enough that each can be stepped by itself.
+bool is_probe(const selftest::Case& test_case) {
+  using selftest::Fill;
+  int64_t elems = 0;
+  bool is_f64 = false;
+  for (const selftest::Operand& operand : test_case.in) {
+    const bool is_smooth = operand.fill == Fill::kUniform || operand.fill == Fill::kUnit ||
+                           operand.fill == Fill::kBinary || operand.fill == Fill::kState;
+    if (!is_smooth) return false;
+    is_f64 |= operand.desc.dtype() == DType::kF64;
+    elems += operand.desc.elems();
+  }
+  return is_f64 && elems <= 1500;
+}
+
+// The largest distance of a gradient of the case from the complex step's, relative to the largest
+// of them; `op` is the case's or one that differs in its gradient.
+double distance_of(const selftest::OpCases& cases, const OpDef& op,
+                   const selftest::Case& test_case) {
+  Tape tape;
+  const selftest::CaseData data = data_of(test_case);
+  Node node{.op = &op, .attrs = test_case.attrs, .in = {}, .out = {}, .name = test_case.name};
+  std::vector<Complexes> in;
+  for (size_t k = 0; k < test_case.in.size(); ++k) {
+    node.in.push_back(tape.add(test_case.in[k].desc, data.in[k]));
+    in.push_back(tape.is_float(node.in[k]) ? lifted(tape.numbers(node.in[k])) : Complexes());
+  }
+  for (const selftest::Operand& operand : test_case.out)
+    node.out.push_back(tape.add(operand.desc, std::vector<std::byte>(operand.desc.bytes())));
+  tape.emit_into(*cases.op, node.attrs, node.in, node.out, node.name);
+  // The gradient of a loss is implied to be 1.
+  const TensorDesc& y = tape.desc(node.out[0]);
+  const Reals dy = y.elems() == 1 ? Reals{1} : random(static_cast<size_t>(y.elems()), 8);
+  tape.contribute(node.out[0], tape.add(y, dy));
+  op.grad(tape, node);
+  double worst = 0;
+  for (size_t k = 0; k < in.size(); ++k) {
+    const ValueId gradient = tape.gradient(node.in[k]);
+    // A loss's target, its last input, is data.
+    if (gradient == kNoValue && k + 1 == in.size() && y.elems() == 1) continue;
+    if (in[k].empty()) continue;
+    EXPECT_NE(gradient, kNoValue) << test_case.name << ": input " << k << " gets no gradient";
+    if (gradient == kNoValue) continue;
+    const Reals actual = tape.numbers(gradient);
+    const Reals expected = complex_step(tape.numbers(node.in[k]), [&](const Complexes& at) {
+      std::vector<Complexes> point = in;
+      point[k] = at;
+      return weighted(cases, tape, node, point, dy);
     });
-    const auto n = static_cast<int64_t>(z.size());
-    kernels::activation_grad_reference<double>({n, activation, dy.data(), saved.data(), dz.data()});
-    const auto f = [&](const Complexes& at) {
-      Complexes y(at.size());
-      kernels::with_activation(activation, [&](auto act) {
-        for (size_t k = 0; k < at.size(); ++k) y[k] = act.forward(at[k]);
-      });
-      return weighted(y, dy);
-    };
-    expect_same(complex_step(z, f), dz, kernels::name(activation));
+    double scale = 1;
+    for (const double e : expected) scale = std::max(scale, std::fabs(e));
+    for (size_t j = 0; j < actual.size(); ++j)
+      worst = std::max(worst, std::fabs(actual[j] - expected[j]) / scale);
+  }
+  return worst;
+}
+
+bool makes_a_gradient(const selftest::Case& test_case) {
+  return test_case.name.find("value_only") == std::string::npos;
+}
+
+// Every op that has a gradient, at every point of its cases that serves as a probe: whatever nodes
+// the gradient is made of, run as their references.
+TEST(ComplexStep, EveryGradientOfEveryOp) {
+  for (const OpDef* op : all_ops()) {
+    if (!op->grad) continue;
+    SCOPED_TRACE(op->name);
+    const selftest::OpCases& cases = *selftest::find_cases(*op);
+    ASSERT_NE(cases.on_complex, nullptr) << "its cases do not say how its reference is called on "
+                                            "complex numbers";
+    int probes = 0;
+    for (const selftest::Case& test_case : selftest::cases_of(cases)) {
+      if (!is_probe(test_case) || !makes_a_gradient(test_case)) continue;
+      ++probes;
+      EXPECT_LE(distance_of(cases, *op, test_case), kTolerance) << test_case.name;
+    }
+    EXPECT_GE(probes, 3) << "smooth f64 cases of at most 1500 numbers";
   }
 }
 
-TEST(ComplexStep, AddPassesItsGradientToBoth) {
-  const Reals a = random(9, 1), b = random(9, 2), dy = random(9, 3);
-  const Complexes b_of = lifted(b);
-  const auto f = [&](const Complexes& at) {
-    Complexes y(9);
-    kernels::add_reference<Complex>({9, at.data(), b_of.data(), y.data()});
-    return weighted(y, dy);
+// The check can fail: a gradient that forgets the mask.
+TEST(ComplexStep, SeesAWrongGradient) {
+  OpDef wrong = kDropout;
+  wrong.grad = [](GradBuilder& builder, const Node& node) {
+    builder.contribute(node.in[0], builder.gradient(node.out[0]));
   };
-  expect_same(complex_step(a, f), dy, "add");
+  for (const selftest::Case& test_case : selftest::cases_of(selftest::kDropoutCases)) {
+    const bool drops = test_case.attrs.as<DropoutAttrs>().rate == 0.9f;
+    if (drops && is_probe(test_case)) {
+      EXPECT_GT(distance_of(selftest::kDropoutCases, wrong, test_case), 0.1) << test_case.name;
+    }
+  }
 }
 
-TEST(ComplexStep, DropoutOfTheGradientIsItsGradient) {
-  kernels::StepState state{};
-  state.seed = 17;
-  state.step = 3;
-  const Reals x = random(6 * 9, 1), dy = random(6 * 9, 2);
-  const auto drop = [&](const auto* in, auto* out) {
-    using T = std::remove_pointer_t<decltype(out)>;
-    kernels::dropout_reference<T>(
-        {6, 9, 0.3f, kernels::RandomPurpose::kDropout + 2, &state, in, out});
-  };
-  Reals dx(x.size());
-  drop(dy.data(), dx.data());
-  const auto f = [&](const Complexes& at) {
-    Complexes y(at.size());
-    drop(at.data(), y.data());
-    return weighted(y, dy);
-  };
-  expect_same(complex_step(x, f), dx, "dropout");
-  EXPECT_THAT(dx, testing::Contains(0.0));
+// What rewriting makes of a product and an activation's derivative behind it.
+TEST(ComplexStep, DataGradientTimesTheDerivativeBelowIsBoth) {
+  const kernels::DenseShape shape{5, 7, 3, false};
+  const Reals dz = random(15, 1), weight = random(21, 2), saved = random(35, 3);
+  for (Activation activation : all_activations()) {
+    Reals together(35), product(35), apart(35);
+    kernels::DenseDataGrad<double> p{shape,         activation,   dz.data(),
+                                     weight.data(), saved.data(), together.data()};
+    kernels::dense_data_grad_reference(p);
+    p.saved = nullptr;
+    p.dx = product.data();
+    kernels::dense_data_grad_reference(p);
+    kernels::activation_grad_reference<double>(
+        {35, activation, product.data(), saved.data(), apart.data()});
+    EXPECT_EQ(together, apart) << kernels::name(activation);
+  }
 }
 
-TEST(ComplexStep, L2Penalty) {
-  const Reals w = random(11, 1);
-  Reals d_weight(11, 3.0);
-  kernels::l2_penalty_grad_reference<double>({11, 0.125f, false, w.data(), d_weight.data()});
-  const auto f = [&](const Complexes& at) {
-    Complex loss;
-    kernels::l2_penalty_reference<Complex>({11, 0.125f, at.data(), &loss});
-    return loss;
-  };
-  const Reals expected = complex_step(w, f);
-  expect_same(expected, d_weight, "write");
-  kernels::l2_penalty_grad_reference<double>({11, 0.125f, true, w.data(), d_weight.data()});
-  for (size_t k = 0; k < w.size(); ++k) EXPECT_NEAR(2 * expected[k], d_weight[k], kTolerance);
+// dense_score is the mean of squares of what dense_forward gives.
+TEST(ComplexStep, DenseForwardAndScoreAgree) {
+  const kernels::DenseShape shape{5, 7, 3, false};
+  const Reals x = random(35, 1), weight = random(21, 2), bias = random(3, 3), t = random(15, 4);
+  for (Activation activation : all_activations()) {
+    Reals y(15), score(5);
+    kernels::dense_forward_reference<double>(
+        {shape, activation, x.data(), weight.data(), bias.data(), y.data(), nullptr});
+    kernels::dense_score_reference<double>(
+        {shape, activation, x.data(), weight.data(), bias.data(), t.data(), score.data()});
+    for (size_t b = 0; b < 5; ++b) {
+      double sum = 0;
+      for (size_t o = 3 * b; o < 3 * b + 3; ++o) sum += (y[o] - t[o]) * (y[o] - t[o]);
+      EXPECT_NEAR(sum / 3, score[b], kTolerance) << kernels::name(activation);
+    }
+  }
 }
 
 // The check can fail: a derivative taken at the wrong point is far outside the tolerance.

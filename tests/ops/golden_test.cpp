@@ -13,7 +13,9 @@
 #include "graph/executor.h"
 #include "kernels/dense.h"
 #include "kernels/loss.h"
-#include "ops/ops.h"
+#include "ops/dense.h"
+#include "ops/gather.h"
+#include "ops/training.h"
 
 namespace diabolo {
 namespace {

@@ -8,7 +8,7 @@
 #include "kernels/noise.h"
 #include "model/model.h"
 #include "model/training_graph.h"
-#include "ops/ops.h"
+#include "ops/noise.h"
 #include "run/order.h"
 #include "run/train_session.h"
 #include "run/training_fixture.h"

@@ -1,5 +1,7 @@
 #include "run/selftest/case.h"
 
+#include <array>
+
 #include "base/error.h"
 
 namespace diabolo::selftest {
@@ -24,6 +26,12 @@ std::vector<Case> cases_of(const OpCases& op) {
   CaseList list;
   op.list(list);
   return list.take();
+}
+
+std::span<const OpCases* const> all_op_cases() {
+#define DIABOLO_ADDRESS(Name) &k##Name##Cases,
+  static constexpr std::array kAll = {DIABOLO_OPS(DIABOLO_ADDRESS)};
+  return kAll;
 }
 
 const OpCases* find_cases(const OpDef& op) {

@@ -6,13 +6,14 @@
 //   diabolo selftest --filter 'dense_forward/relu f32 7x13x31 uniform'
 #pragma once
 
+#include <complex>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "ops/op.h"
+#include "ops/registry.h"
 #include "run/selftest/tracked.h"
 
 namespace diabolo::selftest {
@@ -110,9 +111,15 @@ struct OpCases {
   const OpDef* op;
   Reference reference;
   void (*list)(CaseList&);
+  // The reference on complex numbers, of an op that has a gradient: tests/ops/complex_step_test.cpp
+  // holds the gradient against its derivative.
+  void (*on_complex)(ReferenceCall<std::complex<double>>&) = nullptr;
 };
-std::span<const OpCases* const> all_op_cases();  // the one list
-const OpCases* find_cases(const OpDef& op);      // null if there are none
+#define DIABOLO_DECLARE_CASES(Name) extern const OpCases k##Name##Cases;
+DIABOLO_OPS(DIABOLO_DECLARE_CASES)  // each is defined in a file of cases/
+#undef DIABOLO_DECLARE_CASES
+std::span<const OpCases* const> all_op_cases();
+const OpCases* find_cases(const OpDef& op);  // null if there are none
 std::vector<Case> cases_of(const OpCases& op);
 
 const char* name(Fill fill);

@@ -1,7 +1,6 @@
 // dense_forward and dense_score: rows through one layer.
-#include "ops/ops.h"
+#include "ops/dense.h"
 #include "run/selftest/cases/dense.h"
-#include "run/selftest/cases/list.h"
 
 namespace diabolo::selftest {
 namespace {
@@ -64,6 +63,7 @@ void list_forward(CaseList& list) {
     }
     add_forward(list, {Activation::kRelu, true, true, true}, dtype, {65, 63, 65}, Fill::kIntegers);
     add_forward(list, {Activation::kRelu, true, false, true}, dtype, {64, 64, 64}, Fill::kUniform);
+    add_forward(list, {Activation::kTanh, false, false, true}, dtype, {7, 13, 5}, Fill::kUniform);
     add_forward(list, {Activation::kRelu}, dtype, {16, 16, 16}, Fill::kZeros);
     if (dtype != DType::kF64)
       add_forward(list, {Activation::kRelu}, dtype, kRealLayer, Fill::kUniform).is_large = true;
@@ -105,7 +105,7 @@ void list_score(CaseList& list) {
 }  // namespace
 
 constinit const OpCases kDenseForwardCases = {&kDenseForward, DIABOLO_REFERENCE(forward),
-                                              list_forward};
+                                              list_forward, forward<Complex>};
 constinit const OpCases kDenseScoreCases = {&kDenseScore, DIABOLO_REFERENCE(score), list_score};
 
 }  // namespace diabolo::selftest

@@ -1,7 +1,6 @@
 // dense_data_grad and dense_weight_grad.
-#include "ops/ops.h"
+#include "ops/dense.h"
 #include "run/selftest/cases/dense.h"
-#include "run/selftest/cases/list.h"
 
 namespace diabolo::selftest {
 namespace {

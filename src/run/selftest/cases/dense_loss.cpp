@@ -1,7 +1,6 @@
 // dense_loss: the last layer with its loss and the gradient of that.
-#include "ops/ops.h"
+#include "ops/dense.h"
 #include "run/selftest/cases/dense.h"
-#include "run/selftest/cases/list.h"
 
 namespace diabolo::selftest {
 namespace {
@@ -58,6 +57,7 @@ void list_cases(CaseList& list) {
     add(list, {.activation = Activation::kRelu}, dtype, {16, 32, 64}, Fill::kIntegers);
     add(list, {.loss = Loss::kL1, .scale = 4}, dtype, {64, 33, 64}, Fill::kIntegers);
     add(list, {.with_gradient = false}, dtype, {33, 64, 65}, Fill::kUniform);
+    add(list, {.has_bias = false, .weight_transposed = true}, dtype, {7, 13, 5}, Fill::kUniform);
     if (dtype != DType::kF64)
       add(list, {.activation = Activation::kSigmoid}, dtype, {32, 512, 784}, Fill::kUniform)
           .is_large = true;
@@ -66,6 +66,7 @@ void list_cases(CaseList& list) {
 
 }  // namespace
 
-constinit const OpCases kDenseLossCases = {&kDenseLoss, DIABOLO_REFERENCE(loss), list_cases};
+constinit const OpCases kDenseLossCases = {&kDenseLoss, DIABOLO_REFERENCE(loss), list_cases,
+                                           loss<Complex>};
 
 }  // namespace diabolo::selftest

@@ -2,8 +2,9 @@
 #include "kernels/activation_grad.h"
 #include "kernels/add.h"
 #include "kernels/loss.h"
-#include "ops/ops.h"
-#include "run/selftest/cases/list.h"
+#include "ops/activation_grad.h"
+#include "ops/add.h"
+#include "ops/loss.h"
 #include "run/selftest/cases/shapes.h"
 
 namespace diabolo::selftest {
@@ -118,7 +119,9 @@ void list_add(CaseList& list) {
 
 constinit const OpCases kActivationGradCases = {
     &kActivationGrad, DIABOLO_REFERENCE_WITHOUT_TF32(activation_grad), list_activation_grad};
-constinit const OpCases kLossCases = {&kLoss, DIABOLO_REFERENCE_WITHOUT_TF32(loss), list_loss};
-constinit const OpCases kAddCases = {&kAdd, DIABOLO_REFERENCE_WITHOUT_TF32(add), list_add};
+constinit const OpCases kLossCases = {&kLoss, DIABOLO_REFERENCE_WITHOUT_TF32(loss), list_loss,
+                                      loss<Complex>};
+constinit const OpCases kAddCases = {&kAdd, DIABOLO_REFERENCE_WITHOUT_TF32(add), list_add,
+                                     add<Complex>};
 
 }  // namespace diabolo::selftest

@@ -1,6 +1,6 @@
 // dropout and corrupt.
-#include "ops/ops.h"
-#include "run/selftest/cases/list.h"
+#include "ops/noise.h"
+#include "ops/training.h"
 #include "run/selftest/cases/shapes.h"
 
 namespace diabolo::selftest {
@@ -89,7 +89,7 @@ void list_corrupt(CaseList& list) {
 }  // namespace
 
 constinit const OpCases kDropoutCases = {&kDropout, DIABOLO_REFERENCE_WITHOUT_TF32(dropout),
-                                         list_dropout};
+                                         list_dropout, dropout<Complex>};
 constinit const OpCases kCorruptCases = {&kCorrupt, DIABOLO_REFERENCE_WITHOUT_TF32(corrupt),
                                          list_corrupt};
 

@@ -1,8 +1,9 @@
 // row_score and gather: rows of data.
 #include "kernels/gather.h"
 #include "kernels/score.h"
-#include "ops/ops.h"
-#include "run/selftest/cases/list.h"
+#include "ops/gather.h"
+#include "ops/row_score.h"
+#include "ops/training.h"
 #include "run/selftest/cases/shapes.h"
 
 namespace diabolo::selftest {

@@ -22,6 +22,8 @@ namespace diabolo::selftest {
     function<Tracked<InF32>>, nullptr, function<Tracked<InF64>> \
   }
 
+using Complex = std::complex<double>;
+
 inline constexpr DType kComputeTypes[] = {DType::kF32, DType::kBf16, DType::kF64};
 
 inline DType accum_of(DType dtype) {

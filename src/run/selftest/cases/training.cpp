@@ -1,8 +1,8 @@
 // The end of a training step: l2_penalty and its gradient, global_norm, sum_terms, optimizer,
 // advance.
+#include "ops/training.h"
 #include "kernels/penalty.h"
-#include "ops/ops.h"
-#include "run/selftest/cases/list.h"
+#include "ops/penalty.h"
 #include "run/selftest/cases/shapes.h"
 
 namespace diabolo::selftest {
@@ -81,9 +81,11 @@ void advance(ReferenceCall<T>& call) {
 }
 
 void list_l2_penalty(CaseList& list) {
-  for (const int64_t length : kLengths) {
-    const TensorDesc desc(DType::kF32, {length});
-    list.add(kL2Penalty, L2PenaltyAttrs{0.3f}, desc.text(), {{desc}}).is_quick = length == 129;
+  for (const DType dtype : {DType::kF32, DType::kF64}) {
+    for (const int64_t length : kLengths) {
+      const TensorDesc desc(dtype, {length});
+      list.add(kL2Penalty, L2PenaltyAttrs{0.3f}, desc.text(), {{desc}}).is_quick = length == 129;
+    }
   }
   const TensorDesc desc(DType::kF32, {31, 33});
   for (const Fill fill : {Fill::kIntegers, Fill::kLarge, Fill::kTiny, Fill::kSparse})
@@ -199,7 +201,7 @@ void list_advance(CaseList& list) {
 }  // namespace
 
 constinit const OpCases kL2PenaltyCases = {&kL2Penalty, DIABOLO_REFERENCE_WITHOUT_TF32(l2_penalty),
-                                           list_l2_penalty};
+                                           list_l2_penalty, l2_penalty<Complex>};
 constinit const OpCases kL2PenaltyGradCases = {
     &kL2PenaltyGrad, DIABOLO_REFERENCE_WITHOUT_TF32(l2_penalty_grad), list_l2_penalty_grad};
 constinit const OpCases kGlobalNormCases = {
