@@ -10,7 +10,8 @@
 
 namespace diabolo::kernels {
 
-// Computes out[b,d] = (source[row(b), d] - shift[d]) * scale[d].
+// Computes out[b,d] = (source[row(b), d] - shift[d]) * scale[d], or source[row(b), d] where shift is
+// null.
 // row(b) = order[state->batch_row + b], or b where `order` is null (rows that a slot already
 // holds). source [N,D] of Source (uint8_t or float), order [N], shift and scale [D], out [B,D]. A
 // row outside the source, or a place outside the order, gives NaN, which halts a training.
@@ -20,7 +21,7 @@ struct Gather {
   const Source* source = nullptr;
   const uint32_t* order = nullptr;
   const StepState* state = nullptr;  // null: batch_row is 0
-  const Accum<T>* shift = nullptr;
+  const Accum<T>* shift = nullptr;   // both null: converted alone
   const Accum<T>* scale = nullptr;
   T* out = nullptr;
 };
@@ -42,7 +43,7 @@ void gather_reference(const Gather<Source, T>& p) {
     for (int64_t d = 0; d < p.D; ++d) {
       const Accum<T> value = row < 0 ? Accum<T>(std::numeric_limits<float>::quiet_NaN())
                                      : Accum<T>(p.source[row * p.D + d]);
-      p.out[b * p.D + d] = narrow<T>(Accum<T>((value - p.shift[d]) * p.scale[d]));
+      p.out[b * p.D + d] = narrow<T>(p.shift ? Accum<T>((value - p.shift[d]) * p.scale[d]) : value);
     }
   }
 }

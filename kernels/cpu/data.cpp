@@ -22,6 +22,11 @@ void gather_one(const Gather<Source, T>& p, int64_t b) {
     return;
   }
   const Source* source = p.source + row * p.D;
+  if (!p.shift) {
+    DIABOLO_IVDEP
+    for (int64_t d = 0; d < p.D; ++d) out[d] = narrow<T>(static_cast<float>(source[d]));
+    return;
+  }
   DIABOLO_IVDEP
   for (int64_t d = 0; d < p.D; ++d) {
     out[d] = narrow<T>((static_cast<float>(source[d]) - p.shift[d]) * p.scale[d]);

@@ -1,7 +1,7 @@
 // A batch out of raw rows: pick, convert, scale.
 //
-// Computes    out[b,d] = (source[row(b),d] - shift[d]) * scale[d]; a row outside the source gives
-//             NaN
+// Computes    out[b,d] = (source[row(b),d] - shift[d]) * scale[d], or the source's where there are no
+//             scales; a row outside the source gives NaN
 // Shapes      source [N,D] u8 or f32, order [N] u32, shift and scale [D] f32, out [B,D] f32 or bf16
 // Work split  a grid-stride loop over quads of columns, choose_flat_blocks
 // Traffic     B D (sizeof(source) + sizeof(T)); the scales stay in L2: memory
@@ -34,11 +34,12 @@ __global__ void __launch_bounds__(kFlatThreads)
     if (row >= 0) {
       x = gpu::load_quad(p.source + row * p.D + column, count, call.has_vector_source && is_full);
     }
-    const gpu::Quad shift =
-        gpu::load_quad(p.shift + column, count, call.has_vector_scale && is_full);
-    const gpu::Quad scale =
-        gpu::load_quad(p.scale + column, count, call.has_vector_scale && is_full);
-    for (int i = 0; i < 4; ++i) x.v[i] = (x.v[i] - shift.v[i]) * scale.v[i];
+    if (p.shift) {
+      const bool is_vector = call.has_vector_scale && is_full;
+      const gpu::Quad shift = gpu::load_quad(p.shift + column, count, is_vector);
+      const gpu::Quad scale = gpu::load_quad(p.scale + column, count, is_vector);
+      for (int i = 0; i < 4; ++i) x.v[i] = (x.v[i] - shift.v[i]) * scale.v[i];
+    }
     gpu::store_quad(p.out + b * p.D + column, x, count, call.has_vector_out && is_full);
   });
 }

@@ -13,8 +13,8 @@ std::vector<bool> find_wanted(const Graph& graph) {
   std::vector<bool> wanted(graph.values().size());
   for (size_t k = 0; k < wanted.size(); ++k) wanted[k] = graph.values()[k].role == Role::kParameter;
   for (const Node& node : graph.nodes()) {
-    const bool reads_wanted =
-        std::ranges::any_of(node.in, [&](ValueId in) { return wanted[static_cast<size_t>(in)]; });
+    const bool reads_wanted = std::ranges::any_of(
+        node.in, [&](ValueId in) { return wanted[static_cast<size_t>(graph.root(in))]; });
     for (const ValueId out : node.out) {
       if (reads_wanted) wanted[static_cast<size_t>(out)] = true;
     }
@@ -22,20 +22,23 @@ std::vector<bool> find_wanted(const Graph& graph) {
   return wanted;
 }
 
-// Appends to the graph that it differentiates.
+// Appends to the graph that it differentiates. Aliases have the gradient of their root, in their
+// own shape.
 class GraphGradBuilder final : public GradBuilder {
  public:
   explicit GraphGradBuilder(Graph& graph)
       : graph_(graph), wants_(find_wanted(graph)), gradient_(graph.values().size(), kNoValue) {}
 
-  bool wants(ValueId value) const override { return wants_.at(static_cast<size_t>(value)); }
+  bool wants(ValueId value) const override { return wants_.at(root(value)); }
 
   ValueId gradient(ValueId value) const override {
-    return gradient_.at(static_cast<size_t>(value));
+    const ValueId sum = gradient_.at(root(value));
+    return sum == kNoValue ? kNoValue : shaped_as(value, sum);
   }
 
   void contribute(ValueId value, ValueId gradient) override {
-    ValueId& sum = gradient_.at(static_cast<size_t>(value));
+    ValueId& sum = gradient_.at(root(value));
+    gradient = shaped_as(graph_.root(value), gradient);
     if (sum == kNoValue) {
       sum = gradient;
       return;
@@ -49,8 +52,9 @@ class GraphGradBuilder final : public GradBuilder {
     const bool accumulate = std::ranges::find(written_slots_, target.name) != written_slots_.end();
     if (!accumulate) written_slots_.push_back(target.name);
     const DType dtype = target.desc.dtype() == DType::kF64 ? DType::kF64 : DType::kF32;
-    const TensorDesc desc(dtype, target.desc.extents());
-    return {graph_.add_gradient(target.name, desc), accumulate};
+    const TensorDesc whole(dtype, graph_.value(graph_.root(parameter)).desc.extents());
+    const ValueId gradient = graph_.add_gradient(target.name, whole);
+    return {graph_.reshape(gradient, target.desc.extents()), accumulate};
   }
 
   std::vector<ValueId> emit(const OpDef& op, const Attrs& attrs, std::initializer_list<ValueId> in,
@@ -58,12 +62,18 @@ class GraphGradBuilder final : public GradBuilder {
     return graph_.add(op, attrs, in, std::move(name));
   }
 
-  void emit_into(const OpDef& op, const Attrs& attrs, std::span<const ValueId> in,
-                 std::span<const ValueId> out, std::string name) override {
-    graph_.add_into(op, attrs, in, out, std::move(name));
+  std::vector<ValueId> emit_into(const OpDef& op, const Attrs& attrs, std::span<const ValueId> in,
+                                 std::span<const ValueId> out, std::string name) override {
+    return graph_.add_into(op, attrs, in, out, std::move(name));
   }
 
  private:
+  size_t root(ValueId value) const { return static_cast<size_t>(graph_.root(value)); }
+  ValueId shaped_as(ValueId value, ValueId gradient) const {
+    const TensorDesc desc = graph_.value(value).desc;  // a copy: the list grows
+    return graph_.reshape(gradient, desc.extents());
+  }
+
   Graph& graph_;
   std::vector<bool> wants_;
   std::vector<ValueId> gradient_;

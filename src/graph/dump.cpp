@@ -40,6 +40,8 @@ nlohmann::json values_json(const Plan& plan, const std::vector<ValueId>& ids) {
     nlohmann::json entry = {
         {"name", value.name}, {"shape", value.desc.text()}, {"role", name(value.role)}};
     if (plan.offset(id) != Plan::kNotInArena) entry["offset"] = plan.offset(id);
+    if (value.alias_of != kNoValue)
+      entry["reshaped"] = plan.graph().value(value.alias_of).desc.text();
     list.push_back(std::move(entry));
   }
   return list;

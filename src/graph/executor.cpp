@@ -30,7 +30,9 @@ void Executor::bind(const ParameterStore& store, const Arena& arena,
   for (size_t v = 0; v < values.size(); ++v) {
     const Value& value = values[v];
     views_[v].desc = value.desc;
-    if (value.role == Role::kInput) {
+    if (value.alias_of != kNoValue) {
+      views_[v].data = views_[static_cast<size_t>(value.alias_of)].data;
+    } else if (value.role == Role::kInput) {
       const auto found = inputs.find(value.name);
       DIABOLO_CHECK(found != inputs.end(), "input ", value.name, " is not bound");
       views_[v].data = found->second;

@@ -9,10 +9,11 @@
 namespace diabolo {
 namespace {
 
-// How many nodes read the value.
-int64_t readers(const std::vector<Node>& nodes, ValueId value) {
+// How many nodes read the value, in whatever shape.
+int64_t readers(const std::vector<Node>& nodes, const Graph& graph, ValueId value) {
   int64_t count = 0;
-  for (const Node& node : nodes) count += std::ranges::count(node.in, value);
+  for (const Node& node : nodes)
+    count += std::ranges::count_if(node.in, [&](ValueId in) { return graph.root(in) == value; });
   return count;
 }
 
@@ -26,7 +27,8 @@ bool data_grad_takes_activation_grad(std::vector<Node>& nodes, const Graph& grap
     if (product.op != &kDenseDataGrad) continue;
     auto attrs = product.attrs.as<DenseDataGradAttrs>();
     const ValueId dx = product.out[0];
-    if (attrs.has_epilogue || graph.value(dx).role != Role::kTemporary || readers(nodes, dx) != 1)
+    if (attrs.has_epilogue || graph.value(dx).role != Role::kTemporary ||
+        readers(nodes, graph, dx) != 1)
       continue;
     const auto after = nodes.begin() + static_cast<std::ptrdiff_t>(k) + 1;
     const auto pass = std::find_if(after, nodes.end(), [&](const Node& node) {

@@ -53,14 +53,8 @@ std::vector<TensorDesc> Graph::infer(const OpDef& op, const Attrs& attrs,
 std::vector<ValueId> Graph::add(const OpDef& op, const Attrs& attrs, std::span<const ValueId> in,
                                 std::string name) {
   const std::vector<TensorDesc> descs = infer(op, attrs, in, name);
-  const auto producer = static_cast<NodeId>(nodes_.size());
-  std::vector<ValueId> out;
-  for (size_t k = 0; k < descs.size(); ++k) {
-    const std::string suffix = k == 0 ? "" : cat(" #", k);
-    out.push_back(add_value({descs[k], name + suffix, Role::kTemporary, producer}));
-  }
-  nodes_.push_back({&op, attrs, {in.begin(), in.end()}, out, std::move(name)});
-  return out;
+  const std::vector<ValueId> fresh(descs.size(), kNoValue);
+  return append(op, attrs, in, descs, fresh, std::move(name));
 }
 
 std::vector<ValueId> Graph::add(const OpDef& op, const Attrs& attrs,
@@ -68,20 +62,55 @@ std::vector<ValueId> Graph::add(const OpDef& op, const Attrs& attrs,
   return add(op, attrs, std::span<const ValueId>(in.begin(), in.size()), std::move(name));
 }
 
-void Graph::add_into(const OpDef& op, const Attrs& attrs, std::span<const ValueId> in,
-                     std::span<const ValueId> out, std::string name) {
+std::vector<ValueId> Graph::add_into(const OpDef& op, const Attrs& attrs,
+                                     std::span<const ValueId> in, std::span<const ValueId> out,
+                                     std::string name) {
   const std::vector<TensorDesc> descs = infer(op, attrs, in, name);
   DIABOLO_CHECK(descs.size() == out.size(), name, ": ", descs.size(), " outputs");
+  return append(op, attrs, in, descs, {out.begin(), out.end()}, std::move(name));
+}
+
+std::vector<ValueId> Graph::append(const OpDef& op, const Attrs& attrs, std::span<const ValueId> in,
+                                   std::span<const TensorDesc> descs, std::vector<ValueId> out,
+                                   std::string name) {
+  const auto producer = static_cast<NodeId>(nodes_.size());
   for (size_t k = 0; k < out.size(); ++k) {
+    if (out[k] == kNoValue) {
+      const std::string suffix = k == 0 ? "" : cat(" #", k);
+      out[k] = add_value({descs[k], name + suffix, Role::kTemporary, producer});
+      continue;
+    }
     const Value& target = value(out[k]);
     DIABOLO_CHECK(target.desc == descs[k], name, ": writes ", descs[k].text(), " into ",
                   target.name, " ", target.desc.text());
     DIABOLO_CHECK(target.role == Role::kGradient || target.role == Role::kState ||
                       target.role == Role::kParameter,
                   name, ": writes a second time into ", target.name);
-    values_[static_cast<size_t>(out[k])].producer = static_cast<NodeId>(nodes_.size());
+    values_[static_cast<size_t>(root(out[k]))].producer = producer;
   }
-  nodes_.push_back({&op, attrs, {in.begin(), in.end()}, {out.begin(), out.end()}, std::move(name)});
+  nodes_.push_back({&op, attrs, {in.begin(), in.end()}, out, std::move(name)});
+  return out;
+}
+
+ValueId Graph::reshape(ValueId id, std::span<const int64_t> extents) {
+  const Value& from = value(root(id));
+  const TensorDesc desc(from.desc.dtype(), extents);
+  if (desc == value(id).desc) return id;
+  if (desc.elems() != from.desc.elems())
+    throw Error(ErrorCode::kUsage, cat(from.name, ": expected as many elements as ",
+                                       from.desc.text(), ", found ", desc.text()));
+  // Of an output, the first value is the one that is read by name.
+  const Role role = from.role == Role::kOutput ? Role::kTemporary : from.role;
+  return add_value({desc, from.name, role, kNoNode, root(id)});
+}
+
+ValueId Graph::reshape(ValueId id, std::initializer_list<int64_t> extents) {
+  return reshape(id, std::span<const int64_t>(extents.begin(), extents.size()));
+}
+
+ValueId Graph::root(ValueId id) const {
+  const ValueId alias_of = value(id).alias_of;
+  return alias_of == kNoValue ? id : alias_of;
 }
 
 void Graph::mark_output(ValueId id, std::string name) {
@@ -114,7 +143,7 @@ Graph Graph::with_nodes(std::vector<Node> nodes) const {
   for (Value& value : graph.values_) value.producer = kNoNode;
   for (size_t k = 0; k < graph.nodes_.size(); ++k) {
     for (const ValueId out : graph.nodes_[k].out)
-      graph.values_[static_cast<size_t>(out)].producer = static_cast<NodeId>(k);
+      graph.values_[static_cast<size_t>(root(out))].producer = static_cast<NodeId>(k);
   }
   return graph;
 }

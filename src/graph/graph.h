@@ -30,7 +30,8 @@ struct Value {
   TensorDesc desc;
   std::string name;
   Role role;
-  NodeId producer = kNoNode;  // the (last) node that writes it
+  NodeId producer = kNoNode;    // the (last) node that writes it
+  ValueId alias_of = kNoValue;  // the value of another shape whose memory, life and gradient it has
 };
 
 // Append-only, so topological by construction: a node reads only what stands before it. A temporary
@@ -51,9 +52,18 @@ class Graph {
   std::vector<ValueId> add(const OpDef& op, const Attrs& attrs, std::initializer_list<ValueId> in,
                            std::string name);
 
-  // The same, writing into values that exist (gradients, state). Shapes must be what infer says.
-  void add_into(const OpDef& op, const Attrs& attrs, std::span<const ValueId> in,
-                std::span<const ValueId> out, std::string name);
+  // The same, writing into values that exist (gradients, state), whose shapes must be what infer
+  // says; kNoValue stands for a new temporary. Returns the outputs.
+  std::vector<ValueId> add_into(const OpDef& op, const Attrs& attrs, std::span<const ValueId> in,
+                                std::span<const ValueId> out, std::string name);
+
+  // The value under other extents of as many elements: the same memory, no node, no copy. Itself,
+  // if the extents are its own; an alias of an alias is one of the first value. Throws
+  // Error{kUsage} if the elements differ in number.
+  ValueId reshape(ValueId value, std::span<const int64_t> extents);
+  ValueId reshape(ValueId value, std::initializer_list<int64_t> extents);
+  // What the value is an alias of; itself if it is none.
+  ValueId root(ValueId value) const;
 
   // Makes a temporary an output, readable by `name` after a run.
   void mark_output(ValueId value, std::string name);
@@ -69,6 +79,9 @@ class Graph {
 
  private:
   ValueId add_value(Value value);
+  std::vector<ValueId> append(const OpDef& op, const Attrs& attrs, std::span<const ValueId> in,
+                              std::span<const TensorDesc> descs, std::vector<ValueId> out,
+                              std::string name);
   std::vector<TensorDesc> infer(const OpDef& op, const Attrs& attrs, std::span<const ValueId> in,
                                 const std::string& node) const;
 

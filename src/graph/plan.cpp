@@ -85,18 +85,19 @@ class Blocks {
       : graph_(graph), last_read_(graph.values().size(), -1), block_(graph.values().size(), -1) {
     const int end = static_cast<int>(steps.size());
     for (int k = 0; k < end; ++k) {
-      for (const ValueId in : node(steps, k).in) last_read_[static_cast<size_t>(in)] = k;
+      for (const ValueId in : node(steps, k).in) last_read_[root(in)] = k;
     }
     for (size_t v = 0; v < last_read_.size(); ++v) {
-      if (graph.values()[v].role == Role::kOutput) last_read_[v] = end;
+      if (graph.values()[v].role == Role::kOutput) last_read_[root(static_cast<ValueId>(v))] = end;
     }
     for (int k = 0; k < end; ++k) place(node(steps, k), *steps[static_cast<size_t>(k)].kernel, k);
   }
 
   const std::vector<Lifetime>& lifetimes() const { return lifetimes_; }
-  int block_of(ValueId value) const { return block_[static_cast<size_t>(value)]; }
+  int block_of(ValueId value) const { return block_[root(value)]; }
 
  private:
+  size_t root(ValueId value) const { return static_cast<size_t>(graph_.root(value)); }
   const Node& node(std::span<const Step> steps, int k) const {
     return graph_.node(steps[static_cast<size_t>(k)].node);
   }
@@ -106,14 +107,14 @@ class Blocks {
       const ValueId out = node.out[k];
       const Value& value = graph_.value(out);
       if (!is_in_arena(value)) continue;
-      const int last = std::max(step, last_read_[static_cast<size_t>(out)]);
+      const int last = std::max(step, last_read_[root(out)]);
       int block = shared_block(node, kernel, static_cast<int>(k), step);
       if (block < 0) {
         block = static_cast<int>(lifetimes_.size());
         lifetimes_.push_back({value.desc.bytes(), step, last});
       }
       lifetimes_[static_cast<size_t>(block)].last = last;
-      block_[static_cast<size_t>(out)] = block;
+      block_[root(out)] = block;
     }
   }
 
@@ -121,20 +122,21 @@ class Blocks {
   int shared_block(const Node& node, const Kernel& kernel, int out, int step) const {
     for (const InPlace& pair : kernel.in_place) {
       if (pair.out != out) continue;
-      const ValueId in = node.in[static_cast<size_t>(pair.in)];
+      const ValueId in = graph_.root(node.in[static_cast<size_t>(pair.in)]);
       const Value& value = graph_.value(in);
-      const bool dies_here = last_read_[static_cast<size_t>(in)] == step;
-      const bool is_read_once = std::ranges::count(node.in, in) == 1;
+      const bool dies_here = last_read_[root(in)] == step;
+      const bool is_read_once =
+          std::ranges::count_if(node.in, [&](ValueId id) { return graph_.root(id) == in; }) == 1;
       if (value.role == Role::kTemporary && dies_here && is_read_once &&
           value.desc.bytes() == graph_.value(node.out[static_cast<size_t>(out)]).desc.bytes())
-        return block_[static_cast<size_t>(in)];
+        return block_[root(in)];
     }
     return -1;
   }
 
   const Graph& graph_;
-  std::vector<int> last_read_;  // by value: the last step that reads it
-  std::vector<int> block_;      // by value
+  std::vector<int> last_read_;  // by root: the last step that reads it
+  std::vector<int> block_;      // by root
   std::vector<Lifetime> lifetimes_;
 };
 

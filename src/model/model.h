@@ -51,10 +51,6 @@ inline constexpr const char* kWorstIndex = "worst_index";         // output u32[
 inline constexpr const char* kWorstError = "worst_error";         // output f32[rows,M]
 inline constexpr const char* kShift = "@shift";                   // state f32[D], of raw input
 inline constexpr const char* kScale = "@scale";
-inline constexpr const char* kZero = "@zero";  // state f32[D]: the scaling of scaled input
-inline constexpr const char* kOne = "@one";
-inline constexpr const char* kCodeZero = "@code_zero";  // state f32[K]: the same for codes
-inline constexpr const char* kCodeOne = "@code_one";
 inline constexpr const char* kOrder = "@order";  // state u32[N], of resident training data
 inline constexpr const char* kValidationState = "@validation_state";  // step state of its own
 }  // namespace model_names

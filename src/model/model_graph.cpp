@@ -25,31 +25,29 @@ ValueId ModelGraph::input_rows() {
   const int64_t rows = is_resident ? options_.resident_rows : options_.rows;
   const ValueId source =
       graph_.add_input(model_names::kInput, TensorDesc(type, {rows, network_.features}));
-  if (options_.source != Source::kScaled)
-    return converted(source, model_names::kShift, model_names::kScale, network_.features);
-  if (!is_resident && dtype() == DType::kF32) return source;
-  return converted(source, model_names::kZero, model_names::kOne, network_.features);
+  return batch(source, options_.source != Source::kScaled, is_resident);
 }
 
 ValueId ModelGraph::input_codes() {
-  const int64_t width = network_.code_size;
-  const ValueId source =
-      graph_.add_input(model_names::kInput, TensorDesc(DType::kF32, {options_.rows, width}));
-  if (dtype() == DType::kF32) return source;
-  return converted(source, model_names::kCodeZero, model_names::kCodeOne, width);
+  const TensorDesc codes(DType::kF32, {options_.rows, network_.code_size});
+  return batch(graph_.add_input(model_names::kInput, codes), false, false);
 }
 
-ValueId ModelGraph::converted(ValueId source, const char* shift, const char* scale,
-                              int64_t features) {
-  const TensorDesc vector(DType::kF32, {features});
-  std::vector<ValueId> in = {source, graph_.add_state(shift, vector),
-                             graph_.add_state(scale, vector)};
-  GatherAttrs attrs{options_.rows, options_.resident_rows > 0, dtype()};
-  if (attrs.indexed) {
+// The source itself where nothing is to be done.
+ValueId ModelGraph::batch(ValueId source, bool scaled, bool indexed) {
+  if (!scaled && !indexed && dtype() == DType::kF32) return source;
+  std::vector<ValueId> in = {source};
+  if (scaled) {
+    const TensorDesc feature(DType::kF32, {network_.features});
+    in.push_back(graph_.add_state(model_names::kShift, feature));
+    in.push_back(graph_.add_state(model_names::kScale, feature));
+  }
+  if (indexed) {
     in.push_back(
         graph_.add_state(model_names::kOrder, TensorDesc(DType::kU32, {options_.resident_rows})));
     in.push_back(step_state());
   }
+  const GatherAttrs attrs{options_.rows, indexed, dtype(), scaled};
   return graph_.add(kGather, attrs, in, "gather").front();
 }
 

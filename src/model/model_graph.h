@@ -48,7 +48,7 @@ class ModelGraph {
 
  private:
   bool is_training() const { return options_.purpose == Purpose::kTraining; }
-  ValueId converted(ValueId source, const char* shift, const char* scale, int64_t features);
+  ValueId batch(ValueId source, bool scaled, bool indexed);
   ValueId weight(const Layer& layer);
   ValueId bias(const Layer& layer);
   ValueId layer(const Layer& layer, ValueId x);

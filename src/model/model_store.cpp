@@ -1,7 +1,5 @@
 // What a store holds beside a network's parameters: the scaling, and what a precision and an
 // optimizer need.
-#include <map>
-
 #include "base/error.h"
 #include "model/model.h"
 #include "ops/training.h"
@@ -24,10 +22,7 @@ StoreOptions store_options(Precision precision, const kernels::OptimizerRule& ru
 
 std::vector<StoreRecord> scaling_records(const Network& network) {
   const TensorDesc row(DType::kF32, {network.features});
-  const TensorDesc code(DType::kF32, {network.code_size});
-  return {{model_names::kShift, row},     {model_names::kScale, row},
-          {model_names::kZero, row},      {model_names::kOne, row},
-          {model_names::kCodeZero, code}, {model_names::kCodeOne, code}};
+  return {{model_names::kShift, row}, {model_names::kScale, row}};
 }
 
 std::vector<StoreRecord> model_records(const Network& network, const StoreOptions& options) {
@@ -38,20 +33,11 @@ std::vector<StoreRecord> model_records(const Network& network, const StoreOption
 
 void add_scaling(ParameterStore& store, const Network& network, const Scaling& scaling,
                  Stream& stream) {
-  const auto features = static_cast<size_t>(network.features);
-  const auto codes = static_cast<size_t>(network.code_size);
-  const std::map<std::string, std::vector<float>> values = {
-      {model_names::kShift, scaling.shift},
-      {model_names::kScale, scaling.scale},
-      {model_names::kZero, std::vector<float>(features, 0.0f)},
-      {model_names::kOne, std::vector<float>(features, 1.0f)},
-      {model_names::kCodeZero, std::vector<float>(codes, 0.0f)},
-      {model_names::kCodeOne, std::vector<float>(codes, 1.0f)}};
   for (const StoreRecord& record : scaling_records(network)) {
+    const auto& values = record.name == model_names::kShift ? scaling.shift : scaling.scale;
+    DIABOLO_CHECK(values.size() == static_cast<size_t>(record.desc.elems()), record.name);
     store.add_state(record.name, record.desc);
-    DIABOLO_CHECK(values.at(record.name).size() == static_cast<size_t>(record.desc.elems()),
-                  record.name);
-    store.write(store.state(record.name), values.at(record.name).data(), stream);
+    store.write(store.state(record.name), values.data(), stream);
   }
 }
 

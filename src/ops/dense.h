@@ -7,6 +7,8 @@
 
 namespace diabolo {
 
+// Here x is T[B,I], or of whatever shape has rows of I elements; its gradient comes as [B,I].
+
 // x T[B,I], weight T[I,O], bias A[O] if has_bias -> y T[B,O], and z T[B,O] if stores_z.
 struct DenseForwardAttrs {
   kernels::Activation activation = kernels::Activation::kIdentity;

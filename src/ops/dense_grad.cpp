@@ -91,13 +91,14 @@ struct WeightGlue {
     using T = typename glue::ScalarOf<P>::Type;
     const auto attrs = call.attrs.as<DenseWeightGradAttrs>();
     const TensorDesc& x = call.in[0].desc;
-    return {.shape = {x.extent(0), x.extent(1), call.in[1].desc.extent(1), attrs.weight_transposed},
-            .accumulates_weight = attrs.accumulates_weight,
-            .accumulates_bias = attrs.accumulates_bias,
-            .x = input<T>(call, 0),
-            .dz = input<T>(call, 1),
-            .d_weight = output<kernels::Accum<T>>(call, 0),
-            .d_bias = attrs.has_bias ? output<kernels::Accum<T>>(call, 1) : nullptr};
+    return {
+        .shape = {x.extent(0), row_elems(x), call.in[1].desc.extent(1), attrs.weight_transposed},
+        .accumulates_weight = attrs.accumulates_weight,
+        .accumulates_bias = attrs.accumulates_bias,
+        .x = input<T>(call, 0),
+        .dz = input<T>(call, 1),
+        .d_weight = output<kernels::Accum<T>>(call, 0),
+        .d_bias = attrs.has_bias ? output<kernels::Accum<T>>(call, 1) : nullptr};
   }
   template <class T>
   static void reference(const DenseWeightGrad<T>& p) {
@@ -108,13 +109,12 @@ struct WeightGlue {
 std::vector<TensorDesc> infer_weight(const Attrs& any, std::span<const TensorDesc> in) {
   const auto attrs = any.as<DenseWeightGradAttrs>();
   glue::expect_count(2, in.size());
-  glue::expect_compute_type("x", in[0]);
-  glue::expect(in[0].rank() == 2, "x", "two extents, [rows, features]", in[0]);
+  glue::expect_rows("x", in[0]);
   glue::expect(
       in[1].rank() == 2 && in[1].dtype() == in[0].dtype() && in[1].extent(0) == in[0].extent(0),
       "dz", cat(name(in[0].dtype()), "[", in[0].extent(0), ",*]"), in[1]);
   const DType accum = glue::accum_dtype(in[0].dtype());
-  const int64_t I = in[0].extent(1);
+  const int64_t I = row_elems(in[0]);
   const int64_t O = in[1].extent(1);
   const TensorDesc d_weight =
       attrs.weight_transposed ? TensorDesc(accum, {O, I}) : TensorDesc(accum, {I, O});
@@ -124,7 +124,7 @@ std::vector<TensorDesc> infer_weight(const Attrs& any, std::span<const TensorDes
 
 Cost cost_weight(const Attrs&, std::span<const TensorDesc> in, std::span<const TensorDesc> out) {
   const auto B = static_cast<double>(in[0].extent(0));
-  const auto I = static_cast<double>(in[0].extent(1));
+  const auto I = static_cast<double>(row_elems(in[0]));
   const auto O = static_cast<double>(in[1].extent(1));
   return streamed(2 * B * I * O + B * O, in, out);
 }

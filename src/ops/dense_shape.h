@@ -9,18 +9,18 @@
 
 namespace diabolo::glue {
 
-// x T[B,I] and weight T[I,O] (or [O,I]) as a shape; throws Error{kUsage} if they do not fit.
+// x T[B,…] as [B,I] and weight T[I,O] (or [O,I]) as a shape; throws Error{kUsage} if they do not
+// fit.
 inline kernels::DenseShape dense_shape(const TensorDesc& x, const TensorDesc& weight,
                                        bool weight_transposed) {
-  expect_compute_type("x", x);
-  expect(x.rank() == 2, "x", "two extents, [rows, features]", x);
+  expect_rows("x", x);
+  const int64_t I = row_elems(x);
   const int in_axis = weight_transposed ? 1 : 0;
-  expect(weight.rank() == 2 && weight.dtype() == x.dtype() && weight.extent(in_axis) == x.extent(1),
-         "weight",
-         weight_transposed ? cat(name(x.dtype()), "[*,", x.extent(1), "]")
-                           : cat(name(x.dtype()), "[", x.extent(1), ",*]"),
-         weight);
-  return {x.extent(0), x.extent(1), weight.extent(1 - in_axis), weight_transposed};
+  expect(
+      weight.rank() == 2 && weight.dtype() == x.dtype() && weight.extent(in_axis) == I, "weight",
+      weight_transposed ? cat(name(x.dtype()), "[*,", I, "]") : cat(name(x.dtype()), "[", I, ",*]"),
+      weight);
+  return {x.extent(0), I, weight.extent(1 - in_axis), weight_transposed};
 }
 
 inline void expect_bias(const kernels::DenseShape& shape, const TensorDesc& x,

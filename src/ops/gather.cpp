@@ -24,14 +24,15 @@ struct Glue {
   static Gather<Source, T> make(const Call& call, std::type_identity<Gather<Source, T>>) {
     const auto attrs = call.attrs.as<GatherAttrs>();
     const TensorDesc& source = call.in[0].desc;
+    const size_t order = attrs.scaled ? 3 : 1;
     return {.N = source.extent(0),
             .B = attrs.rows,
-            .D = source.extent(1),
+            .D = row_elems(source),
             .source = input<Source>(call, 0),
-            .order = attrs.indexed ? input<uint32_t>(call, 3) : nullptr,
-            .state = attrs.indexed ? input<kernels::StepState>(call, 4) : nullptr,
-            .shift = input<kernels::Accum<T>>(call, 1),
-            .scale = input<kernels::Accum<T>>(call, 2),
+            .order = attrs.indexed ? input<uint32_t>(call, order) : nullptr,
+            .state = attrs.indexed ? input<kernels::StepState>(call, order + 1) : nullptr,
+            .shift = attrs.scaled ? input<kernels::Accum<T>>(call, 1) : nullptr,
+            .scale = attrs.scaled ? input<kernels::Accum<T>>(call, 2) : nullptr,
             .out = output<T>(call, 0)};
   }
   template <class Source, class T>
@@ -40,34 +41,46 @@ struct Glue {
   }
 };
 
+// [rows, …] of the source.
+TensorDesc batch_desc(DType dtype, int64_t rows, const TensorDesc& source) {
+  std::vector<int64_t> extents(source.extents().begin(), source.extents().end());
+  extents[0] = rows;
+  return TensorDesc(dtype, extents);
+}
+
 std::vector<TensorDesc> infer(const Attrs& any, std::span<const TensorDesc> in) {
   const auto attrs = any.as<GatherAttrs>();
-  glue::expect_count(attrs.indexed ? 5 : 3, in.size());
+  const size_t order = attrs.scaled ? 3 : 1;
+  glue::expect_count(attrs.indexed ? order + 2 : order, in.size());
   const bool is_known = in[0].dtype() == DType::kU8 || in[0].dtype() == DType::kF32;
-  glue::expect(is_known && in[0].rank() == 2, "source", "u8[*,*] or f32[*,*]", in[0]);
-  const TensorDesc per_feature(DType::kF32, {in[0].extent(1)});
-  glue::expect_desc("shift", per_feature, in[1]);
-  glue::expect_desc("scale", per_feature, in[2]);
+  glue::expect(is_known && in[0].rank() >= 2, "source", "u8[*,…] or f32[*,…]", in[0]);
+  if (attrs.scaled) {
+    const TensorDesc per_feature(DType::kF32, {row_elems(in[0])});
+    glue::expect_desc("shift", per_feature, in[1]);
+    glue::expect_desc("scale", per_feature, in[2]);
+  }
   if (attrs.indexed) {
-    glue::expect_desc("order", TensorDesc(DType::kU32, {in[0].extent(0)}), in[3]);
-    glue::expect_desc("state", step_state_desc(), in[4]);
+    glue::expect_desc("order", TensorDesc(DType::kU32, {in[0].extent(0)}), in[order]);
+    glue::expect_desc("state", step_state_desc(), in[order + 1]);
   } else {
     glue::expect(attrs.rows <= in[0].extent(0), "source", cat("at least ", attrs.rows, " rows"),
                  in[0]);
   }
-  return {TensorDesc(attrs.dtype, {attrs.rows, in[0].extent(1)})};
+  return {batch_desc(attrs.dtype, attrs.rows, in[0])};
 }
 
 // Of the source only the batch's rows are read.
 Cost cost(const Attrs& any, std::span<const TensorDesc> in, std::span<const TensorDesc> out) {
   const auto attrs = any.as<GatherAttrs>();
-  const TensorDesc read(in[0].dtype(), {attrs.rows, in[0].extent(1)});
-  const std::array parts = {read, in[1], in[2]};
-  return streamed(2.0 * static_cast<double>(read.elems()), parts, out);
+  std::vector<TensorDesc> read = {batch_desc(in[0].dtype(), attrs.rows, in[0])};
+  if (attrs.scaled) read.insert(read.end(), {in[1], in[2]});
+  const double flops = attrs.scaled ? 2.0 * static_cast<double>(read[0].elems()) : 0;
+  return streamed(flops, read, out);
 }
 
 std::string describe(const Attrs& any) {
-  return any.as<GatherAttrs>().indexed ? "by index" : "in order";
+  const auto attrs = any.as<GatherAttrs>();
+  return cat(attrs.indexed ? "by index" : "in order", attrs.scaled ? "" : ", not scaled");
 }
 
 constexpr std::array kKernels = {

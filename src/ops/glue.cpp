@@ -7,6 +7,12 @@ void* unbound() {
   return place;
 }
 
+int64_t row_elems(const TensorDesc& desc) {
+  int64_t elems = 1;
+  for (const int64_t extent : desc.extents().subspan(1)) elems *= extent;
+  return elems;
+}
+
 Cost streamed(double flops, std::span<const TensorDesc> in, std::span<const TensorDesc> out) {
   Cost cost{.flops = flops};
   for (const TensorDesc& desc : in) cost.bytes += static_cast<double>(desc.bytes());
@@ -34,6 +40,11 @@ void expect_compute_type(const char* operand, const TensorDesc& found) {
   const DType dtype = found.dtype();
   expect(dtype == DType::kF32 || dtype == DType::kBf16 || dtype == DType::kF64, operand,
          "f32, bf16 or f64", found);
+}
+
+void expect_rows(const char* operand, const TensorDesc& found) {
+  expect_compute_type(operand, found);
+  expect(found.rank() >= 2, operand, "at least two extents, the first of them rows", found);
 }
 
 DType accum_dtype(DType dtype) {

@@ -215,6 +215,8 @@ void expect_desc(const char* operand, const TensorDesc& wanted, const TensorDesc
 void expect_count(size_t wanted, size_t found);
 // A float type that kernels compute in: f32, bf16 or f64.
 void expect_compute_type(const char* operand, const TensorDesc& found);
+// The same, with rows of whatever rank.
+void expect_rows(const char* operand, const TensorDesc& found);
 DType accum_dtype(DType dtype);  // f32 for bf16, else the same
 
 }  // namespace diabolo::glue

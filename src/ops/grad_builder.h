@@ -33,10 +33,12 @@ class GradBuilder {
   // True if a parameter lies behind the value, so that its gradient is wanted.
   virtual bool wants(ValueId value) const = 0;
 
-  // The gradient by this temporary, all contributions added; kNoValue if nothing reached it.
+  // The gradient by this temporary, all contributions added, in its shape; kNoValue if nothing
+  // reached it.
   virtual ValueId gradient(ValueId value) const = 0;
 
-  // A contribution to the gradient by a temporary. A second one is added to the first (op add).
+  // A contribution to the gradient by a temporary, of as many elements. A second one is added to the
+  // first (op add).
   virtual void contribute(ValueId value, ValueId gradient) = 0;
 
   // Where the gradient by a parameter is to be written, f32, and whether to add to what an earlier
@@ -51,9 +53,11 @@ class GradBuilder {
   virtual std::vector<ValueId> emit(const OpDef& op, const Attrs& attrs,
                                     std::initializer_list<ValueId> in, std::string name) = 0;
 
-  // Appends a node that writes into values that exist: slots.
-  virtual void emit_into(const OpDef& op, const Attrs& attrs, std::span<const ValueId> in,
-                         std::span<const ValueId> out, std::string name) = 0;
+  // Appends a node that writes into values that exist, slots, and where `out` has kNoValue into new
+  // temporaries; returns its outputs.
+  virtual std::vector<ValueId> emit_into(const OpDef& op, const Attrs& attrs,
+                                         std::span<const ValueId> in, std::span<const ValueId> out,
+                                         std::string name) = 0;
 };
 
 }  // namespace diabolo

@@ -19,8 +19,7 @@ using kernels::Dropout;
 
 std::vector<TensorDesc> infer(const Attrs&, std::span<const TensorDesc> in) {
   glue::expect_count(2, in.size());
-  glue::expect_compute_type("x", in[0]);
-  glue::expect(in[0].rank() == 2, "x", "two extents, [rows, features]", in[0]);
+  glue::expect_rows("x", in[0]);
   glue::expect_desc("state", step_state_desc(), in[1]);
   return {in[0]};
 }
@@ -36,7 +35,7 @@ struct DropoutGlue {
     const auto attrs = call.attrs.as<DropoutAttrs>();
     const TensorDesc& x = call.in[0].desc;
     return {.B = x.extent(0),
-            .D = x.extent(1),
+            .D = row_elems(x),
             .rate = attrs.rate,
             .purpose = kernels::RandomPurpose::kDropout + attrs.layer,
             .state = input<kernels::StepState>(call, 1),
@@ -67,7 +66,7 @@ struct CorruptGlue {
     const auto attrs = call.attrs.as<CorruptAttrs>();
     const TensorDesc& x = call.in[0].desc;
     return {.B = x.extent(0),
-            .D = x.extent(1),
+            .D = row_elems(x),
             .kind = attrs.kind,
             .amount = attrs.amount,
             .low = attrs.low,

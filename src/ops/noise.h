@@ -6,14 +6,14 @@
 
 namespace diabolo {
 
-// x T[B,D], state -> y T[B,D].
+// x T[B,…], state -> y T[B,…].
 struct DropoutAttrs {
   float rate = 0;
   uint32_t layer = 0;
 };
 extern const OpDef kDropout;
 
-// x T[B,D], state -> y T[B,D].
+// x T[B,…], state -> y T[B,…].
 struct CorruptAttrs {
   kernels::Corruption kind = kernels::Corruption::kGaussian;
   float amount = 0;

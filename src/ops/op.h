@@ -78,6 +78,9 @@ struct OpDef {
   std::span<const Kernel> kernels;  // in order of preference; the last host entry is the reference
 };
 
+// Elements of a row: the product of all extents but the first.
+int64_t row_elems(const TensorDesc& desc);
+
 // Bytes of all inputs and outputs, and `flops`: the cost of most ops.
 Cost streamed(double flops, std::span<const TensorDesc> in, std::span<const TensorDesc> out);
 

@@ -22,7 +22,7 @@ struct Glue {
     const bool has_worst = attrs.worst > 0;
     const TensorDesc& y = call.in[0].desc;
     return {.B = y.extent(0),
-            .D = y.extent(1),
+            .D = row_elems(y),
             .M = attrs.worst,
             .y = input<T>(call, 0),
             .target = input<T>(call, 1),
@@ -39,10 +39,9 @@ struct Glue {
 std::vector<TensorDesc> infer(const Attrs& any, std::span<const TensorDesc> in) {
   const int64_t worst = any.as<RowScoreAttrs>().worst;
   glue::expect_count(2, in.size());
-  glue::expect_compute_type("y", in[0]);
-  glue::expect(in[0].rank() == 2, "y", "two extents, [rows, features]", in[0]);
+  glue::expect_rows("y", in[0]);
   glue::expect_desc("target", in[0], in[1]);
-  const int64_t most = std::min<int64_t>(kernels::kMaxWorst, in[0].extent(1));
+  const int64_t most = std::min<int64_t>(kernels::kMaxWorst, row_elems(in[0]));
   glue::expect(worst >= 0 && worst <= most, "y",
                cat("at least ", worst,
                    " features, of which at "

@@ -5,7 +5,7 @@
 
 namespace diabolo {
 
-// y T[B,D], target T[B,D] -> score A[B], and where worst > 0: index u32[B,worst], error A[B,worst].
+// y T[B,…], target T[B,…] -> score A[B], and where worst > 0: index u32[B,worst], error A[B,worst].
 struct RowScoreAttrs {
   int64_t worst = 0;
 };

@@ -19,7 +19,10 @@ class HostRun {
     for (const Value& value : graph.values()) {
       const std::string key = value.role == Role::kGradient ? "d " + value.name : value.name;
       const bool is_named = value.role != Role::kTemporary && value.role != Role::kOutput;
-      const std::string place = is_named ? key : cat("value ", views_.size());
+      const bool is_alias = value.alias_of != kNoValue;
+      const std::string place = is_alias   ? places_[static_cast<size_t>(value.alias_of)]
+                                : is_named ? key
+                                           : cat("value ", views_.size());
       auto& bytes = memory_[place];
       bytes.resize(std::max<uint64_t>(bytes.size(), value.desc.bytes()));
       views_.push_back({value.desc, nullptr});
@@ -138,8 +141,8 @@ TEST(Gradient, OfATiedResidualNetWithThreeLosses) {
   net.has_penalty = net.has_second_loss = true;
   using kernels::Activation;
   net.layers = {{3, Activation::kGelu},
-                {3, Activation::kTanh, true, true, true},
-                {4, Activation::kSilu, true, false, false, 0}};
+                {3, Activation::kTanh, true, true, true, true},
+                {4, Activation::kSilu, true, false, false, false, 0}};
   EXPECT_EQ(wrong_gradient(net), "");
 }
 

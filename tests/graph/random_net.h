@@ -25,6 +25,7 @@ struct NetLayer {
   bool has_bias = true;
   bool has_dropout = false;
   bool is_residual = false;  // adds its input, where the widths agree
+  bool is_reshaped = false;  // its output gets a third extent
   int tied_to = -1;          // uses the transposed weight of that layer, where the widths agree
 };
 
@@ -54,7 +55,8 @@ inline std::ostream& operator<<(std::ostream& out, const NetSpec& net) {
   for (const NetLayer& layer : net.layers)
     out << " [" << layer.out << " " << kernels::name(layer.activation)
         << (layer.has_bias ? " bias" : "") << (layer.has_dropout ? " dropout" : "")
-        << (layer.is_residual ? " residual" : "") << " tied " << layer.tied_to << "]";
+        << (layer.is_residual ? " residual" : "") << (layer.is_reshaped ? " reshaped" : "")
+        << " tied " << layer.tied_to << "]";
   return out;
 }
 
@@ -76,6 +78,7 @@ inline NetSpec random_net() {
     layer.has_bias = *rc::gen::inRange(0, 4) != 0;
     layer.has_dropout = *rc::gen::inRange(0, 4) == 0;
     layer.is_residual = *rc::gen::arbitrary<bool>();
+    layer.is_reshaped = *rc::gen::inRange(0, 3) == 0;
     layer.tied_to = *rc::gen::inRange(-2, 3);
     net.layers.push_back(layer);
   }
@@ -136,11 +139,13 @@ class NetGraph {
                                   .stores_z = kernels::saves_z(spec.activation),
                                   .weight_transposed = net_.is_tied(k)};
     ValueId h = graph_.add(kDenseForward, attrs, operands(k, x), cat("layer ", k))[0];
+    if (spec.is_reshaped) h = graph_.reshape(h, {net_.batch, 1, spec.out});
     if (spec.has_dropout)
       h = graph_.add(kDropout, DropoutAttrs{0.3f, static_cast<uint32_t>(k)}, {h, state_},
                      cat("dropout ", k))[0];
     if (spec.is_residual && net_.width(k) == spec.out)
-      h = graph_.add(kAdd, AddAttrs{}, {x, h}, cat("residual ", k))[0];
+      h = graph_.add(kAdd, AddAttrs{}, {graph_.reshape(x, graph_.value(h).desc.extents()), h},
+                     cat("residual ", k))[0];
     return h;
   }
 
@@ -160,6 +165,7 @@ class NetGraph {
     const ValueId target =
         graph_.add_input("second target", {dtype_, {net_.batch, net_.layers[0].out}});
     const LossAttrs attrs{.loss = kernels::Loss::kMse, .scale = 0.4f};
+    h = graph_.reshape(h, {net_.batch, net_.layers[0].out});
     losses_.push_back(graph_.add(kLoss, attrs, {h, target}, "second loss")[0]);
   }
 

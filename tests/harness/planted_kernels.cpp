@@ -66,7 +66,7 @@ float weight_sum(const DenseShape& s, const float* x, const float* dz, int64_t i
 template <Bug kBug>
 void weight_grad(const Call& call, float* partials) {
   const auto attrs = call.attrs.as<DenseWeightGradAttrs>();
-  DenseShape s{call.in[0].desc.extent(0), call.in[0].desc.extent(1), call.in[1].desc.extent(1),
+  DenseShape s{call.in[0].desc.extent(0), row_elems(call.in[0].desc), call.in[1].desc.extent(1),
                attrs.weight_transposed && kBug != Bug::kWrongTransposition};
   const float *x = call.in[0].as<const float>(), *dz = call.in[1].as<const float>();
   float* d_weight = call.out[0].as<float>();
@@ -135,7 +135,7 @@ void data_grad(const Call& call, float*) {
 template <Bug kBug>
 void forward(const Call& call, float*) {
   const auto attrs = call.attrs.as<DenseForwardAttrs>();
-  const int64_t inputs = call.in[0].desc.extent(1);
+  const int64_t inputs = row_elems(call.in[0].desc);
   const DenseShape s{call.in[0].desc.extent(0), inputs, call.out[0].desc.extent(1),
                      attrs.weight_transposed};
   const float *x = call.in[0].as<const float>(), *weight = call.in[1].as<const float>();

@@ -148,16 +148,15 @@ class Tape final : public GradBuilder {
   }
   std::vector<ValueId> emit(const OpDef& op, const Attrs& attrs, std::initializer_list<ValueId> in,
                             std::string name) override {
-    std::vector<TensorDesc> descs;
-    for (const ValueId id : in) descs.push_back(desc(id));
-    std::vector<ValueId> out;
-    for (const TensorDesc& made : op.infer(attrs, descs))
-      out.push_back(add(made, std::vector<std::byte>(made.bytes())));
-    emit_into(op, attrs, {in.begin(), in.size()}, out, std::move(name));
-    return out;
+    const std::vector<ValueId> fresh(inferred(op, attrs, {in.begin(), in.size()}).size(), kNoValue);
+    return emit_into(op, attrs, {in.begin(), in.size()}, fresh, std::move(name));
   }
-  void emit_into(const OpDef& op, const Attrs& attrs, std::span<const ValueId> in,
-                 std::span<const ValueId> out, std::string name) override {
+  std::vector<ValueId> emit_into(const OpDef& op, const Attrs& attrs, std::span<const ValueId> in,
+                                 std::span<const ValueId> into, std::string name) override {
+    const std::vector<TensorDesc> descs = inferred(op, attrs, in);
+    std::vector<ValueId> out(into.begin(), into.end());
+    for (size_t k = 0; k < out.size(); ++k)
+      if (out[k] == kNoValue) out[k] = add(descs[k], std::vector<std::byte>(descs[k].bytes()));
     selftest::Case node;
     node.name = std::move(name);
     node.op = &op;
@@ -175,9 +174,17 @@ class Tape final : public GradBuilder {
     for (size_t k = 0; k < out.size(); ++k)
       std::memcpy(values_[static_cast<size_t>(out[k])].bytes.data(), made[k].value.data(),
                   made[k].value.size() * sizeof(double));
+    return out;
   }
 
  private:
+  std::vector<TensorDesc> inferred(const OpDef& op, const Attrs& attrs,
+                                   std::span<const ValueId> in) const {
+    std::vector<TensorDesc> descs;
+    for (const ValueId id : in) descs.push_back(desc(id));
+    return op.infer(attrs, descs);
+  }
+
   std::vector<Entry> values_;
   std::vector<ValueId> gradient_;
 };

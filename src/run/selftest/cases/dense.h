@@ -10,7 +10,7 @@ template <class T>
 kernels::DenseShape dense_shape(const ReferenceCall<T>& call, bool weight_transposed) {
   const TensorDesc& x = call.in_desc[0];
   const TensorDesc& weight = call.in_desc[1];
-  return {x.extent(0), x.extent(1), weight.extent(weight_transposed ? 0 : 1), weight_transposed};
+  return {x.extent(0), row_elems(x), weight.extent(weight_transposed ? 0 : 1), weight_transposed};
 }
 
 inline TensorDesc weight_desc(DType dtype, const LayerSize& size, bool weight_transposed) {

@@ -63,6 +63,10 @@ void list_forward(CaseList& list) {
     }
     add_forward(list, {Activation::kRelu, true, true, true}, dtype, {65, 63, 65}, Fill::kIntegers);
     add_forward(list, {Activation::kRelu, true, false, true}, dtype, {64, 64, 64}, Fill::kUniform);
+    auto images = layer_operands(dtype, {7, 12, 5}, Fill::kUniform, true, false);
+    images[0].desc = TensorDesc(dtype, {7, 2, 3, 2});
+    list.add(kDenseForward, DenseForwardAttrs{}, cat(name(dtype), " images"), images).has_rows = {
+        true, false, false};
     add_forward(list, {Activation::kTanh, false, false, true}, dtype, {7, 13, 5}, Fill::kUniform);
     add_forward(list, {Activation::kRelu}, dtype, {16, 16, 16}, Fill::kZeros);
     if (dtype != DType::kF64)

@@ -26,7 +26,7 @@ void weight_grad(ReferenceCall<T>& call) {
   const auto attrs = attrs_of<DenseWeightGradAttrs>(call);
   const TensorDesc &x = call.in_desc[0], &dz = call.in_desc[1];
   kernels::dense_weight_grad_reference<T>(
-      {.shape = {x.extent(0), x.extent(1), dz.extent(1), attrs.weight_transposed},
+      {.shape = {x.extent(0), row_elems(x), dz.extent(1), attrs.weight_transposed},
        .accumulates_weight = attrs.accumulates_weight,
        .accumulates_bias = attrs.accumulates_bias,
        .x = call.input(0),
@@ -101,6 +101,8 @@ void list_weight(CaseList& list) {
         add_weight(list, {.accumulates_bias = true, .weight_transposed = true}, dtype, size, fill);
       }
     }
+    list.add(kDenseWeightGrad, DenseWeightGradAttrs{}, cat(name(dtype), " images"),
+             {{TensorDesc(dtype, {9, 3, 2, 5})}, {TensorDesc(dtype, {9, 4})}});
     // Long batches, which kernels split.
     for (const LayerSize& size : {LayerSize{2039, 5, 3}, LayerSize{256, 17, 33}})
       add_weight(list, {}, dtype, size, Fill::kUniform);

@@ -13,7 +13,7 @@ void dropout(ReferenceCall<T>& call) {
   const auto attrs = attrs_of<DropoutAttrs>(call);
   const TensorDesc& x = call.in_desc[0];
   kernels::dropout_reference<T>({.B = x.extent(0),
-                                 .D = x.extent(1),
+                                 .D = row_elems(x),
                                  .rate = attrs.rate,
                                  .purpose = kernels::RandomPurpose::kDropout + attrs.layer,
                                  .state = call.template raw_input<kernels::StepState>(1),
@@ -30,7 +30,7 @@ void corrupt(ReferenceCall<T>& call) {
   const auto attrs = attrs_of<CorruptAttrs>(call);
   const TensorDesc& x = call.in_desc[0];
   kernels::corrupt_reference<T>({.B = x.extent(0),
-                                 .D = x.extent(1),
+                                 .D = row_elems(x),
                                  .kind = attrs.kind,
                                  .amount = attrs.amount,
                                  .low = attrs.low,
@@ -62,6 +62,8 @@ void list_dropout(CaseList& list) {
     }
     list.add(kDropout, DropoutAttrs{0.5f, 0}, cat("0.5 ", name(dtype), " 9x33 integers"),
              operands(dtype, {9, 33}, Fill::kIntegers));
+    list.add(kDropout, DropoutAttrs{0.5f, 1}, cat("0.5 ", name(dtype), " 5x3x2x7"),
+             {{TensorDesc(dtype, {5, 3, 2, 7})}, {step_state_desc(), Fill::kState}});
     list.add(kDropout, DropoutAttrs{0.5f, 1}, cat("0.5 ", name(dtype), " 9x33 large"),
              operands(dtype, {9, 33}, Fill::kLarge));
   }
@@ -73,6 +75,8 @@ void list_corrupt(CaseList& list) {
                               {Corruption::kMasking, 0.3f},
                               {Corruption::kMasking, 0.0f}};
   for (const DType dtype : kComputeTypes) {
+    list.add(kCorrupt, all[2], cat("masking 0.3 ", name(dtype), " 5x3x2x7"),
+             {{TensorDesc(dtype, {5, 3, 2, 7})}, {step_state_desc(), Fill::kState}});
     for (const CorruptAttrs& attrs : all) {
       for (const Rows& rows : kRows) {
         const bool is_clamped = attrs.high == 1;

@@ -15,7 +15,7 @@ void row_score(ReferenceCall<T>& call) {
   const TensorDesc& y = call.in_desc[0];
   kernels::row_score_reference<T>(
       {.B = y.extent(0),
-       .D = y.extent(1),
+       .D = row_elems(y),
        .M = worst,
        .y = call.input(0),
        .target = call.input(1),
@@ -28,15 +28,16 @@ template <class Source, class T>
 void gather_from(ReferenceCall<T>& call, const Source* source) {
   const auto attrs = attrs_of<GatherAttrs>(call);
   const TensorDesc& desc = call.in_desc[0];
+  const size_t order = attrs.scaled ? 3 : 1;
   kernels::gather_reference<Source, T>(
       {.N = desc.extent(0),
        .B = attrs.rows,
-       .D = desc.extent(1),
+       .D = row_elems(desc),
        .source = source,
-       .order = attrs.indexed ? call.template raw_input<uint32_t>(3) : nullptr,
-       .state = attrs.indexed ? call.template raw_input<kernels::StepState>(4) : nullptr,
-       .shift = call.input(1),
-       .scale = call.input(2),
+       .order = attrs.indexed ? call.template raw_input<uint32_t>(order) : nullptr,
+       .state = attrs.indexed ? call.template raw_input<kernels::StepState>(order + 1) : nullptr,
+       .shift = attrs.scaled ? call.input(1) : nullptr,
+       .scale = attrs.scaled ? call.input(2) : nullptr,
        .out = call.output(0)});
 }
 
@@ -56,6 +57,9 @@ constexpr Rows kRows[] = {{1, 1},   {3, 5},   {7, 31},   {16, 64},  {17, 65},
 
 void list_row_score(CaseList& list) {
   for (const DType dtype : kComputeTypes) {
+    const TensorDesc images(dtype, {5, 3, 4, 2});
+    list.add(kRowScore, RowScoreAttrs{3}, cat(images.text(), " worst 3 integers"),
+             {{images, Fill::kIntegers}, {images, Fill::kIntegers}});
     for (const Rows& rows : kRows) {
       const TensorDesc desc(dtype, {rows.B, rows.D});
       const std::string text = cat(name(dtype), " ", rows.B, "x", rows.D);
@@ -82,35 +86,43 @@ void list_row_score(CaseList& list) {
   }
 }
 
-Case& add_gather(CaseList& list, const GatherAttrs& attrs, DType source, int64_t N, int64_t D,
-                 Fill order) {
-  const Fill fill = source == DType::kU8 ? Fill::kBytes : Fill::kUniform;
-  const TensorDesc feature(DType::kF32, {D});
-  std::vector<Operand> in = {
-      {TensorDesc(source, {N, D}), fill}, {feature, Fill::kUnit}, {feature, Fill::kUniform}};
+Case& add_gather(CaseList& list, const GatherAttrs& attrs, const TensorDesc& source, Fill order) {
+  const Fill fill = source.dtype() == DType::kU8 ? Fill::kBytes : Fill::kUniform;
+  const TensorDesc feature(DType::kF32, {row_elems(source)});
+  const int64_t N = source.extent(0);
+  std::vector<Operand> in = {{source, fill}};
+  if (attrs.scaled) in.insert(in.end(), {{feature, Fill::kUnit}, {feature, Fill::kUniform}});
   if (attrs.indexed) {
     in.push_back({TensorDesc(DType::kU32, {N}), order});
     in.push_back({step_state_desc(), Fill::kState});
   }
-  return list.add(kGather, attrs,
-                  cat(name(source), "_", name(attrs.dtype), " ", attrs.rows, " of ", N, "x", D,
-                      attrs.indexed ? cat(" by ", name(order)) : ""),
-                  in);
+  return list.add(
+      kGather, attrs,
+      cat(name(attrs.dtype), " ", attrs.rows, " of ", source.text(),
+          attrs.scaled ? "" : " not scaled", attrs.indexed ? cat(" by ", name(order)) : ""),
+      in);
 }
 
 void list_gather(CaseList& list) {
   for (const DType source : {DType::kU8, DType::kF32}) {
     for (const DType dtype : {DType::kF32, DType::kBf16}) {
       for (const Rows& rows : kRows) {
-        add_gather(list, {rows.B, false, dtype}, source, rows.B, rows.D, Fill::kGarbage);
-        // The state of Fill::kState begins at place 3 of the order.
-        add_gather(list, {rows.B, true, dtype}, source, rows.B + 9, rows.D, Fill::kPermutation)
-            .is_quick = rows.B == 7;
+        for (const bool scaled : {true, false}) {
+          add_gather(list, {rows.B, false, dtype, scaled}, {source, {rows.B, rows.D}},
+                     Fill::kGarbage);
+          // The state of Fill::kState begins at place 3 of the order.
+          add_gather(list, {rows.B, true, dtype, scaled}, {source, {rows.B + 9, rows.D}},
+                     Fill::kPermutation)
+              .is_quick = rows.B == 7;
+        }
       }
-      add_gather(list, {4, false, dtype}, source, 9, 33, Fill::kGarbage);
-      add_gather(list, {12, true, dtype}, source, 16, 33, Fill::kBadOrder);
-      // Beyond the end of the order: rows of NaN.
-      add_gather(list, {16, true, dtype}, source, 16, 33, Fill::kPermutation);
+      add_gather(list, {4, false, dtype}, {source, {9, 33}}, Fill::kGarbage);
+      add_gather(list, {4, true, dtype}, {source, {16, 3, 2, 5}}, Fill::kPermutation);
+      for (const bool scaled : {true, false}) {
+        add_gather(list, {12, true, dtype, scaled}, {source, {16, 33}}, Fill::kBadOrder);
+        // Beyond the end of the order: rows of NaN.
+        add_gather(list, {16, true, dtype, scaled}, {source, {16, 33}}, Fill::kPermutation);
+      }
     }
   }
 }
