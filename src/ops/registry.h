@@ -20,6 +20,8 @@
   X(GlobalNorm)        \
   X(L2Penalty)         \
   X(L2PenaltyGrad)     \
+  X(LayerNorm)         \
+  X(LayerNormGrad)     \
   X(Loss)              \
   X(Optimizer)         \
   X(RowScore)          \
