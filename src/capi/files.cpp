@@ -10,6 +10,7 @@
 #include "capi/model_texts.h"
 #include "capi/status.h"
 #include "run/encode_pipeline.h"
+#include "run/output_check.h"
 
 namespace diabolo::capi {
 
@@ -41,7 +42,6 @@ PipelineOptions pipeline_options(const Model& model, const Task& task,
                                  const diabolo_file_options& options) {
   PipelineOptions out;
   out.task = &task;
-  out.model_path = model.place();
   if (options.output_format) out.output_format = options.output_format;
   out.output_dtype = output_dtype_of(options, task, model);
   if (options.batch_rows > 0) {
@@ -104,6 +104,9 @@ diabolo_status diabolo_run_file(const diabolo_model* model, diabolo_verb verb, c
     const diabolo::ModelFile counting = counting_model(*found, task, given.threshold);
     const auto data =
         open_input("input", input, given_input("file options", given), usual_row(task, *found));
+    for (const std::string& place : found->places())
+      diabolo::require_output_is_free(pipeline.output, data->name(), place,
+                                      diabolo::real_file_system());
     const PipeSignalHeld no_signal;
     const auto done = diabolo::run_pipeline(*found->context->backend, counting, *data, pipeline);
     give_result("file result", describe(done), result);

@@ -72,23 +72,25 @@ uint64_t fork_generation() {
   return generation.load(std::memory_order_relaxed);
 }
 
-Model::Model(std::shared_ptr<const Context> context_in, ModelFile file_in, std::string place)
+Model::Model(std::shared_ptr<const Context> context_in, ModelFile file_in,
+             std::string loaded_from_in)
     : context(std::move(context_in)),
       file(std::move(file_in)),
       shared_inference(std::make_shared<Inference>(*context->backend, file, options_of(*context))),
       inference(*shared_inference),
-      saved_to(std::move(place)) {}
+      loaded_from(std::move(loaded_from_in)) {}
 
 Model::Model(const Model& like, ModelFile file_in)
     : context(like.context),
       file(std::move(file_in)),
       shared_inference(like.shared_inference),
       inference(*shared_inference),
-      saved_to(like.place()) {}
+      loaded_from(like.loaded_from),
+      saved_to(like.places().back()) {}
 
-std::string Model::place() const {
+std::vector<std::string> Model::places() const {
   const std::lock_guard lock(saving);
-  return saved_to;
+  return {loaded_from, saved_to};
 }
 
 HandleTable<Context>& contexts() {

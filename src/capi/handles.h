@@ -12,6 +12,7 @@
 #include <shared_mutex>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "backend/backend.h"
 #include "base/log.h"
@@ -30,8 +31,8 @@ struct Context {
 };
 
 struct Model {
-  // place: of its file, absolute; empty: in memory only.
-  Model(std::shared_ptr<const Context> context, ModelFile file, std::string place = {});
+  // loaded_from: absolute; empty: in memory only.
+  Model(std::shared_ptr<const Context> context, ModelFile file, std::string loaded_from = {});
   // One that computes as `like` does, by the same inference.
   Model(const Model& like, ModelFile file);
 
@@ -39,10 +40,11 @@ struct Model {
   ModelFile file;
   std::shared_ptr<const Inference> shared_inference;
   const Inference& inference;
-  // Where its file lies: loaded from, or last saved to. No output replaces it.
-  std::string place() const;
+  // Where its file lies: loaded from, last saved to. No output replaces these.
+  std::vector<std::string> places() const;
 
-  mutable std::mutex saving;  // one file at a time; of saved_to
+  const std::string loaded_from;  // or trained in
+  mutable std::mutex saving;      // one file at a time; of saved_to
   mutable std::string saved_to;
   mutable std::mutex texts_mutex;
   mutable std::map<diabolo_text, std::string> texts;  // that were asked for

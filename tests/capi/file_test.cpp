@@ -130,8 +130,9 @@ TEST_F(Files, TheModelsOwnFileIsNoOutput) {
              diabolo_run_file(of, DIABOLO_ENCODE, input.c_str(), to.c_str(), nullptr, nullptr));
   EXPECT_EQ(fs::file_size(path), bytes);
   ASSERT_EQ(diabolo_model_save(loaded, moved.c_str()), DIABOLO_OK);
-  expect(DIABOLO_USAGE, "is the model itself",
-         diabolo_run_file(loaded, DIABOLO_ENCODE, input.c_str(), moved.c_str(), nullptr, nullptr));
+  for (const std::string& to : {path, moved})
+    expect(DIABOLO_USAGE, "is the model itself",
+           diabolo_run_file(loaded, DIABOLO_ENCODE, input.c_str(), to.c_str(), nullptr, nullptr));
   diabolo_model_destroy(loaded);
   diabolo_model_destroy(changed);
 }
