@@ -66,10 +66,10 @@ uint64_t scratch_of(const LayerNormGrad<T>& p) {
 template <class T>
 void differentiate_row(const LayerNormGrad<T>& p, int64_t b, float* of_gain, float* of_bias) {
   const T *x = p.x + b * p.D, *dy = p.dy + b * p.D;
-  const auto [mean, inverse] = moments_of(x, p.D, p.epsilon);
+  const RowMoments<float> row = moments_of(x, p.D, p.epsilon);
   const float* gain = p.gain;
   for (int64_t d = 0; d < p.D; ++d) {
-    of_gain[d] += widen(dy[d]) * ((widen(x[d]) - mean) * inverse);
+    of_gain[d] += widen(dy[d]) * ((widen(x[d]) - row.mean) * row.inverse);
     of_bias[d] += widen(dy[d]);
   }
   if (!p.dx) return;
@@ -78,7 +78,7 @@ void differentiate_row(const LayerNormGrad<T>& p, int64_t b, float* of_gain, flo
     float g[kBlock], gn[kBlock];
     for (int64_t k = 0; k < n; ++k) {
       g[k] = widen(dy[at + k]) * gain[at + k];
-      gn[k] = g[k] * ((widen(x[at + k]) - mean) * inverse);
+      gn[k] = g[k] * ((widen(x[at + k]) - row.mean) * row.inverse);
     }
     sum_g.add(g, n);
     sum_gn.add(gn, n);
@@ -87,8 +87,8 @@ void differentiate_row(const LayerNormGrad<T>& p, int64_t b, float* of_gain, flo
   const float mean_gn = sum_gn.total() / static_cast<float>(p.D);
   T* dx = p.dx + b * p.D;
   for (int64_t d = 0; d < p.D; ++d) {
-    const float n = (widen(x[d]) - mean) * inverse;
-    dx[d] = narrow<T>((widen(dy[d]) * gain[d] - mean_g - n * mean_gn) * inverse);
+    const float n = (widen(x[d]) - row.mean) * row.inverse;
+    dx[d] = narrow<T>((widen(dy[d]) * gain[d] - mean_g - n * mean_gn) * row.inverse);
   }
 }
 
