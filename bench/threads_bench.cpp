@@ -111,15 +111,22 @@ void run(benchmark::State& state, Backend& all, const MakeWork& make, bool is_lo
   state.counters["share"] = median(shares);
 }
 
+// Steps for some 30 ms, which is what a training has under way at once: nobody waits for single ones.
 Work training(Backend& backend, const Net& net, int64_t batch) {
-  constexpr int kSteps = 16;
-  const int64_t rows = std::max<int64_t>(batch * kSteps, 4096) / batch * batch;
+  constexpr double kSeconds = 0.03;
+  constexpr int kTried = 4;
+  constexpr int64_t kRows = 1 << 19, kBytes = 1 << 25;
+  const int64_t rows = std::max(batch, std::min(kRows, kBytes / net.widths[0]) / batch * batch);
   const auto bed = std::make_shared<TrainingBed>(backend, net, batch, Precision::kF32, rows);
-  return {[bed] {
-            bed->run(kSteps);
-            bed->synchronize();
-          },
-          static_cast<double>(batch * kSteps)};
+  const auto run = [bed](int steps) {
+    bed->run(steps);
+    bed->synchronize();
+  };
+  run(kTried);
+  const double tried = seconds_of({[&] { run(kTried); }});
+  const double most = static_cast<double>(std::min<int64_t>(rows / batch, kernels::kStepSlots));
+  const int steps = static_cast<int>(std::clamp(kTried * kSeconds / tried, 1.0, most));
+  return {[=] { run(steps); }, static_cast<double>(batch * steps)};
 }
 
 Work encoding(Backend& backend, const Net& net, int64_t batch) {

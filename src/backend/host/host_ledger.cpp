@@ -1,6 +1,7 @@
 #include "backend/host/host_ledger.h"
 
 #include <immintrin.h>
+#include <sched.h>
 
 #include <chrono>
 
@@ -14,16 +15,32 @@ namespace {
 constexpr std::chrono::microseconds kSpin{30};
 constexpr int kPausesPerLook = 16;
 
-}  // namespace
-
-bool spin_until(const std::atomic<uint64_t>& count, uint64_t at_least) {
+// True if `count` got there meanwhile.
+bool spin_until(const std::atomic<uint64_t>& count, uint64_t at_least,
+                const std::atomic<int>& other_cpu) {
   if (count.load(std::memory_order_acquire) >= at_least) return true;
   const auto end = std::chrono::steady_clock::now() + kSpin;
   do {
+    if (other_cpu.load(std::memory_order_relaxed) == sched_getcpu()) return false;
     for (int pause = 0; pause < kPausesPerLook; ++pause) _mm_pause();
     if (count.load(std::memory_order_acquire) >= at_least) return true;
   } while (std::chrono::steady_clock::now() < end);
   return false;
+}
+
+}  // namespace
+
+void HostLedger::add_submitted() {
+  caller_cpu_.store(sched_getcpu(), std::memory_order_relaxed);
+  submitted_.fetch_add(1, std::memory_order_seq_cst);
+}
+
+void HostLedger::spin_until_submitted(uint64_t number) const {
+  spin_until(submitted_, number, caller_cpu_);
+}
+
+void HostLedger::begin() {
+  worker_cpu_.store(sched_getcpu(), std::memory_order_relaxed);
 }
 
 bool HostLedger::drops(uint64_t number) const {
@@ -40,12 +57,15 @@ void HostLedger::finish(uint64_t number) {
   // Either this sees the waiter, or the waiter, which counts itself first, sees the number.
   done_.store(number, std::memory_order_seq_cst);
   if (waiters_.load(std::memory_order_seq_cst) == 0) return;
-  const std::lock_guard lock(mutex_);
+  // A waiter that has looked already sleeps by now; woken, it finds the lock free.
+  mutex_.lock();
+  mutex_.unlock();
   changed_.notify_all();
 }
 
 void HostLedger::wait_until_done(uint64_t number) {
-  if (spin_until(done_, number)) return;
+  caller_cpu_.store(sched_getcpu(), std::memory_order_relaxed);
+  if (spin_until(done_, number, worker_cpu_)) return;
   std::unique_lock lock(mutex_);
   waiters_.fetch_add(1, std::memory_order_seq_cst);
   changed_.wait(lock, [&] { return done_.load(std::memory_order_seq_cst) >= number; });

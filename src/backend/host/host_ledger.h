@@ -13,17 +13,18 @@
 
 namespace diabolo {
 
-// Spins for as long as a sleep and a wake-up would cost; true if `count` got there meanwhile.
-bool spin_until(const std::atomic<uint64_t>& count, uint64_t at_least);
-
 // Work has numbers 1, 2, 3 … in the order of submission.
 class HostLedger {
  public:
   uint64_t submitted() const { return submitted_.load(std::memory_order_acquire); }
-  const std::atomic<uint64_t>& submitted_count() const { return submitted_; }
-  void add_submitted() { submitted_.fetch_add(1, std::memory_order_seq_cst); }
+  void add_submitted();
+
+  // Both sides spin before they sleep, for as long as a sleep and a wake-up would cost, but not on the
+  // core on which the other was last seen: it needs that core.
 
   // The worker's side. A failure that nobody has heard of stays; later ones are its consequences.
+  void spin_until_submitted(uint64_t number) const;
+  void begin();  // it has something to do
   bool drops(uint64_t number) const;
   void keep_failure(std::exception_ptr failure);
   void finish(uint64_t number);
@@ -39,6 +40,7 @@ class HostLedger {
   std::atomic<uint64_t> submitted_{0};
   std::atomic<uint64_t> done_{0};
   std::atomic<int> waiters_{0};
+  std::atomic<int> caller_cpu_{-1}, worker_cpu_{-1};  // where they were last seen
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::exception_ptr failure_;

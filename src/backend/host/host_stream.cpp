@@ -149,7 +149,7 @@ class WorkerStream : public QueueStream {
 
   // The next task; false when the stream is being destroyed and everything has been done.
   bool take(Task& task, uint64_t number) {
-    spin_until(ledger_->submitted_count(), number);
+    ledger_->spin_until_submitted(number);
     std::unique_lock lock(mutex_);
     sleeping_ = true;
     wake_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
@@ -170,6 +170,7 @@ class WorkerStream : public QueueStream {
     ready.set_value();
     Task task;
     for (uint64_t number = 1; take(task, number); ++number) {
+      ledger_->begin();
       perform(task, number, *ledger_);
       task = Task();  // what the closure holds is gone by the time that anybody hears it is done
       ledger_->finish(number);
