@@ -58,8 +58,10 @@ void put_scaling(const char* name, const std::vector<float>& values,
                  const std::vector<double>& wide, double* to, uint64_t room) {
   if (!to) return;
   const std::span<double> out = output_of(name, to, room, values.size(), 1);
-  wide.empty() ? std::ranges::copy(values, out.begin()).out
-               : std::ranges::copy(wide, out.begin()).out;
+  if (wide.empty())
+    std::ranges::copy(values, out.begin());
+  else
+    std::ranges::copy(wide, out.begin());
 }
 
 ModelFile changed(const ModelFile& model, const diabolo_model_changes& changes) {
