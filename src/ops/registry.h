@@ -25,7 +25,8 @@
   X(Loss)              \
   X(Optimizer)         \
   X(RowScore)          \
-  X(SumTerms)
+  X(SumTerms)          \
+  X(UpdateState)
 
 namespace diabolo {
 

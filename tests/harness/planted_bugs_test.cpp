@@ -11,6 +11,7 @@
 #include "ops/dense.h"
 #include "ops/loss.h"
 #include "ops/training.h"
+#include "ops/update_state.h"
 #include "run/selftest/check.h"
 
 namespace diabolo {
@@ -61,8 +62,8 @@ std::vector<std::string> findings(const OpDef& op, const Kernel& kernel) {
   return all;
 }
 
-const OpDef* const kOps[] = {
-    &kDenseWeightGrad, &kDenseDataGrad, &kDenseForward, &kLoss, &kOptimizer, &kAdd};
+const OpDef* const kOps[] = {&kDenseWeightGrad, &kDenseDataGrad, &kDenseForward, &kLoss,
+                             &kOptimizer,       &kUpdateState,   &kAdd};
 
 TEST(PlantedBugs, TheRightKernelsAreNotFlagged) {
   for (const OpDef* op : kOps)
@@ -113,6 +114,7 @@ const Planted kPlanted[] = {
     {&kLoss, Bug::kWrongCount, kWrongNumber},
     {&kLoss, Bug::kOverflows, "inf instead of "},
     {&kOptimizer, Bug::kIgnoresHalt, "halted"},
+    {&kUpdateState, Bug::kIgnoresHalt, "halted"},
     {&kAdd, Bug::kForgetsToRound, kWrongNumber},
 };
 

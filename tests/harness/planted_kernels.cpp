@@ -7,10 +7,12 @@
 #include "base/error.h"
 #include "kernels/dense.h"
 #include "kernels/loss.h"
+#include "kernels/update_state.h"
 #include "ops/add.h"
 #include "ops/dense.h"
 #include "ops/loss.h"
 #include "ops/training.h"
+#include "ops/update_state.h"
 
 namespace diabolo::planted {
 namespace {
@@ -210,6 +212,19 @@ void optimizer(const Call& call, float*) {
   kernels::optimizer_reference(p);
 }
 
+// --- update_state ------------------------------------------------------------------------------
+
+template <Bug kBug>
+void update_state(const Call& call, float*) {
+  kernels::StepState state = *call.in[1].as<const kernels::StepState>();
+  if (kBug == Bug::kIgnoresHalt) state.halt = 0;
+  const bool has_norm = call.attrs.as<UpdateStateAttrs>().has_norm;
+  kernels::update_state_reference<float>({call.in[0].desc.elems(), &state,
+                                          call.in[2].as<const float>(),
+                                          has_norm ? call.in[3].as<const float>() : nullptr,
+                                          call.in[0].as<const float>(), call.out[0].as<float>()});
+}
+
 // --- add, in bf16 ------------------------------------------------------------------------------
 
 template <Bug kBug>
@@ -263,6 +278,7 @@ Kernel kernel_with(const OpDef& op) {
   if (&op == &kDenseDataGrad) return entry<data_grad<kBug>>();
   if (&op == &kDenseForward) return entry<forward<kBug>>();
   if (&op == &kOptimizer) return entry<optimizer<kBug>>();
+  if (&op == &kUpdateState) return entry<update_state<kBug>>();
   if (&op == &kAdd) return entry<add<kBug>, DType::kBf16>();
   DIABOLO_CHECK(&op == &kLoss, "no planted kernel for ", op.name);
   Kernel kernel = entry<loss<kBug>>();
