@@ -33,12 +33,13 @@ InferenceBed::InferenceBed(Backend& backend, const DeviceInfo& device, StreamKin
                            const ModelFile& model, const Task& task,
                            const TaskGraphOptions& options, std::span<const std::byte> rows)
     : stream_(backend.create_stream(kind)),
-      store_(backend, model.network().parameters(), store_options(options.precision)),
+      store_(backend, model.network().parameters(),
+             inference_states(model.network(), options.precision)),
       plan_(Plan::compile(task_graph(task, model.config.model, model.network(), options), device,
                           policy_of(model.config.train))),
       arena_(backend),
       rows_(backend, rows.size()) {
-  add_scaling(store_, model.network(), model.scaling, *stream_);
+  write_states(store_, model.network(), model.scaling, model.states, *stream_);
   for (size_t k = 0; k < model.parameters.size(); ++k)
     store_.write(store_.parameter(store_.parameters()[k].name), model.parameters[k].data(),
                  *stream_);

@@ -75,7 +75,8 @@ TrainingBed::TrainingBed(Backend& backend, const Net& net, int64_t batch, Precis
       batch_(batch),
       steps_per_epoch_(rows / batch),
       stream_(backend.create_stream()),
-      store_(backend, network_.parameters(), store_options(precision, config_.optimizer.rule())),
+      store_(backend, network_.parameters(),
+             training_states(network_, precision, config_.optimizer.rule())),
       data_(backend, static_cast<uint64_t>(rows * net.widths[0])),
       plan_(Plan::compile(
           training_graph(config_.model, network_, build_options(batch, precision, rows, config_)),
@@ -93,8 +94,8 @@ void TrainingBed::write_inputs(const Net& net, int64_t rows) {
   Scaling scaling;
   scaling.shift.assign(features, 0.0f);
   scaling.scale.assign(features, 1.0f / 255.0f);
-  add_scaling(store_, network_, scaling, *stream_);
-  store_.add_state(model_names::kOrder, TensorDesc(DType::kU32, {rows}));
+  write_states(store_, network_, scaling, initial_states(network_, 0), *stream_);
+  store_.add_state({model_names::kOrder, TensorDesc(DType::kU32, {rows})});
   std::vector<uint32_t> order(static_cast<size_t>(rows));
   std::iota(order.begin(), order.end(), 0u);
   for (size_t k = order.size(); k > 1; --k) {

@@ -102,6 +102,7 @@ std::string model_text(const ModelFile& model, const std::string& path) {
       rows.push_back(
           {layer.name, cat(layer.in, " -> ", layer.out, "  ", kernels::name(layer.activation),
                            layer.is_tied ? "  tied" : "")});
+  for (const StateSpec& spec : network.states()) rows.push_back({spec.name, spec.desc.text()});
   return table_text(rows);
 }
 

@@ -135,12 +135,13 @@ Graph graph_of(const std::string& mode, const Subject& subject) {
 std::map<std::string, uint64_t> memory_of(const Graph& graph, const Subject& subject,
                                           const std::string& mode) {
   const bool is_training = !find_task(mode);
-  const auto records =
-      is_training ? training_records(subject.network, subject.config, subject.rows)
-                  : model_records(subject.network, store_options(subject.config.train.precision));
-  std::map<std::string, uint64_t> bytes;
-  for (const StoreRecord& record : records)
-    if (record.desc.bytes() > 0) bytes[record.name] = record.desc.bytes();
+  const auto states = is_training
+                          ? resident_states(subject.network, subject.config, subject.rows)
+                          : inference_states(subject.network, subject.config.train.precision);
+  std::map<std::string, uint64_t> bytes = {
+      {store_names::kMaster, store_bytes(subject.network, {})}};
+  for (const StateSpec& spec : states)
+    if (spec.desc.bytes() > 0) bytes[spec.name] = spec.desc.bytes();
   for (const Value& value : graph.values())
     if (value.role == Role::kInput) bytes[value.name] = value.desc.bytes();
   return bytes;

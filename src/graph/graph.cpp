@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "ops/update_state.h"
 
 namespace diabolo {
 
@@ -86,6 +87,9 @@ std::vector<ValueId> Graph::append(const OpDef& op, const Attrs& attrs, std::spa
     DIABOLO_CHECK(target.role == Role::kGradient || target.role == Role::kState ||
                       target.role == Role::kParameter,
                   name, ": writes a second time into ", target.name);
+    DIABOLO_CHECK(
+        target.role != Role::kState || target.name.starts_with('@') || &op == &kUpdateState, name,
+        ": state of the model changes by update_state alone: ", target.name);
     values_[static_cast<size_t>(root(out[k]))].producer = producer;
   }
   nodes_.push_back({&op, attrs, {in.begin(), in.end()}, out, std::move(name)});

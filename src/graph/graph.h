@@ -20,7 +20,8 @@ enum class Role : uint8_t {
   kInput,      // bound by whoever runs the plan: a slot, a data set
   kParameter,  // lives in the ParameterStore, by name; f32 is the master, bf16 its low copy
   kGradient,   // of the parameter of the same name; f32
-  kState,      // lives in the store and may be written by a node: moments, step state, statistics
+  kState,      // lives in the store and may be written by a node: moments, step state; without an
+               // @ in front it is the model's, and only update_state writes it, behind the loss
   kTemporary,  // lives in the arena for as long as somebody reads it
   kOutput,     // lives in the arena until the end of the run; read by name
 };

@@ -21,53 +21,59 @@ BlobLayout BlobLayout::of(std::span<const ParameterSpec> parameters) {
   return layout;
 }
 
-std::vector<StoreRecord> store_records(const BlobLayout& layout, const StoreOptions& options) {
-  const TensorDesc blob(DType::kF32, {static_cast<int64_t>(layout.elems)});
-  std::vector<StoreRecord> records = {{store_names::kMaster, blob}};
-  if (options.has_low)
-    records.push_back({store_names::kLow, TensorDesc(DType::kBf16, blob.extents())});
-  if (!options.has_training) return records;
-  records.push_back({store_names::kGrads, blob});
-  if (options.has_m) records.push_back({store_names::kM, blob});
-  if (options.has_v) records.push_back({store_names::kV, blob});
-  records.push_back({store_names::kStepState, step_state_desc()});
-  records.push_back({store_names::kPlans, step_plans_desc()});
-  records.push_back({store_names::kLosses, step_losses_desc()});
-  records.push_back({store_names::kTerms, step_terms_desc()});
-  return records;
+TensorDesc BlobLayout::desc(DType dtype) const {
+  return TensorDesc(dtype, {static_cast<int64_t>(elems)});
+}
+
+std::vector<StateSpec> product_states(std::span<const ParameterSpec> parameters, DType products) {
+  if (products != DType::kBf16) return {};
+  return {{store_names::kLow, BlobLayout::of(parameters).desc(DType::kBf16)}};
+}
+
+std::vector<StateSpec> step_states(std::span<const ParameterSpec> parameters, DType products,
+                                   const kernels::OptimizerRule& rule) {
+  const TensorDesc blob = BlobLayout::of(parameters).desc(DType::kF32);
+  std::vector<StateSpec> states = product_states(parameters, products);
+  states.push_back({store_names::kGrads, blob});
+  if (has_m(rule)) states.push_back({store_names::kM, blob, StateKind::kOfOptimizer});
+  if (has_v(rule)) states.push_back({store_names::kV, blob, StateKind::kOfOptimizer});
+  states.push_back({store_names::kStepState, step_state_desc()});
+  states.push_back({store_names::kPlans, step_plans_desc()});
+  states.push_back({store_names::kLosses, step_losses_desc()});
+  states.push_back({store_names::kTerms, step_terms_desc()});
+  return states;
 }
 
 ParameterStore::ParameterStore(Backend& backend, std::vector<ParameterSpec> parameters,
-                               StoreOptions options, std::shared_ptr<float> master)
-    : backend_(backend),
-      parameters_(std::move(parameters)),
-      options_(options),
-      layout_(BlobLayout::of(parameters_)) {
+                               std::span<const StateSpec> states, std::shared_ptr<float> master)
+    : backend_(backend), parameters_(std::move(parameters)), layout_(BlobLayout::of(parameters_)) {
   for (const ParameterSpec& spec : parameters_)
     DIABOLO_CHECK(spec.desc.dtype() == DType::kF32, spec.name, " ", spec.desc.text());
-  DIABOLO_CHECK(!master || (backend.info().space == Space::kHost && !options.has_training),
-                "a store of its own memory");
-  if (master) state_.emplace(store_names::kMaster, Entry{blob_desc(DType::kF32), {}, master});
-  for (const StoreRecord& record : store_records(layout_, options_))
-    if (!state_.contains(record.name)) add_state(record.name, record.desc);
+  DIABOLO_CHECK(!master || backend.info().space == Space::kHost, "a store of its own memory");
+  const TensorDesc blob = layout_.desc(DType::kF32);
+  entries_.emplace(store_names::kMaster, master ? Entry{blob, {}, master} : zeroed(blob));
+  for (const StateSpec& spec : states) add_state(spec);
 }
 
-TensorDesc ParameterStore::blob_desc(DType dtype) const {
-  return TensorDesc(dtype, {static_cast<int64_t>(layout_.elems)});
-}
-
-void ParameterStore::add_state(const std::string& name, const TensorDesc& desc) {
-  DIABOLO_CHECK(!state_.contains(name), name);
+ParameterStore::Entry ParameterStore::zeroed(const TensorDesc& desc) const {
   Entry entry{desc, Buffer(backend_, desc.bytes()), {}};
   const auto stream = backend_.create_stream(StreamKind::kCallerThread);
   stream->fill(entry.buffer.data(), 0, desc.bytes());
   stream->synchronize();
-  state_.emplace(name, std::move(entry));
+  return entry;
+}
+
+void ParameterStore::add_state(const StateSpec& spec) {
+  DIABOLO_CHECK(!entries_.contains(spec.name), spec.name);
+  DIABOLO_CHECK(spec.kind == StateKind::kOfRun || spec.desc.dtype() == DType::kF32, spec.name, " ",
+                spec.desc.text());
+  entries_.emplace(spec.name, zeroed(spec.desc));
+  states_.push_back(spec);
 }
 
 TensorView ParameterStore::state(const std::string& name) const {
-  const auto found = state_.find(name);
-  DIABOLO_CHECK(found != state_.end(), "the store has no ", name);
+  const auto found = entries_.find(name);
+  DIABOLO_CHECK(found != entries_.end(), "the store has no ", name);
   const Entry& entry = found->second;
   return {entry.desc, entry.shared ? entry.shared.get() : entry.buffer.data()};
 }
@@ -127,7 +133,7 @@ void ParameterStore::read(const TensorView& source, void* host, Stream& stream) 
 }
 
 void ParameterStore::refresh_low(Stream& stream) const {
-  if (!options_.has_low) return;
+  if (!entries_.contains(store_names::kLow)) return;
   std::vector<float> master(layout_.elems);
   read(state(store_names::kMaster), master.data(), stream);
   std::vector<kernels::Bf16> low(layout_.elems);
@@ -137,7 +143,7 @@ void ParameterStore::refresh_low(Stream& stream) const {
 
 uint64_t ParameterStore::bytes() const {
   uint64_t sum = 0;
-  for (const auto& [name, entry] : state_) sum += entry.desc.bytes();
+  for (const auto& [name, entry] : entries_) sum += entry.desc.bytes();
   return sum;
 }
 

@@ -1,4 +1,4 @@
-// The memory that outlives a run: parameters, gradients, optimizer and model state. The plans of
+// The memory that outlives a run: parameters and states. The plans of
 // one model (train, tail batch, validation, encode, score) borrow the same store.
 #pragma once
 
@@ -12,12 +12,33 @@
 #include "backend/backend.h"
 #include "base/tensor.h"
 #include "graph/graph.h"
+#include "kernels/optimizer.h"
 
 namespace diabolo {
+
+// What each element is before the first step: drawn uniformly from `value` ± `spread`.
+struct Init {
+  float value = 0, spread = 0;
+};
 
 struct ParameterSpec {
   std::string name;  // "encoder.0.weight"
   TensorDesc desc;   // f32
+  Init init = {};
+};
+
+// How long a state lives.
+enum class StateKind : uint8_t {
+  kOfModel,  // as long as the model, in its file and in checkpoints; f32, written by kUpdateState
+  kOfOptimizer,  // as long as the training, in checkpoints; f32, 0 before the first step
+  kOfRun,        // on no disk
+};
+
+struct StateSpec {
+  std::string name;  // "encoder.0.mean"; of what is no model's: "@…"
+  TensorDesc desc;
+  StateKind kind = StateKind::kOfRun;
+  Init init = {};
 };
 
 // Names of the flat blobs and records, as graphs refer to them (Role::kState).
@@ -33,44 +54,35 @@ inline constexpr const char* kLosses = "@losses";
 inline constexpr const char* kTerms = "@terms";
 }  // namespace store_names
 
-struct StoreOptions {
-  bool has_low = false;       // bf16 copies of the parameters, for bf16 products
-  bool has_training = false;  // gradients, step state, plans, losses, their terms
-  bool has_m = false, has_v = false;
-};
-
 // Where each parameter begins in the flat blobs, in elements: multiples of 64, in the order given.
 // Padding is 0 and stays 0.
 struct BlobLayout {
   std::vector<uint64_t> offsets;
   uint64_t elems = 0;
+  TensorDesc desc(DType dtype) const;  // of a blob
   static BlobLayout of(std::span<const ParameterSpec> parameters);
 };
 
-// One named piece of a store's memory.
-struct StoreRecord {
-  std::string name;
-  TensorDesc desc;
-};
-
-// What a store with these options holds before anything is added to it.
-std::vector<StoreRecord> store_records(const BlobLayout& layout, const StoreOptions& options);
+// What products of a type read beside the parameters: for bf16, copies of them.
+std::vector<StateSpec> product_states(std::span<const ParameterSpec> parameters, DType products);
+// That and what a training step needs: gradients, what the rule keeps, the records of the step.
+std::vector<StateSpec> step_states(std::span<const ParameterSpec> parameters, DType products,
+                                   const kernels::OptimizerRule& rule);
 
 class ParameterStore {
  public:
   // Allocates and zeroes everything. Throws Error{kResource} with wanted and free bytes.
   // master: memory of the host in the layout's order that serves as the blob of that name, on the
   // host's backend and for a store that nothing is trained in; others must not change it meanwhile.
-  ParameterStore(Backend& backend, std::vector<ParameterSpec> parameters, StoreOptions options,
-                 std::shared_ptr<float> master = nullptr);
+  ParameterStore(Backend& backend, std::vector<ParameterSpec> parameters,
+                 std::span<const StateSpec> states, std::shared_ptr<float> master = nullptr);
 
   std::span<const ParameterSpec> parameters() const { return parameters_; }
-  const StoreOptions& options() const { return options_; }
+  std::span<const StateSpec> states() const { return states_; }
   const BlobLayout& layout() const { return layout_; }
-  TensorDesc blob_desc(DType dtype) const;
 
-  // Adds a record of the model's or the run's own (scaling, a data set's order), zeroed.
-  void add_state(const std::string& name, const TensorDesc& desc);
+  // Adds one, zeroed.
+  void add_state(const StateSpec& spec);
 
   // The address behind a value of role parameter, gradient or state. InternalError if the store has
   // nothing of that name and type.
@@ -89,14 +101,15 @@ class ParameterStore {
  private:
   Backend& backend_;
   std::vector<ParameterSpec> parameters_;
-  StoreOptions options_;
+  std::vector<StateSpec> states_;
   BlobLayout layout_;
   struct Entry {
     TensorDesc desc;
     Buffer buffer;
     std::shared_ptr<float> shared = {};  // in place of the buffer
   };
-  std::map<std::string, Entry> state_;
+  Entry zeroed(const TensorDesc& desc) const;
+  std::map<std::string, Entry> entries_;
 };
 
 }  // namespace diabolo

@@ -25,6 +25,17 @@ struct Layer {
   bool is_tied = false;  // weight is stored [out,in]
 };
 
+// Something behind the encoder that keeps state of the model. No layer does yet: tests give every
+// network one.
+struct StatefulPart {
+  std::vector<StateSpec> states;  // kOfModel
+  // What the code becomes, in every graph that has one.
+  ValueId (*apply)(Graph&, ValueId code, std::span<const ValueId> states);
+  // In training: what each state becomes unless the step is void.
+  std::vector<ValueId> (*next)(Graph&, ValueId code, std::span<const ValueId> states);
+};
+const StatefulPart*& stateful_part_of_tests();
+
 struct Network {
   int64_t features = 0;  // D, of a row
   int64_t code_size = 0;
@@ -32,13 +43,16 @@ struct Network {
 
   // config must be resolved. Throws Error{kUsage} for widths that do not fit.
   static Network of(const ModelConfig& config, int64_t features);
-  std::vector<ParameterSpec> parameters() const;  // f32; weights [I,O], biases [O]
+  // f32; weights [I,O] and biases [O] uniform in ±1/sqrt(I), as PyTorch's Linear.
+  std::vector<ParameterSpec> parameters() const;
+  std::vector<StateSpec> states() const;  // of the model, beside its parameters
   uint64_t parameter_count() const;
 };
 
-// Uniform in ±1/sqrt(I) for weights and biases, as PyTorch's Linear; by (seed, parameter, element).
-// One vector per entry of network.parameters().
+// By (seed, parameter, element); one vector per entry of network.parameters(), or of its states().
 std::vector<std::vector<float>> initial_parameters(const Network& network, uint64_t seed);
+using StateValues = std::vector<std::vector<float>>;
+StateValues initial_states(const Network& network, uint64_t seed);
 
 // Names of inputs, outputs and state of the graphs, beside those of store_names.
 namespace model_names {
@@ -66,15 +80,16 @@ enum class Source {
   kScaled,  // f32 that was scaled on the way in (convert_rows)
 };
 
-// State records that graphs of this model read beside the store's own: the scaling, and what
-// training needs. Adds them to the store, with the scaling's values written.
-StoreOptions store_options(Precision precision);                                      // inference
-StoreOptions store_options(Precision precision, const kernels::OptimizerRule& rule);  // training
-std::vector<StoreRecord> scaling_records(const Network& network);
-// What a store of these options holds for a network, its scaling added.
-std::vector<StoreRecord> model_records(const Network& network, const StoreOptions& options);
-void add_scaling(ParameterStore& store, const Network& network, const Scaling& scaling,
-                 Stream& stream);
+// What graphs of a network read and write beside its parameters: copies for products, the network's
+// own state, the scaling; and in training what a step needs.
+std::vector<StateSpec> inference_states(const Network& network, Precision precision);
+std::vector<StateSpec> training_states(const Network& network, Precision precision,
+                                       const kernels::OptimizerRule& rule);
+// Bytes of a store with these states.
+uint64_t store_bytes(const Network& network, std::span<const StateSpec> states);
+// Writes the scaling and the network's own state.
+void write_states(const ParameterStore& store, const Network& network, const Scaling& scaling,
+                  const StateValues& values, Stream& stream);
 
 // The policy of plans for a configuration.
 Policy policy_of(const TrainConfig& train);

@@ -4,24 +4,19 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <filesystem>
 #include <limits>
-#include <nlohmann/json.hpp>
+#include <set>
 
-#include "base/checked.h"
 #include "base/memory_file.h"
 #include "data/wide.h"
-#include "model/json_text.h"
+#include "model/model_description.h"
 #include "model/safetensors.h"
 
 namespace diabolo {
 namespace {
 
-using nlohmann::json;
-
 constexpr const char* kDescription = "diabolo.model";
-constexpr int64_t kFormatVersion = 1;
 constexpr const char* kShift = "preprocessing.shift";
 constexpr const char* kScale = "preprocessing.scale";
 constexpr const char* kMean = "preprocessing.mean";
@@ -31,133 +26,6 @@ constexpr const char* kWideShift = "preprocessing.wide_shift";
 constexpr const char* kWideRest = "preprocessing.wide_rest";
 constexpr const char* kWideScale = "preprocessing.wide_scale";
 constexpr const char* kWideMean = "preprocessing.wide_mean";
-
-// Reads fields of the description, each with its type checked.
-class Fields {
- public:
-  Fields(const json& object, const std::string& file, std::string path)
-      : object_(object), file_(file), path_(std::move(path)) {
-    if (!object.is_object()) fail(path_, "expected an object");
-  }
-
-  [[noreturn]] void fail(const std::string& where, const std::string& what) const {
-    throw Error(ErrorCode::kModel, cat(file_, ": ", where, ": ", what));
-  }
-  bool has(const char* name) const { return object_.contains(name); }
-  const json& at(const char* name) const {
-    const auto found = object_.find(name);
-    if (found == object_.end()) fail(where(name), "missing");
-    return *found;
-  }
-  Fields table(const char* name) const { return Fields(at(name), file_, where(name)); }
-  std::string text(const char* name) const {
-    if (!at(name).is_string()) fail(where(name), "expected text");
-    return at(name).get<std::string>();
-  }
-  uint64_t count(const char* name) const {
-    if (!at(name).is_number_unsigned()) fail(where(name), "expected a number from 0");
-    return at(name).get<uint64_t>();
-  }
-  double number(const char* name) const {
-    if (!at(name).is_number() || !std::isfinite(at(name).get<double>()))
-      fail(where(name), "expected a number");
-    return at(name).get<double>();
-  }
-  std::string where(const char* name) const { return path_.empty() ? name : path_ + "." + name; }
-
- private:
-  const json& object_;
-  const std::string& file_;
-  std::string path_;
-};
-
-void put_stamp(json& out, const char* key, const FileStamp& stamp) {
-  if (!stamp.path.empty()) out[key] = {{"path", stamp.path}, {"content", stamp.content}};
-}
-
-FileStamp stamp_from(const Fields& fields, const char* key) {
-  if (!fields.has(key)) return {};
-  const Fields stamp = fields.table(key);
-  return {stamp.text("path"), stamp.text("content")};
-}
-
-json description_of(const ModelFile& model) {
-  json out;
-  out["format_version"] = kFormatVersion;
-  out["config"] = stored_config_json(model.config);
-  out["row"] = {
-      {"dtype", name(model.row.dtype())},
-      {"shape", std::vector<int64_t>(model.row.extents().begin(), model.row.extents().end())}};
-  out["scale"] = name(model.scaling.kind);
-  if (model.threshold)
-    out["threshold"] = {{"value", *model.threshold},
-                        {"quantile", model.threshold_quantile},
-                        {"from", name(model.threshold_from)},
-                        {"rows", model.threshold_rows}};
-  const Provenance& from = model.provenance;
-  out["provenance"] = {{"version", from.version},
-                       {"data", from.data},
-                       {"rows", from.rows},
-                       {"seed", from.seed},
-                       {"epochs", from.epochs}};
-  put_stamp(out["provenance"], "data_file", from.data_file);
-  put_stamp(out["provenance"], "labels_file", from.labels_file);
-  return out;
-}
-
-TensorDesc row_from(const Fields& row) {
-  const auto dtype = dtype_from_name(row.text("dtype"));
-  if (!dtype) row.fail(row.where("dtype"), "not a type");
-  const json& shape = row.at("shape");
-  if (!shape.is_array() || shape.size() > kMaxRank - 1)
-    row.fail(row.where("shape"), "expected a list of at most 4 extents");
-  std::vector<int64_t> extents;
-  int64_t elems = 1;
-  for (const json& extent : shape) {
-    const uint64_t value = extent.is_number_unsigned() ? extent.get<uint64_t>() : 0;
-    const auto product = checked_cast<int64_t>(value)
-                             ? checked_mul(elems, static_cast<int64_t>(value))
-                             : std::nullopt;
-    if (value < 1 || !product || *product > (int64_t{1} << 40))
-      row.fail(row.where("shape"), "an extent is not a size");
-    elems = *product;
-    extents.push_back(static_cast<int64_t>(value));
-  }
-  return TensorDesc(*dtype, extents);
-}
-
-// Before `from` and `rows` were written it was a quantile of the training's scores.
-void read_threshold(const Fields& fields, ModelFile& model) {
-  model.threshold = fields.number("value");
-  model.threshold_quantile = fields.number("quantile");
-  model.threshold_rows = fields.has("rows") ? fields.count("rows") : model.provenance.rows;
-  if (!fields.has("from")) return;
-  const std::string from = fields.text("from");
-  const auto known = {ThresholdFrom::kTraining, ThresholdFrom::kValidation, ThresholdFrom::kChosen};
-  const auto found = std::ranges::find(known, from, [](ThresholdFrom one) { return name(one); });
-  if (found == known.end()) fields.fail(fields.where("from"), "not a kind of rows");
-  model.threshold_from = *found;
-}
-
-// Everything but the tensors.
-void read_description(const Fields& fields, ModelFile& model) {
-  if (fields.count("format_version") != kFormatVersion)
-    fields.fail("format_version", cat("this version of diabolo reads ", kFormatVersion));
-  model.config = config_from_json(fields.at("config"));
-  model.row = row_from(fields.table("row"));
-  const auto kind = scale_from_name(fields.text("scale"));
-  if (!kind) fields.fail("scale", "not a scaling");
-  model.scaling.kind = *kind;
-  const Fields from = fields.table("provenance");
-  model.provenance = {from.text("version"),
-                      from.text("data"),
-                      from.count("rows"),
-                      from.count("seed"),
-                      from.count("epochs"),
-                      stamp_from(from, "data_file"),
-                      stamp_from(from, "labels_file")};
-  if (fields.has("threshold")) read_threshold(fields.table("threshold"), model);
-}
 
 template <class Number>
 bool are_finite(std::span<const Number> values) {
@@ -215,14 +83,26 @@ Scaling::Wide read_wide(const SafetensorsFile& file, int64_t features) {
   return wide;
 }
 
+// What is not known would be lost when the model is saved, and may change what it computes.
+void require_known_tensors(const SafetensorsFile& file, const Network& network) {
+  std::set<std::string_view> known = {kShift,    kScale,     kMean,    kWideShift,
+                                      kWideRest, kWideScale, kWideMean};
+  const auto parameters = network.parameters();
+  const auto states = network.states();
+  for (const ParameterSpec& spec : parameters) known.insert(spec.name);
+  for (const StateSpec& spec : states) known.insert(spec.name);
+  for (const auto& tensor : file.tensors())
+    if (!known.contains(tensor.name))
+      throw Error(ErrorCode::kModel,
+                  cat(file.name(), ": the tensor ", tensor.name, " is none of this model's"));
+}
+
 void read_tensors(const SafetensorsFile& file, ModelFile& model) {
-  const std::vector<ParameterSpec> specs = model.network().parameters();
+  const Network network = model.network();
+  require_known_tensors(file, network);
+  const std::vector<ParameterSpec> specs = network.parameters();
   const bool has_mean = file.find(kMean) != nullptr;
   const bool has_wide = file.find(kWideShift) != nullptr;
-  const size_t expected = specs.size() + (has_mean ? 3 : 2) + (has_wide ? 4 : 0);
-  if (file.tensors().size() != expected)
-    throw Error(ErrorCode::kModel, cat(file.name(), ": expected ", expected, " tensors, found ",
-                                       file.tensors().size()));
   const TensorDesc vector(DType::kF32, {model.features()});
   model.scaling.shift = read_vector(file, kShift, vector);
   model.scaling.scale = read_vector(file, kScale, vector);
@@ -237,18 +117,13 @@ void read_tensors(const SafetensorsFile& file, ModelFile& model) {
   model.parameters = ParameterValues(specs);
   for (size_t i = 0; i < specs.size(); ++i)
     read_values(file, specs[i].name, specs[i].desc, model.parameters.writable(i));
+  for (const StateSpec& spec : network.states())
+    model.states.push_back(read_vector(file, spec.name, spec.desc));
 }
 
 ModelFile read_model(const SafetensorsFile& file) {
-  const json description =
-      parse_json_text(file.require_metadata(kDescription), file.name(), ErrorCode::kModel);
   ModelFile model;
-  read_description(Fields(description, file.name(), ""), model);
-  const auto& data = model.config.data;
-  if (!data.scale || *data.scale != model.scaling.kind || !model.config.model.decoder.output ||
-      model.config.model.corruption.clip == ClipKind::kAuto)
-    throw Error(ErrorCode::kModel, cat(file.name(), ": the configuration is not resolved"));
-  resolved(model.config, model.scaling.kind);  // checks combinations
+  read_description(file.require_metadata(kDescription), file.name(), model);
   read_tensors(file, model);
   model.texts = read_texts(file);
   check_texts(model.texts, model.features());
@@ -257,11 +132,6 @@ ModelFile read_model(const SafetensorsFile& file) {
 }
 
 }  // namespace
-
-const char* name(ThresholdFrom from) {
-  if (from == ThresholdFrom::kChosen) return "chosen";
-  return from == ThresholdFrom::kValidation ? "validation" : "training";
-}
 
 std::string model_path(const std::string& path) {
   std::error_code ignored;
@@ -287,10 +157,12 @@ ModelFile load_file(const std::string& path, const LoadOptions& options) {
 
 // Borrows the parameters, entry by entry of network().parameters().
 SafetensorsWriter writer_of(const ModelFile& model, const ParameterSource& parameters) {
-  const std::vector<ParameterSpec> specs = model.network().parameters();
+  const Network network = model.network();
+  const std::vector<ParameterSpec> specs = network.parameters();
+  const std::vector<StateSpec> states = network.states();
+  DIABOLO_CHECK(states.size() == model.states.size(), "the model's state is not complete");
   SafetensorsWriter writer;
-  writer.set_metadata(kDescription,
-                      description_of(model).dump(-1, ' ', false, json::error_handler_t::replace));
+  writer.set_metadata(kDescription, description_of(model));
   write_texts(model.texts, writer);
   const TensorDesc vector(DType::kF32, {model.features()});
   const auto add = [&](const std::string& name, const TensorDesc& desc, const auto& values) {
@@ -310,6 +182,7 @@ SafetensorsWriter writer_of(const ModelFile& model, const ParameterSource& param
   for (size_t i = 0; i < specs.size(); ++i)
     writer.add(specs[i].name, specs[i].desc,
                [parameters, i](const BlockTaker& take) { parameters(i, take); });
+  for (size_t i = 0; i < states.size(); ++i) add(states[i].name, states[i].desc, model.states[i]);
   return writer;
 }
 

@@ -51,6 +51,7 @@ struct ModelFile {
   Provenance provenance;
   ModelTexts texts;
   ParameterValues parameters;  // one per entry of network().parameters()
+  StateValues states;          // one per entry of network().states()
   std::string hash;            // content hash where loaded or saved, else empty
 
   int64_t features() const { return row.elems(); }

@@ -99,7 +99,18 @@ ValueId ModelGraph::layers(std::span<const Layer> layers, ValueId x) {
 }
 
 ValueId ModelGraph::encoded(ValueId x) {
-  return layers(network_.encoder, x);
+  const ValueId code = layers(network_.encoder, x);
+  const StatefulPart* part = stateful_part_of_tests();
+  if (!part) return code;
+  std::vector<ValueId> states;
+  for (const StateSpec& spec : part->states)
+    states.push_back(graph_.add_state(spec.name, spec.desc));
+  if (is_training()) {
+    const std::vector<ValueId> next = part->next(graph_, code, states);
+    for (size_t i = 0; i < states.size(); ++i)
+      next_states_.push_back({states[i], next[i], part->states[i].name});
+  }
+  return part->apply(graph_, code, states);
 }
 
 ValueId ModelGraph::decoded(ValueId code) {

@@ -39,6 +39,13 @@ class ModelGraph {
   // f32[rows], and where worst > 0 u32[rows,worst] and A[rows,worst].
   std::vector<ValueId> score(ValueId code, ValueId target, int64_t worst);
 
+  // What each state of the model becomes by this batch, in training.
+  struct NextState {
+    ValueId state, next;
+    std::string name;
+  };
+  std::span<const NextState> next_states() const { return next_states_; }
+
   // Validation has a state of its own, so that its noise is the same each time.
   ValueId step_state();
   void mark_output(ValueId value, const char* name) { graph_.mark_output(value, name); }
@@ -60,6 +67,7 @@ class ModelGraph {
   const ModelGraphOptions options_;
   Graph graph_;
   uint32_t dropouts_ = 0;
+  std::vector<NextState> next_states_;
 };
 
 }  // namespace diabolo

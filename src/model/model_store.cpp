@@ -1,44 +1,51 @@
-// What a store holds beside a network's parameters: the scaling, and what a precision and an
-// optimizer need.
+// What graphs of a network read and write beside its parameters, and what it holds before a step.
 #include "base/error.h"
 #include "model/model.h"
-#include "ops/training.h"
 
 namespace diabolo {
+namespace {
 
-StoreOptions store_options(Precision precision) {
-  StoreOptions options;
-  options.has_low = precision == Precision::kBf16;
-  return options;
-}
-
-StoreOptions store_options(Precision precision, const kernels::OptimizerRule& rule) {
-  StoreOptions options = store_options(precision);
-  options.has_training = true;
-  options.has_m = has_m(rule);
-  options.has_v = has_v(rule);
-  return options;
-}
-
-std::vector<StoreRecord> scaling_records(const Network& network) {
+std::vector<StateSpec> with_own_states(std::vector<StateSpec> states, const Network& network) {
   const TensorDesc row(DType::kF32, {network.features});
-  return {{model_names::kShift, row}, {model_names::kScale, row}};
+  for (StateSpec& own : network.states()) states.push_back(std::move(own));
+  states.push_back({model_names::kShift, row});
+  states.push_back({model_names::kScale, row});
+  return states;
 }
 
-std::vector<StoreRecord> model_records(const Network& network, const StoreOptions& options) {
-  auto records = store_records(BlobLayout::of(network.parameters()), options);
-  for (StoreRecord& record : scaling_records(network)) records.push_back(std::move(record));
-  return records;
+DType product_type(Precision precision) {
+  return precision == Precision::kBf16 ? DType::kBf16 : DType::kF32;
 }
 
-void add_scaling(ParameterStore& store, const Network& network, const Scaling& scaling,
-                 Stream& stream) {
-  for (const StoreRecord& record : scaling_records(network)) {
-    const auto& values = record.name == model_names::kShift ? scaling.shift : scaling.scale;
-    DIABOLO_CHECK(values.size() == static_cast<size_t>(record.desc.elems()), record.name);
-    store.add_state(record.name, record.desc);
-    store.write(store.state(record.name), values.data(), stream);
-  }
+}  // namespace
+
+std::vector<StateSpec> inference_states(const Network& network, Precision precision) {
+  return with_own_states(product_states(network.parameters(), product_type(precision)), network);
+}
+
+std::vector<StateSpec> training_states(const Network& network, Precision precision,
+                                       const kernels::OptimizerRule& rule) {
+  return with_own_states(step_states(network.parameters(), product_type(precision), rule), network);
+}
+
+uint64_t store_bytes(const Network& network, std::span<const StateSpec> states) {
+  uint64_t bytes = BlobLayout::of(network.parameters()).desc(DType::kF32).bytes();
+  for (const StateSpec& spec : states) bytes += spec.desc.bytes();
+  return bytes;
+}
+
+void write_states(const ParameterStore& store, const Network& network, const Scaling& scaling,
+                  const StateValues& values, Stream& stream) {
+  const auto write = [&](const std::string& name, const std::vector<float>& numbers) {
+    const TensorView state = store.state(name);
+    DIABOLO_CHECK(numbers.size() == static_cast<size_t>(state.desc.elems()), name);
+    store.write(state, numbers.data(), stream);
+  };
+  write(model_names::kShift, scaling.shift);
+  write(model_names::kScale, scaling.scale);
+  const std::vector<StateSpec> own = network.states();
+  DIABOLO_CHECK(values.size() == own.size(), values.size(), " states");
+  for (size_t i = 0; i < own.size(); ++i) write(own[i].name, values[i]);
 }
 
 Policy policy_of(const TrainConfig& train) {

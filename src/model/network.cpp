@@ -70,12 +70,23 @@ std::vector<ParameterSpec> Network::parameters() const {
   std::vector<ParameterSpec> specs;
   for (const auto* layers : {&encoder, &decoder}) {
     for (const Layer& layer : *layers) {
+      const Init init{0, static_cast<float>(1.0 / std::sqrt(static_cast<double>(layer.in)))};
       if (!layer.is_tied)
-        specs.push_back({layer.weight, TensorDesc(DType::kF32, {layer.in, layer.out})});
-      specs.push_back({layer.name + ".bias", TensorDesc(DType::kF32, {layer.out})});
+        specs.push_back({layer.weight, TensorDesc(DType::kF32, {layer.in, layer.out}), init});
+      specs.push_back({layer.name + ".bias", TensorDesc(DType::kF32, {layer.out}), init});
     }
   }
   return specs;
+}
+
+const StatefulPart*& stateful_part_of_tests() {
+  static const StatefulPart* part = nullptr;
+  return part;
+}
+
+std::vector<StateSpec> Network::states() const {
+  const StatefulPart* part = stateful_part_of_tests();
+  return part ? part->states : std::vector<StateSpec>();
 }
 
 uint64_t Network::parameter_count() const {
@@ -89,27 +100,39 @@ uint64_t Network::parameter_count() const {
   return count;
 }
 
-std::vector<std::vector<float>> initial_parameters(const Network& network, uint64_t seed) {
-  std::vector<std::vector<float>> out;
-  const auto fill = [&](int64_t elems, int64_t fan_in) {
-    const auto index = static_cast<uint32_t>(out.size());
-    const kernels::RandomKey key{seed, kernels::RandomPurpose::kInit + index, 0};
-    const float limit = static_cast<float>(1.0 / std::sqrt(static_cast<double>(fan_in)));
-    std::vector<float> values(static_cast<size_t>(elems));
-    for (size_t k = 0; k < values.size(); ++k) {
-      // Rows of 2^32 elements: a draw is named by row and element of 32 bits each.
-      const auto row = static_cast<uint32_t>(k >> 32);
-      values[k] = limit * (2 * kernels::uniform_at(key, row, k & 0xffffffffu) - 1);
-    }
-    out.push_back(std::move(values));
-  };
-  for (const auto* layers : {&network.encoder, &network.decoder}) {
-    for (const Layer& layer : *layers) {
-      if (!layer.is_tied) fill(layer.in * layer.out, layer.in);
-      fill(layer.out, layer.in);
-    }
+namespace {
+
+// Of the `index`-th parameter or state.
+std::vector<float> drawn(const TensorDesc& desc, const Init& init, uint64_t seed, size_t index) {
+  std::vector<float> values(static_cast<size_t>(desc.elems()), init.value);
+  if (init.spread == 0) return values;
+  const kernels::RandomKey key{seed, kernels::RandomPurpose::kInit + static_cast<uint32_t>(index),
+                               0};
+  for (size_t k = 0; k < values.size(); ++k) {
+    // Rows of 2^32 elements: a draw is named by row and element of 32 bits each.
+    const auto row = static_cast<uint32_t>(k >> 32);
+    values[k] += init.spread * (2 * kernels::uniform_at(key, row, k & 0xffffffffu) - 1);
   }
+  return values;
+}
+
+template <class Spec>
+std::vector<std::vector<float>> all_drawn(const std::vector<Spec>& specs, uint64_t seed,
+                                          size_t first) {
+  std::vector<std::vector<float>> out;
+  for (const Spec& spec : specs)
+    out.push_back(drawn(spec.desc, spec.init, seed, first + out.size()));
   return out;
+}
+
+}  // namespace
+
+std::vector<std::vector<float>> initial_parameters(const Network& network, uint64_t seed) {
+  return all_drawn(network.parameters(), seed, 0);
+}
+
+StateValues initial_states(const Network& network, uint64_t seed) {
+  return all_drawn(network.states(), seed, network.parameters().size());
 }
 
 }  // namespace diabolo

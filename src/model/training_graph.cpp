@@ -6,6 +6,7 @@
 #include "model/model_graph.h"
 #include "ops/penalty.h"
 #include "ops/training.h"
+#include "ops/update_state.h"
 
 namespace diabolo {
 namespace {
@@ -36,6 +37,7 @@ class Training {
   std::vector<ValueId> penalties();
   ValueId sum(std::vector<ValueId> terms, const std::string& name);
   ValueId update(ValueId loss);
+  void update_states(ValueId loss, ValueId norm);
   void advance(ValueId loss, ValueId norm, std::span<const ValueId> terms);
 
   const ModelConfig& config_;
@@ -95,6 +97,15 @@ ValueId Training::update(ValueId loss) {
   return norm;
 }
 
+// Behind the loss, so that a void step leaves the model's state as it was.
+void Training::update_states(ValueId loss, ValueId norm) {
+  for (const auto& [state, next, name] : model_.next_states()) {
+    std::vector<ValueId> in = {next, model_.step_state(), loss};
+    if (norm != kNoValue) in.push_back(norm);
+    graph_.add_into(kUpdateState, UpdateStateAttrs{norm != kNoValue}, in, {&state, 1}, name);
+  }
+}
+
 // Moves the state to the next step and leaves the loss, with its terms where there are several.
 void Training::advance(ValueId loss, ValueId norm, std::span<const ValueId> terms) {
   std::vector<ValueId> in = {graph_.add_state(store_names::kPlans, step_plans_desc()), loss};
@@ -122,6 +133,7 @@ Graph Training::build() {
   const ValueId loss = sum(named, "loss");
   differentiate(graph_, terms);
   const ValueId norm = update(loss);
+  update_states(loss, norm);
   advance(loss, norm, named);
   return model_.take();
 }

@@ -1,5 +1,5 @@
 // The graphs of a training: a step (gather, corrupt, forward, loss, differentiate, norm where the
-// optimizer clips, optimizer, advance), and the loss alone.
+// optimizer clips, optimizer, state of the model, advance), and the loss alone.
 #pragma once
 
 #include <cstdint>

@@ -13,22 +13,26 @@ using nlohmann::json;
 
 constexpr const char* kDescription = "diabolo.checkpoint";
 constexpr int64_t kFormatVersion = 1;
-constexpr const char* kBlobs[] = {"master", "m", "v"};  // the first is always there
 constexpr const char* kBest = "best";
 
+// The numbers that every checkpoint has, by their names in the file.
+template <class Self, class Visit>
+void for_each_number(Self& c, const Visit& visit) {
+  visit("step", c.step);
+  visit("epoch", c.epoch);
+  visit("position", c.position);
+  visit("loss_sum", c.loss_sum);
+  visit("reconstruction_sum", c.reconstruction_sum);
+  visit("penalty_sum", c.penalty_sum);
+  visit("seconds", c.seconds);
+  visit("metrics_bytes", c.metrics_bytes);
+  visit("best_validation_loss", c.best_validation_loss);
+  visit("best_epoch", c.best_epoch);
+}
+
 json description_of(const Checkpoint& c) {
-  json out = {{"format_version", kFormatVersion},
-              {"identity", c.identity},
-              {"step", c.step},
-              {"epoch", c.epoch},
-              {"position", c.position},
-              {"loss_sum", c.loss_sum},
-              {"reconstruction_sum", c.reconstruction_sum},
-              {"penalty_sum", c.penalty_sum},
-              {"seconds", c.seconds},
-              {"metrics_bytes", c.metrics_bytes},
-              {"best_validation_loss", c.best_validation_loss},
-              {"best_epoch", c.best_epoch}};
+  json out = {{"format_version", kFormatVersion}, {"identity", c.identity}};
+  for_each_number(c, [&](const char* name, const auto& value) { out[name] = value; });
   if (c.last_validation_loss) out["last_validation_loss"] = *c.last_validation_loss;
   if (!c.computed_on.empty()) out["computed_on"] = c.computed_on;
   const KnownFile& data = c.data_file;
@@ -65,16 +69,8 @@ void read_description(const json& object, const std::string& path, Checkpoint& c
       number<int64_t>(object, "format_version", path) != kFormatVersion)
     throw Error(ErrorCode::kModel, cat(path, ": not a checkpoint that this version reads"));
   c.identity = object["identity"].get<std::string>();
-  c.step = number<uint64_t>(object, "step", path);
-  c.epoch = number<int64_t>(object, "epoch", path);
-  c.position = number<uint64_t>(object, "position", path);
-  c.loss_sum = number<double>(object, "loss_sum", path);
-  c.reconstruction_sum = number<double>(object, "reconstruction_sum", path);
-  c.penalty_sum = number<double>(object, "penalty_sum", path);
-  c.seconds = number<double>(object, "seconds", path);
-  c.metrics_bytes = number<uint64_t>(object, "metrics_bytes", path);
-  c.best_validation_loss = number<double>(object, "best_validation_loss", path);
-  c.best_epoch = number<int64_t>(object, "best_epoch", path);
+  for_each_number(
+      c, [&]<class T>(const char* name, T& value) { value = number<T>(object, name, path); });
   if (c.best_epoch > c.epoch)
     throw Error(ErrorCode::kModel, cat(path, ": best_epoch: expected at most ", c.epoch,
                                        ", the epochs done, found ", c.best_epoch));
@@ -87,9 +83,17 @@ void read_description(const json& object, const std::string& path, Checkpoint& c
                  text(data, "identity", path)};
 }
 
-// What an optimizer holds before the first step.
-bool is_zero(const Checkpoint& checkpoint, std::string_view name) {
-  return checkpoint.step == 0 && name != kBlobs[0];
+// Where each of the model's blobs is kept as it was in the best epoch: "best" for all parameters.
+struct Kept {
+  std::string name;
+  TensorDesc desc;
+};
+std::vector<Kept> kept_of(const StateBlobs& blobs) {
+  std::vector<Kept> kept;
+  for (const StateSpec& spec : blobs.specs())
+    if (spec.kind == StateKind::kOfModel)
+      kept.push_back({kept.empty() ? kBest : cat(kBest, ".", spec.name), spec.desc});
+  return kept;
 }
 
 // Whether there are weights of a best epoch, which the file must say in both of its ways.
@@ -111,12 +115,15 @@ void save_checkpoint(const Checkpoint& checkpoint, const StateBlobs& blobs, cons
       kDescription,
       description_of(checkpoint).dump(-1, ' ', false, json::error_handler_t::replace));
   write_texts(checkpoint.texts, writer);
-  const TensorDesc desc(DType::kF32, {static_cast<int64_t>(blobs.elems())});
-  for (const char* name : kBlobs) {
-    if (!blobs.has(name) || is_zero(checkpoint, name)) continue;
-    writer.add(name, desc, [&blobs, name](const BlockTaker& take) { blobs.read(name, take); });
-  }
-  if (!checkpoint.best.empty()) writer.add(kBest, desc, std::as_bytes(std::span(checkpoint.best)));
+  const auto specs = blobs.specs();
+  for (size_t i = 0; i < specs.size(); ++i)
+    if (!is_left_out(specs[i], checkpoint.step))
+      writer.add(specs[i].name, specs[i].desc,
+                 [&blobs, i](const BlockTaker& take) { blobs.read(i, take); });
+  const std::vector<Kept> kept = kept_of(blobs);
+  DIABOLO_CHECK(checkpoint.best.empty() || checkpoint.best.size() == kept.size(), kept.size());
+  for (size_t i = 0; i < checkpoint.best.size(); ++i)
+    writer.add(kept[i].name, kept[i].desc, std::as_bytes(std::span(checkpoint.best[i])));
   writer.write(path, fs);
 }
 
@@ -134,15 +141,16 @@ Checkpoint load_checkpoint(const std::string& path, StateBlobs& blobs,
                                        ": belongs to a training with other data or another "
                                        "configuration; use --overwrite to start anew"));
   out.texts = read_texts(file);
-  const TensorDesc desc(DType::kF32, {static_cast<int64_t>(blobs.elems())});
-  for (const char* name : kBlobs) {
-    if (!blobs.has(name) || (is_zero(out, name) && file.find(name) == nullptr)) continue;
-    file.read(file.require(name, desc), blobs.target(name));
-  }
+  const auto specs = blobs.specs();
+  for (size_t i = 0; i < specs.size(); ++i)
+    if (!is_left_out(specs[i], out.step) || file.find(specs[i].name) != nullptr)
+      file.read(file.require(specs[i].name, specs[i].desc), blobs.target(i));
   if (!has_best(file, out)) return out;
-  const SafetensorsFile::Tensor& best = file.require(kBest, desc);
-  out.best.resize(blobs.elems());
-  file.read(best, std::as_writable_bytes(std::span(out.best)));
+  for (const Kept& kept : kept_of(blobs)) {
+    const SafetensorsFile::Tensor& tensor = file.require(kept.name, kept.desc);
+    std::vector<float>& values = out.best.emplace_back(kept.desc.elems());
+    file.read(tensor, std::as_writable_bytes(std::span(values)));
+  }
   return out;
 }
 

@@ -5,10 +5,12 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/file_system.h"
+#include "graph/parameter_store.h"
 #include "model/config.h"
 #include "model/model_texts.h"
 #include "model/safetensors.h"
@@ -38,24 +40,29 @@ struct Checkpoint {
   double best_validation_loss = 0;
   int64_t best_epoch = 0;  // 0: none yet
 
-  std::vector<float> best;  // masters of the best epoch; empty without validation
+  // The model of the best epoch: one entry per StateBlobs spec that is the model's; empty without
+  // validation.
+  std::vector<std::vector<float>> best;
 };
 
-// The flat f32 blobs of a training, wherever they lie: "master", and the optimizer's "m" and "v",
-// which are zero before the first step.
+// What of a training outlives it, wherever it lies: f32, as tensors of a checkpoint are named.
 class StateBlobs {
  public:
   virtual ~StateBlobs() = default;
-  virtual uint64_t elems() const = 0;  // of each
-  virtual bool has(const std::string& name) const = 0;
+  // The first is all parameters as one blob, "master". No kOfRun.
+  virtual std::span<const StateSpec> specs() const = 0;
   // Gives the bytes of one in order.
-  virtual void read(const std::string& name, const BlockTaker& take) const = 0;
+  virtual void read(size_t index, const BlockTaker& take) const = 0;
   // Where the bytes of one go.
-  virtual BlockTarget target(const std::string& name) = 0;
+  virtual BlockTarget target(size_t index) = 0;
 };
 
-// Atomically, without copies of the blobs; before the first step without those that are zero.
-// Throws Error{kResource}.
+// Whether a checkpoint lacks it, since it is zero before the first step.
+inline bool is_left_out(const StateSpec& spec, uint64_t step) {
+  return step == 0 && spec.kind == StateKind::kOfOptimizer;
+}
+
+// Atomically, without copies of the blobs. Throws Error{kResource}.
 void save_checkpoint(const Checkpoint& checkpoint, const StateBlobs& blobs, const std::string& path,
                      FileSystem& fs);
 

@@ -40,12 +40,12 @@ struct Inference::Pool {
     // On the host the weights are used where the model has them.
     const bool is_host = backend_in.info().space == Space::kHost;
     store = std::make_unique<ParameterStore>(backend_in, network.parameters(),
-                                             store_options(options.precision),
+                                             inference_states(network, options.precision),
                                              is_host ? model.parameters.shared() : nullptr);
     if (!is_host)
       store->write(store->state(store_names::kMaster), model.parameters.blob().data(), *stream);
     store->refresh_low(*stream);
-    add_scaling(*store, network, model.scaling, *stream);
+    write_states(*store, network, model.scaling, model.states, *stream);
     device = std::make_unique<DeviceInference>(plans, *store);
   }
 
@@ -156,9 +156,7 @@ uint64_t scoring_bytes(Backend& backend, const ModelConfig& config, const Networ
   options = completed(options, backend.info());
   LanePlans plans(backend, config, network, options);
   const LaneKind kind{&kScoreTask, source, 0};
-  uint64_t bytes = 0;
-  for (const StoreRecord& record : model_records(network, store_options(options.precision)))
-    bytes += record.desc.bytes();
+  const uint64_t bytes = store_bytes(network, inference_states(network, options.precision));
   const RowPieces pieces(rows, plans.row_counts(), plans.most_lanes());
   return bytes + static_cast<uint64_t>(pieces.lanes()) * plans.lane_bytes(kind);
 }

@@ -6,15 +6,21 @@
 
 namespace diabolo {
 
-bool StoreBlobs::has(const std::string& name) const {
-  if (name == "m") return store_.options().has_m;
-  if (name == "v") return store_.options().has_v;
-  return name == "master";
+// In a file no name has an @: no state of the model is called as one of the store's own is.
+StoreBlobs::StoreBlobs(Backend& backend, const ParameterStore& store, Stream& stream)
+    : backend_(backend), store_(store), stream_(stream) {
+  const auto add = [&](StateSpec spec) {
+    views_.push_back(store.state(spec.name));
+    if (spec.name.starts_with('@')) spec.name.erase(0, 1);
+    specs_.push_back(std::move(spec));
+  };
+  add({store_names::kMaster, store.layout().desc(DType::kF32), StateKind::kOfModel});
+  for (const StateSpec& spec : store.states())
+    if (spec.kind != StateKind::kOfRun) add(spec);
 }
 
-void StoreBlobs::read(const std::string& name, const BlockTaker& take) const {
-  const TensorView blob = store_.state("@" + name);
-  read_bytes(blob.data, blob.desc.bytes(), take);
+void StoreBlobs::read(size_t index, const BlockTaker& take) const {
+  read_bytes(views_[index].data, views_[index].desc.bytes(), take);
 }
 
 void StoreBlobs::read_parameter(size_t index, const BlockTaker& take) const {
@@ -36,8 +42,8 @@ void StoreBlobs::read_bytes(const void* data, uint64_t bytes, const BlockTaker& 
   }
 }
 
-BlockTarget StoreBlobs::target(const std::string& name) {
-  auto* to = store_.state("@" + name).as<std::byte>();
+BlockTarget StoreBlobs::target(size_t index) {
+  auto* to = views_[index].as<std::byte>();
   stream_.synchronize();
   BlockTarget target;
   if (is_host()) {

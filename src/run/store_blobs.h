@@ -1,4 +1,4 @@
-// The blobs of a training's parameter store as a checkpoint takes and gives them: on the host in
+// Those of a training's parameter store as a checkpoint takes and gives them: on the host in
 // place, from a device through a block of staging memory.
 #pragma once
 
@@ -12,13 +12,11 @@ namespace diabolo {
 class StoreBlobs final : public StateBlobs {
  public:
   // Borrows all three. Reading waits for what runs on the stream.
-  StoreBlobs(Backend& backend, const ParameterStore& store, Stream& stream)
-      : backend_(backend), store_(store), stream_(stream) {}
+  StoreBlobs(Backend& backend, const ParameterStore& store, Stream& stream);
 
-  uint64_t elems() const override { return store_.layout().elems; }
-  bool has(const std::string& name) const override;
-  void read(const std::string& name, const BlockTaker& take) const override;
-  BlockTarget target(const std::string& name) override;
+  std::span<const StateSpec> specs() const override { return specs_; }
+  void read(size_t index, const BlockTaker& take) const override;
+  BlockTarget target(size_t index) override;
 
   // One parameter's master, without the padding behind it.
   void read_parameter(size_t index, const BlockTaker& take) const;
@@ -30,6 +28,8 @@ class StoreBlobs final : public StateBlobs {
   Backend& backend_;
   const ParameterStore& store_;
   Stream& stream_;
+  std::vector<StateSpec> specs_;
+  std::vector<TensorView> views_;
   StagingBuffer staging_;  // of a target on a device
 };
 

@@ -21,8 +21,7 @@ TrainEstimate estimate_training(Backend& backend, const Config& config, const Da
   out.data_bytes = data.rows() ? train_rows_bytes(data) : 0;
   const auto batch = static_cast<uint64_t>(ready.train.batch_size);
   out.steps = (out.rows + batch - 1) / batch * static_cast<uint64_t>(ready.train.epochs);
-  const auto records = training_records(network, ready, out.rows);
-  for (const StoreRecord& record : records) out.store_bytes += record.desc.bytes();
+  out.store_bytes = store_bytes(network, resident_states(network, ready, out.rows));
   TrainingGraphOptions build;
   build.precision = ready.train.precision;
   build.optimizer = ready.optimizer.rule();

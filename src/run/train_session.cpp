@@ -14,14 +14,17 @@ namespace {
 // ring, so that one half can still be on its way.
 constexpr uint64_t kPlansPerWrite = kernels::kStepSlots / 4;
 
+StateSpec order_state(uint64_t rows) {
+  return {model_names::kOrder, TensorDesc(DType::kU32, {static_cast<int64_t>(rows)})};
+}
+
 }  // namespace
 
-std::vector<StoreRecord> training_records(const Network& network, const Config& config,
-                                          uint64_t rows) {
-  auto records =
-      model_records(network, store_options(config.train.precision, config.optimizer.rule()));
-  records.push_back({model_names::kOrder, TensorDesc(DType::kU32, {static_cast<int64_t>(rows)})});
-  return records;
+std::vector<StateSpec> resident_states(const Network& network, const Config& config,
+                                       uint64_t rows) {
+  auto states = training_states(network, config.train.precision, config.optimizer.rule());
+  states.push_back(order_state(rows));
+  return states;
 }
 
 // One of two places that batches pass through on their way to a device that has no room for all.
@@ -56,8 +59,9 @@ TrainSession::TrainSession(Backend& backend, const Config& config, const Network
   stream_ = backend.create_stream();
   store_ = std::make_unique<ParameterStore>(
       backend, network.parameters(),
-      store_options(config.train.precision, config.optimizer.rule()));
-  add_scaling(*store_, network, data.scaling, *stream_);
+      training_states(network, config.train.precision, config.optimizer.rule()));
+  write_states(*store_, network, data.scaling, initial_states(network, config.train.seed),
+               *stream_);
   staged_state_ = StagingBuffer(backend, sizeof(kernels::StepState));
   staged_plans_ = StagingBuffer(backend, kernels::kStepSlots * sizeof(kernels::StepPlan));
   for (auto& ticket : tickets_) {
@@ -85,7 +89,7 @@ void TrainSession::choose_residency(Residency wanted) {
   const bool fits = is_host || bytes < backend_.free_bytes() / 4 * 3;
   is_resident_ = wanted == Residency::kAuto ? fits : wanted == Residency::kResident;
   if (!is_resident_) return;
-  store_->add_state(model_names::kOrder, TensorDesc(DType::kU32, {static_cast<int64_t>(rows())}));
+  store_->add_state(order_state(rows()));
   staged_order_ = StagingBuffer(backend_, rows() * sizeof(uint32_t));
   if (is_host) return;
   resident_ = Buffer(backend_, data_.train.bytes.size());
@@ -162,9 +166,23 @@ ParameterValues TrainSession::parameters() {
   return out;
 }
 
-void TrainSession::read_master(std::vector<float>& out) {
-  out.resize(store_->layout().elems);
-  store_->read(store_->state(store_names::kMaster), out.data(), *stream_);
+void TrainSession::read(const std::string& name, std::vector<float>& out) {
+  const TensorView state = store_->state(name);
+  out.resize(static_cast<size_t>(state.desc.elems()));
+  store_->read(state, out.data(), *stream_);
+}
+
+StateValues TrainSession::states() {
+  StateValues out;
+  for (const StateSpec& spec : network_.states()) read(spec.name, out.emplace_back());
+  return out;
+}
+
+void TrainSession::read_model(std::vector<std::vector<float>>& out) {
+  const std::vector<StateSpec> states = network_.states();
+  out.resize(1 + states.size());
+  read(store_names::kMaster, out.front());
+  for (size_t i = 0; i < states.size(); ++i) read(states[i].name, out[i + 1]);
 }
 
 std::span<const float> TrainSession::part_of(const std::vector<float>& blob, size_t index) const {
@@ -300,7 +318,7 @@ void TrainSession::make_validation() {
   v.rows = Buffer(backend_, v.batch * rows.row_bytes());
   v.losses = StagingBuffer(backend_, batches * sizeof(float));
   v.states = StagingBuffer(backend_, batches * sizeof(kernels::StepState));
-  store_->add_state(model_names::kValidationState, step_state_desc());
+  store_->add_state({model_names::kValidationState, step_state_desc()});
   v.full_plan = std::make_unique<Plan>(validation_plan(v.batch));
   arena_.reserve(v.full_plan->arena_bytes());
   if (rows.rows % v.batch == 0) return;

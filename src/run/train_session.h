@@ -26,10 +26,8 @@
 
 namespace diabolo {
 
-// All that outlives a step of a training whose `rows` rows are resident: the store's own records,
-// the scaling's, the order of the rows.
-std::vector<StoreRecord> training_records(const Network& network, const Config& config,
-                                          uint64_t rows);
+// The states of a training whose `rows` rows are resident: with the order of the rows.
+std::vector<StateSpec> resident_states(const Network& network, const Config& config, uint64_t rows);
 
 // What a launch of some steps came to.
 struct StepsDone {
@@ -59,14 +57,13 @@ class TrainSession {
 
   // Sets the parameters (one vector each); moments are zero at the start.
   void set_parameters(const std::vector<std::vector<float>>& parameters);
-  // The parameters as they are, and the flat blob of them. Both wait for all steps.
+  // The parameters and the model's states as they are, and both as Checkpoint::best has them. They
+  // wait for all steps.
   ParameterValues parameters();
-  void read_master(std::vector<float>& out);
+  StateValues states();
+  void read_model(std::vector<std::vector<float>>& out);
   // The blobs of a checkpoint where they lie. After they were filled: refresh_low.
   StoreBlobs blobs() { return {backend_, *store_, *stream_}; }
-  double blob_count() const {
-    return 1.0 + (store_->options().has_m ? 1 : 0) + (store_->options().has_v ? 1 : 0);
-  }
   void refresh_low() { store_->refresh_low(*stream_); }
   // The part of a flat blob that is one parameter.
   std::span<const float> part_of(const std::vector<float>& blob, size_t index) const;
@@ -91,6 +88,7 @@ class TrainSession {
   struct Validation;
 
   bool has_terms() const { return config_.model.penalty.l2 > 0; }
+  void read(const std::string& name, std::vector<float>& out);
   void choose_residency(Residency wanted);
   TrainingGraphOptions graph_options(uint64_t batch, Source source) const;
   Plan compile(const Graph& graph) const;

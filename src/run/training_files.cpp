@@ -33,8 +33,12 @@ uint64_t TrainingFiles::add_metrics(const std::string& line) {
 void TrainingFiles::save(const Checkpoint& checkpoint, const StateBlobs& blobs) {
   if (!exist()) return;
   directory_->require_ours();
-  double share = 1;  // the first is without the optimizer's blobs
-  if (checkpoint.step == 0) share = 1.0 / (1 + blobs.has("m") + blobs.has("v"));
+  uint64_t all = 0, written = 0;  // the first is without the optimizer's blobs
+  for (const StateSpec& spec : blobs.specs()) {
+    all += spec.desc.bytes();
+    if (!is_left_out(spec, checkpoint.step)) written += spec.desc.bytes();
+  }
+  const double share = static_cast<double>(written) / static_cast<double>(all);
   checkpoint_pace_.write(
       [&] {
         if (metrics_) metrics_->flush();

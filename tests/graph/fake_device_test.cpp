@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "run/inference.h"
+#include "run/stateful_part.h"
 #include "run/train_session.h"
 #include "run/training_fixture.h"
 
@@ -136,6 +137,49 @@ TEST_F(FakeDevice, ALossThatIsNotFiniteHaltsAndKeepsTheParameters) {
     for (const auto& values : kept.parameters)
       for (const float value : values) ASSERT_TRUE(std::isfinite(value));
     expect_clean("halted training");
+  }
+}
+
+class FakeDeviceWithState : public FakeDevice {
+ protected:
+  FakeDeviceWithState() {
+    stateful::device_launch<RunningMean> = launch;
+    stateful::device_launch<Centre> = launch;
+  }
+  const WithRunningMean part_;
+};
+
+TEST_F(FakeDeviceWithState, ItIsAsOnTheHostAndItsBitsDoNotDependOnCaptureOrLateness) {
+  const ModelFile expected = run(tiny_config(), plain_options()).model;
+  TrainOptions many, slots;
+  slots.residency = Residency::kSlots;
+  for (uint64_t seed = 1; seed < 5; ++seed) {
+    EXPECT_EQ(run(tiny_config(), seed % 2 == 0 ? many : slots, seed).model.states, expected.states);
+    expect_clean("training with state");
+  }
+  const ModelFile host =
+      train(*create_host_backend(1), tiny_config(), *data_.data, nullptr, TrainOptions(), {}).model;
+  ASSERT_EQ(host.states.size(), 1u);
+  for (size_t k = 0; k < host.states[0].size(); ++k)
+    EXPECT_NEAR(expected.states[0][k], host.states[0][k], 2e-3);  // as the weights that make it
+}
+
+// Steps grow until no weights survive them; at the step before everything was well.
+TEST_F(FakeDeviceWithState, AVoidStepLeavesItAsItWas) {
+  Config bad = tiny_config();
+  bad.optimizer.kind = kernels::Optimizer::kSgd;
+  bad.optimizer.momentum = 0;
+  bad.optimizer.clip_norm = 0;
+  bad.optimizer.learning_rate = 1e6;
+  bad.train.epochs = 8;
+  for (uint64_t seed = 0; seed < 3; ++seed) {
+    const TemporaryFolder folder;
+    TrainOptions options;
+    options.directory = open_run_directory(folder / "bad", RunUse::kNew);
+    EXPECT_THROW(run(bad, options, seed), Error);
+    for (const float value : load_model(folder / "bad").states.at(0))
+      EXPECT_TRUE(std::isfinite(value));
+    expect_clean("halted training with state");
   }
 }
 

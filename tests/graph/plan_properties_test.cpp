@@ -134,10 +134,7 @@ class NetRun {
   NetRun(const NetSpec& net, DType dtype, const Policy& policy, std::byte arena_content)
       : graph_(net, dtype),
         store_(*host().backend, parameters_of(net),
-               {.has_low = dtype == DType::kBf16,
-                .has_training = true,
-                .has_m = false,
-                .has_v = false}),
+               step_states(parameters_of(net), dtype, {.kind = kernels::Optimizer::kSgd})),
         plan_(Plan::compile(graph_.graph(), host().backend->info(), policy)),
         arena_(*host().backend) {
     arena_.reserve(plan_.arena_bytes());

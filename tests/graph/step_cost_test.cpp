@@ -34,12 +34,12 @@ TEST(StepCost, OfTheHostIsAFewMicroseconds) {
   build.optimizer = config.optimizer.rule();
   const auto stream = backend->create_stream();
   ParameterStore store(*backend, network.parameters(),
-                       store_options(config.train.precision, build.optimizer));
+                       training_states(network, config.train.precision, build.optimizer));
   Scaling scaling;
   scaling.shift.assign(784, 0.0f);
   scaling.scale.assign(784, 1.0f);
-  add_scaling(store, network, scaling, *stream);
-  store.add_state(model_names::kOrder, TensorDesc(DType::kU32, {build.resident_rows}));
+  write_states(store, network, scaling, {}, *stream);
+  store.add_state({model_names::kOrder, TensorDesc(DType::kU32, {build.resident_rows})});
   const Plan plan = Plan::compile(training_graph(config.model, network, build), backend->info(),
                                   policy_of(config.train));
   Arena arena(*backend);

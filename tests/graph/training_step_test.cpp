@@ -92,12 +92,9 @@ class Training {
   Training(const Net& net, const Policy& policy, float poison = 0)
       : backend_(create_host_backend(1)),
         stream_(backend_->create_stream()),
-        store_(*backend_, net.parameters(),
-               {.has_low = net.dtype == DType::kBf16,
-                .has_training = true,
-                .has_m = true,
-                .has_v = true}),
-        plan_(Plan::compile(net.graph(store_.blob_desc(DType::kF32)), backend_->info(), policy)),
+        store_(*backend_, net.parameters(), step_states(net.parameters(), net.dtype, {})),
+        plan_(
+            Plan::compile(net.graph(store_.layout().desc(DType::kF32)), backend_->info(), policy)),
         arena_(*backend_) {
     fill(poison);
     arena_.reserve(plan_.arena_bytes());

@@ -185,8 +185,7 @@ class GoldenTraining {
         layers_(json_["activations"].size()),
         backend_(create_host_backend(1)),
         stream_(backend_->create_stream()),
-        store_(*backend_, specs(),
-               {.has_low = false, .has_training = true, .has_m = true, .has_v = true}),
+        store_(*backend_, specs(), step_states(specs(), DType::kF32, {})),
         plan_(Plan::compile(graph(), backend_->info(), policy)),
         arena_(*backend_) {
     for (size_t k = 0; k < store_.parameters().size(); ++k) {
@@ -280,7 +279,7 @@ class GoldenTraining {
   }
 
   void add_update(Graph& g, ValueId state, ValueId loss) const {
-    const TensorDesc blob = store_.blob_desc(DType::kF32);
+    const TensorDesc blob = store_.layout().desc(DType::kF32);
     const ValueId grads = g.add_state(store_names::kGrads, blob);
     const ValueId norm = g.add(kGlobalNorm, GlobalNormAttrs{}, {grads}, "norm")[0];
     OptimizerAttrs update{.rule = rule_of("adam", json_["options"])};

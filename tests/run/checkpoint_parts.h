@@ -22,30 +22,39 @@ inline auto is(const std::string& identity) {
   return [identity](const std::string& found) { return found == identity; };
 }
 
-// The blobs of a checkpoint in vectors; those that are empty do not exist.
+// The blobs of a checkpoint in vectors; moments that are empty do not exist, nor does a mean.
 class VectorBlobs final : public StateBlobs {
  public:
-  explicit VectorBlobs(uint64_t elems) : elems_(elems), master(elems), m(elems), v(elems) {}
+  explicit VectorBlobs(uint64_t elems) : master(elems), m(elems), v(elems) {}
 
-  uint64_t elems() const override { return elems_; }
-  bool has(const std::string& name) const override { return !blob(name).empty(); }
-  void read(const std::string& name, const BlockTaker& take) const override {
-    take(std::as_bytes(std::span(blob(name))));
+  std::span<const StateSpec> specs() const override {
+    specs_.clear();
+    blobs_.clear();
+    const auto add = [&](const char* name, const std::vector<float>& blob, StateKind kind) {
+      if (blob.empty()) return;
+      specs_.push_back({name, TensorDesc(DType::kF32, {static_cast<int64_t>(blob.size())}), kind});
+      blobs_.push_back(&blob);
+    };
+    add("master", master, StateKind::kOfModel);
+    add("m", m, StateKind::kOfOptimizer);
+    add("v", v, StateKind::kOfOptimizer);
+    add("encoder.mean", mean, StateKind::kOfModel);
+    return specs_;
   }
-  BlockTarget target(const std::string& name) override {
+  void read(size_t index, const BlockTaker& take) const override {
+    take(std::as_bytes(std::span(*blobs_[index])));
+  }
+  BlockTarget target(size_t index) override {
     const auto bytes =
-        std::as_writable_bytes(std::span(const_cast<std::vector<float>&>(blob(name))));
+        std::as_writable_bytes(std::span(const_cast<std::vector<float>&>(*blobs_[index])));
     return {[bytes](uint64_t offset, uint64_t count) { return bytes.subspan(offset, count); }};
   }
 
- private:
-  const std::vector<float>& blob(const std::string& name) const {
-    return name == "master" ? master : name == "m" ? m : v;
-  }
-  uint64_t elems_;
+  std::vector<float> master, m, v, mean;
 
- public:
-  std::vector<float> master, m, v;
+ private:
+  mutable std::vector<StateSpec> specs_;
+  mutable std::vector<const std::vector<float>*> blobs_;
 };
 
 // Whether the checkpoint with this content is refused as R2 wants it: an Error{kModel} of one line.

@@ -24,11 +24,12 @@ TEST_F(CheckpointTest, EveryFieldOfACheckpointComesBack) {
   saved.loss_sum = 0.1, saved.reconstruction_sum = 0.7, saved.penalty_sum = 1e-300;
   saved.seconds = 12.25, saved.last_validation_loss = 0.3, saved.best_validation_loss = 0.2;
   saved.best_epoch = 1;
-  saved.best = {9, 10, 11};
+  saved.best = {{9, 10, 11}, {12, 13}};
   saved.computed_on = "the CPU with 3 threads";
   saved.data_file = {{"/data/rows.npy", "5:hash"}, "5:7:ends"};
   VectorBlobs blobs(3), found_blobs(3), others(4);
   blobs.master = {1, 2, -0.0f}, blobs.m = {3, 4, 5}, blobs.v = {6, 7, 8};
+  blobs.mean = {-1, -0.0f}, found_blobs.mean = {0, 0};
   const std::string path = folder_ / "checkpoint";
   save_checkpoint(saved, blobs, path, real_file_system());
   const Checkpoint found =
@@ -48,6 +49,7 @@ TEST_F(CheckpointTest, EveryFieldOfACheckpointComesBack) {
   EXPECT_TRUE(std::signbit(found_blobs.master[2]));
   EXPECT_EQ(found_blobs.m, blobs.m);
   EXPECT_EQ(found_blobs.v, blobs.v);
+  EXPECT_EQ(found_blobs.mean, blobs.mean);
   EXPECT_EQ(found.best, saved.best);
   EXPECT_EQ(found.computed_on, saved.computed_on);
   EXPECT_EQ(found.data_file.stamp.path, saved.data_file.stamp.path);
@@ -91,7 +93,7 @@ TEST_F(CheckpointTest, ACheckpointWithoutWhatItsStepNeedsIsRefused) {
     EXPECT_TRUE(refused(good, some));
   }
   Checkpoint changed = good;
-  changed.best = {1, 2, 3};
+  changed.best = {{1, 2, 3}};
   EXPECT_TRUE(refused(changed, all)) << "weights of no epoch";
   changed.best_epoch = 1;
   EXPECT_FALSE(refused(changed, all));

@@ -5,8 +5,10 @@
 
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "run/checkpoint_parts.h"
+#include "run/stateful_part.h"
 #include "run/training_fixture.h"
 
 namespace diabolo {
@@ -58,6 +60,7 @@ class ResumeTest : public ::testing::Test {
     EXPECT_EQ(metrics_of(a), metrics_of(b));
     const ModelFile first = load_model(folder_ / a), second = load_model(folder_ / b);
     EXPECT_EQ(bits_of(first), bits_of(second));
+    EXPECT_EQ(first.states, second.states);
     EXPECT_EQ(first.threshold, second.threshold);
     EXPECT_EQ(first.provenance.epochs, second.provenance.epochs);
   }
@@ -100,13 +103,37 @@ TEST_F(ResumeTest, StoppingABf16TrainingChangesNothing) {
   }
 }
 
+TEST_F(ResumeTest, StoppingATrainingWithStateOfTheModelChangesNothing) {
+  const WithRunningMean part;
+  Config config = resumable_config();
+  config.schedule.kind = ScheduleKind::kConstant;
+  config.schedule.warmup_steps = 0;
+  config.optimizer.learning_rate = 0.2;  // its last epoch is not its best
+  run(config, options_for("whole", RunUse::kNew));
+  EXPECT_LT(load_model(folder_ / "whole").provenance.epochs, 4u);
+  for (const uint64_t stop : {3, 8, 19, 26}) {
+    SCOPED_TRACE(stop);
+    const std::string name = "stopped" + std::to_string(stop);
+    run(config, options_for(name, RunUse::kNew, 1), stop);
+    run(config, options_for(name, RunUse::kResume));
+    expect_same_end("whole", name);
+  }
+}
+
+struct Killed {
+  double checkpoint_seconds;
+  bool has_state;
+};
 // Checkpoints after each launch, in the middle of epochs too; or only the first, before any step.
-class KilledTest : public ResumeTest, public ::testing::WithParamInterface<double> {};
-INSTANTIATE_TEST_SUITE_P(CheckpointSeconds, KilledTest, ::testing::Values(0.0, 60.0));
+class KilledTest : public ResumeTest, public ::testing::WithParamInterface<Killed> {};
+INSTANTIATE_TEST_SUITE_P(Kinds, KilledTest,
+                         ::testing::Values(Killed{0, false}, Killed{60, false}, Killed{0, true}));
 
 TEST_P(KilledTest, KillingChangesNothing) {
+  std::optional<WithRunningMean> part;
+  if (GetParam().has_state) part.emplace();
   Config config = resumable_config();
-  config.train.checkpoint_seconds = GetParam();
+  config.train.checkpoint_seconds = GetParam().checkpoint_seconds;
   run(config, options_for("whole", RunUse::kNew));
   for (int wait_us = 2000; wait_us < 60000; wait_us += 9000) {
     SCOPED_TRACE(wait_us);
