@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <span>
 #include <vector>
 
@@ -34,6 +35,14 @@ void for_each_raw_row(const Dataset& data, const std::vector<bool>* left_out, co
       if (!left_out || !(*left_out)[first + i])
         use(place, i, std::span<const std::byte>(raw).subspan(i * row_bytes, row_bytes));
   }
+}
+
+// 1 / spread; 1 where the feature does not vary, and where no T is that: what lies so near together
+// is not told apart, and what lies so far apart is refused when it is scaled.
+template <class T>
+T inverse(double spread) {
+  const auto scale = static_cast<T>(1.0 / spread);
+  return spread > 0.0 && std::isfinite(scale) && scale > T{} ? scale : T{1};
 }
 
 // Fills scaling, which has its kind and the neutral values, from rows of a wide type.

@@ -113,13 +113,6 @@ Statistics pass_over(const Dataset& data, BadValue policy, const std::vector<boo
   return statistics;
 }
 
-// 1 / spread, with spread 1 where the feature does not vary or its spread is too small to divide
-// by.
-float inverse(double spread) {
-  const auto scale = static_cast<float>(1.0 / spread);
-  return spread > 0.0 && std::isfinite(scale) ? scale : 1.0f;
-}
-
 }  // namespace
 
 void require_passes(const Dataset& data) {
@@ -156,10 +149,10 @@ Scaling fit_scaling(const Dataset& data, Scale kind, BadValue policy,
     if (statistics.count[i] == 0.0) continue;  // all of the feature's values are bad
     if (kind == Scale::kStandard) {
       scaling.shift[i] = scaling.mean[i];
-      scaling.scale[i] = inverse(std::sqrt(statistics.squares[i] / statistics.count[i]));
+      scaling.scale[i] = inverse<float>(std::sqrt(statistics.squares[i] / statistics.count[i]));
     } else if (kind == Scale::kMinmax) {
       scaling.shift[i] = static_cast<float>(statistics.least[i]);
-      scaling.scale[i] = inverse(statistics.most[i] - statistics.least[i]);
+      scaling.scale[i] = inverse<float>(statistics.most[i] - statistics.least[i]);
     }
   }
   return scaling;

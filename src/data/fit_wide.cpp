@@ -73,13 +73,6 @@ WideStatistics<T> statistics_of(const Dataset& data, BadValue policy,
   return statistics;
 }
 
-// 1 / spread; 1 where the feature does not vary, and where no double is that: what lies so far apart
-// is refused as a bad value when it is scaled.
-double inverse(double spread) {
-  const double scale = 1.0 / spread;
-  return spread > 0.0 && std::isfinite(scale) && scale > 0.0 ? scale : 1.0;
-}
-
 // Where the sum of squares leaves double, half the range stands for the deviation.
 template <class T>
 double spread_of(const WideStatistics<T>& statistics, bool is_standard, size_t i) {
@@ -116,7 +109,7 @@ void fill(const WideStatistics<T>& statistics, Scaling& scaling) {
     const TwoDoubles& shift = is_standard ? mean : least;
     scaling.wide.shift[i] = shift.high;
     scaling.wide.rest[i] = shift.low;
-    scaling.wide.scale[i] = inverse(spread_of(statistics, is_standard, i));
+    scaling.wide.scale[i] = inverse<double>(spread_of(statistics, is_standard, i));
     scaling.wide.mean[i] = mean.high;
     scaling.shift[i] = nearest_float(shift.high);
     scaling.scale[i] = nearest_scale(scaling.wide.scale[i]);
