@@ -3,12 +3,12 @@
 // machine. For the CPU.
 #include <benchmark/benchmark.h>
 
-#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
 
 #include "base/error.h"
+#include "base/seconds.h"
 #include "bench_main.h"
 #include "diabolo/diabolo.h"
 #include "inference_bed.h"
@@ -85,7 +85,6 @@ struct Row {
 };
 
 void call(benchmark::State& state, Backend& backend, bool is_u8) {
-  using Clock = std::chrono::steady_clock;
   const ModelFile model = untrained_model(dense_net());
   const CModel c_model(model);
   const Row row(is_u8);
@@ -110,7 +109,7 @@ void call(benchmark::State& state, Backend& backend, bool is_u8) {
   for ([[maybe_unused]] auto _ : state) {
     const auto began = Clock::now();
     c_model.encode(rows, code);
-    calls.push_back(std::chrono::duration<double>(Clock::now() - began).count());
+    calls.push_back(seconds_since(began));
     state.SetIterationTime(calls.back());
     bed.time_kernels(kernels);
   }

@@ -1,7 +1,8 @@
 #include "kernel_times.h"
 
 #include <algorithm>
-#include <chrono>
+
+#include "base/seconds.h"
 
 namespace diabolo::bench {
 
@@ -12,14 +13,13 @@ double median(std::vector<double> values) {
 }
 
 void KernelTimes::time_once(const Executor& executor, Stream& stream) {
-  using Clock = std::chrono::steady_clock;
   const std::span<const kernels::Launch> launches = executor.launches();
   seconds_.resize(launches.size());
   stream.submit([&](void* native) {
     for (size_t k = 0; k < launches.size(); ++k) {
       const auto began = Clock::now();
       launches[k](native);
-      seconds_[k].push_back(std::chrono::duration<double>(Clock::now() - began).count());
+      seconds_[k].push_back(seconds_since(began));
     }
   });
   stream.synchronize();

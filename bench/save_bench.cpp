@@ -2,11 +2,11 @@
 // disk's flush), and what a whole training spends beside its steps, saving above all.
 #include <benchmark/benchmark.h>
 
-#include <chrono>
 #include <filesystem>
 #include <random>
 
 #include "base/error.h"
+#include "base/seconds.h"
 #include "bench_main.h"
 #include "run/trainer.h"
 #include "training_bed.h"
@@ -94,9 +94,9 @@ void whole_training(benchmark::State& state, Backend& backend, const Net& net, i
     const Folder folder;
     TrainOptions options;
     options.directory = open_run_directory(folder.path + "/run", RunUse::kNew);
-    const auto start = std::chrono::steady_clock::now();
+    const auto start = Clock::now();
     const TrainResult result = train(backend, config, *data, nullptr, options, {});
-    wall_s += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    wall_s += seconds_since(start);
     for (const EpochMetrics& epoch : result.metrics) steps_s += epoch.seconds;
   }
   state.counters["beside_steps"] = 1 - steps_s / wall_s;

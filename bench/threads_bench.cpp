@@ -9,12 +9,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <functional>
 #include <map>
 
 #include "backend/host/host_threads.h"
 #include "base/error.h"
+#include "base/seconds.h"
 #include "bench_main.h"
 #include "inference_bed.h"
 #include "run/inference.h"
@@ -64,9 +64,9 @@ struct Work {
 using MakeWork = std::function<Work(Backend&)>;
 
 double seconds_of(const Work& work) {
-  const auto begin = std::chrono::steady_clock::now();
+  const auto begin = Clock::now();
   work.once();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return seconds_since(begin);
 }
 
 // Seconds per row, of as many calls as take a few milliseconds.

@@ -1,17 +1,15 @@
 // The callback of calls on rows in memory.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 
+#include "base/seconds.h"
 #include "capi/environment.h"
 #include "diabolo/diabolo.h"
 
 namespace diabolo::capi {
 
 class RowsProgress {
-  using Clock = std::chrono::steady_clock;
-
  public:
   RowsProgress(diabolo_file_callback callback, void* user) : callback_(callback), user_(user) {}
 
@@ -25,9 +23,9 @@ class RowsProgress {
       first_ = rows;
     }
     rows_ = rows;
-    const std::chrono::duration<double> seconds = Clock::now() - start_;
+    const double seconds = seconds_since(start_);
     const auto done = static_cast<double>(rows - first_);
-    const double rate = seconds.count() > 0 ? done / seconds.count() : 0;
+    const double rate = seconds > 0 ? done / seconds : 0;
     const diabolo_file_progress progress = {sizeof progress, rows, total, rate};
     const CallerEnvironment environment;
     return callback_(&progress, user_) == 0;

@@ -51,7 +51,7 @@ std::string bar_text(double share, int width) {
 }
 
 bool ProgressLine::is_due() {
-  const double now_s = std::chrono::duration<double>(Clock::now() - start_).count();
+  const double now_s = seconds_since(start_);
   const double interval_s = terminal_.can_redraw() ? kRedrawSeconds : kLineSeconds;
   if (terminal_.is_silent() || now_s - shown_s_ < interval_s) return false;
   shown_s_ = now_s;

@@ -2,10 +2,10 @@
 // terminal, else a line every 30 seconds.
 #pragma once
 
-#include <chrono>
 #include <optional>
 #include <string>
 
+#include "base/seconds.h"
 #include "cli/terminal.h"
 #include "run/encode_pipeline.h"
 #include "run/evaluate.h"
@@ -31,7 +31,6 @@ class ProgressLine {
   void finish();
 
  private:
-  using Clock = std::chrono::steady_clock;
   struct Parts {
     std::optional<double> share;  // done, from 0 to 1, where the whole is known
     std::string before, after;

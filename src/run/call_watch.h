@@ -2,10 +2,11 @@
 #pragma once
 
 #include <atomic>
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <thread>
+
+#include "base/seconds.h"
 
 namespace diabolo {
 
@@ -26,8 +27,6 @@ class CallWatch {
   void finish() const;
 
  private:
-  using Clock = std::chrono::steady_clock;
-
   const CallProgress& progress_;
   const std::thread::id caller_ = std::this_thread::get_id();
   Clock::time_point next_ = {};  // of the caller's thread

@@ -3,7 +3,8 @@
 #pragma once
 
 #include <algorithm>
-#include <chrono>
+
+#include "base/seconds.h"
 
 namespace diabolo {
 
@@ -19,23 +20,18 @@ class SavePace {
   double interval_s() const {
     return seconds_ == 0 ? 0 : std::max(seconds_, kSecondsPerSecondOfWriting * cost_s_);
   }
-  bool is_due() const { return elapsed_s(last_) >= interval_s(); }
+  bool is_due() const { return seconds_since(last_) >= interval_s(); }
 
   // Writes, and keeps in mind how long that took. `share` of the bytes of the times to come.
   template <class Write>
   void write(const Write& write_file, double share = 1) {
     const Clock::time_point start = Clock::now();
     write_file();
-    cost_s_ = elapsed_s(start) / share;
+    cost_s_ = seconds_since(start) / share;
     last_ = Clock::now();
   }
 
  private:
-  using Clock = std::chrono::steady_clock;
-  static double elapsed_s(Clock::time_point since) {
-    return std::chrono::duration<double>(Clock::now() - since).count();
-  }
-
   double seconds_;
   double cost_s_ = 0;
   Clock::time_point last_ = Clock::now();
