@@ -177,8 +177,8 @@ TEST_F(FakeDeviceWithState, AVoidStepLeavesItAsItWas) {
     TrainOptions options;
     options.directory = open_run_directory(folder / "bad", RunUse::kNew);
     EXPECT_THROW(run(bad, options, seed), Error);
-    for (const float value : load_model(folder / "bad").states.at(0))
-      EXPECT_TRUE(std::isfinite(value));
+    const ModelFile kept = load_model(folder / "bad");
+    for (const float value : kept.states.at(0)) EXPECT_TRUE(std::isfinite(value));
     expect_clean("halted training with state");
   }
 }
