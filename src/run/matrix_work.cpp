@@ -1,21 +1,24 @@
 #define EIGEN_DONT_PARALLELIZE  // the OpenMP settings of the caller's threads are not ours
 #include "run/matrix_work.h"
 
-#include <algorithm>
-#include <atomic>
-#include <exception>
-#include <mutex>
-#include <system_error>
-#include <thread>
-#include <vector>
+#include <new>
 
 #include "backend/host/host_threads.h"
 #include "kernels/cpu/features.h"
+#include "kernels/cpu/parallel.h"
+#include "kernels/cpu/thread_setup.h"
 
 namespace diabolo {
-MatrixWork::MatrixWork(int threads)
-    : threads_(choose_threads(threads).threads),
-      isa_(kernels::cpu::isa_of(kernels::cpu::detect_features(1))) {}
+
+MatrixWork::MatrixWork(int threads) : isa_(kernels::cpu::isa_of(kernels::cpu::detect_features(1))) {
+  const int chosen = choose_threads(threads).threads;
+  if (chosen <= 1) return;
+  try {
+    team_ = create_call_team(chosen);
+  } catch (const Error&) {
+  } catch (const std::bad_alloc&) {  // no address space for their heaps
+  }
+}
 
 void MatrixWork::run(const kernels::cpu::DoubleProduct& product) const {
   kernels::cpu::multiply(
@@ -23,30 +26,11 @@ void MatrixWork::run(const kernels::cpu::DoubleProduct& product) const {
       [this](int64_t count, const std::function<void(int64_t)>& task) { run_tasks(count, task); });
 }
 
-// Which thread takes a task is left to chance; where no thread can be started the caller does all.
+// Which thread takes a task is left to chance, so all of them treat denormals alike.
 void MatrixWork::run_tasks(int64_t count, const std::function<void(int64_t)>& task) const {
-  std::atomic<int64_t> next = 0;
-  std::exception_ptr failure;
-  std::mutex mutex;
-  const auto work = [&] {
-    try {
-      for (int64_t i = next++; i < count; i = next++) task(i);
-    } catch (...) {
-      next = count;
-      const std::lock_guard lock(mutex);
-      failure = std::current_exception();
-    }
-  };
-  std::vector<std::jthread> helpers;
-  const auto wanted = std::min<int64_t>(threads_, count) - 1;
-  try {
-    const SignalsBlocked blocked;
-    for (int64_t i = 0; i < wanted; ++i) helpers.emplace_back(work);
-  } catch (const std::system_error&) {
-  }
-  work();
-  helpers.clear();  // joins
-  if (failure) std::rethrow_exception(failure);
+  const kernels::cpu::CallerSetup setup;
+  const kernels::cpu::TeamScope scope(team_.get());
+  kernels::cpu::guarded_parallel_for(team_ ? team_->threads() : 1, count, task);
 }
 
 }  // namespace diabolo

@@ -5,17 +5,21 @@
 #include <Eigen/Core>
 #include <cstdint>
 #include <functional>
+#include <memory>
 
 #include "kernels/cpu/double_product.h"
+#include "kernels/cpu/thread_team.h"
 
 namespace diabolo {
 
 using RowMajorMatrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using ConstMatrix = kernels::cpu::StridedMatrix<const double>;
 
+// One thread at a time may use it.
 class MatrixWork {
  public:
-  // threads: at most, the caller's among them; as choose_threads takes them.
+  // threads: at most, the caller's among them; as choose_threads takes them. Where none can be
+  // started the caller does all.
   explicit MatrixWork(int threads);
 
   // C = A B, or C += A B; C has its size already.
@@ -42,7 +46,7 @@ class MatrixWork {
   void run(const kernels::cpu::DoubleProduct& product) const;
   void run_tasks(int64_t count, const std::function<void(int64_t)>& task) const;
 
-  int threads_;
+  std::unique_ptr<kernels::cpu::ThreadTeam> team_;  // null: the caller is alone
   kernels::cpu::Isa isa_;
 };
 
