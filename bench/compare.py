@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
 """Ours beside PyTorch (and JAX) on one device, interleaved, and both beside a local limit.
 
-  bench/compare.py [--device cpu|cuda] [--bin build/release] [--rounds 3] [--peer /usr/bin/python3 ...]
+  bench/compare.py [--device cpu|cuda] [--bin build/release] [--rounds 3]
+                   [--peer /usr/bin/python3 ...]
 
 Each round runs our benchmarks and asks every peer for the same rows. Peers are processes that stay
-(baselines/dense_torch.py), one for each implementation, so what they compile they compile once, before
-the first round; one that is not ready in time (--prepare) is left out and named. On a CPU all are pinned to the
-same cores and denormals are flushed on both sides. Reported are medians over rounds with their
-spread, and of each round's ratios and shares of its limit: the median rate of the net's own products
-at 4096 rows. Writes bench/results/DEVICE-DATE.json. Exit 1 if the sides do not compute the same loss;
-a peer that cannot do a row is named below the table.
+(baselines/dense_torch.py), one for each implementation, so what they compile they compile once,
+before the first round; one that is not ready in time (--prepare) is left out and named. On a CPU
+all are pinned to the same cores and denormals are flushed on both sides. Reported are medians over
+rounds with their spread, and of each round's ratios and shares of its limit: the median rate of the
+net's own products at 4096 rows. Writes bench/results/DEVICE-DATE.json. Exit 1 if the sides do not
+compute the same loss; a peer that cannot do a row is named below the table.
 """
 import argparse
 import datetime
@@ -35,8 +36,9 @@ ADAM = {"cpu": [], "cuda": ["adam/1100000", "adam/300000000"]}
 CALLS = {"cpu": ["call/dense/f32/1", "call/dense/u8/1"], "cuda": []}
 ONLY_TRAINING = {"jax"}
 LATE = "not ready in time"
-PROGRAMS = {"call": "call_bench", "train": "train_bench", "encode": "encode_bench", "encode_resident": "encode_bench",
-            "score": "encode_bench", "adam": "op_bench", "product": "op_bench"}
+PROGRAMS = {"call": "call_bench", "train": "train_bench", "encode": "encode_bench",
+            "encode_resident": "encode_bench", "score": "encode_bench",
+            "adam": "op_bench", "product": "op_bench"}
 
 
 class Peer:
@@ -58,8 +60,8 @@ class Peer:
         self.name = implementation if implementation == "jax" else f"{version} {implementation}"
 
     def ask(self, row, what="", deadline=None):
-        """The answer, which after `deadline` is an error: what is under way is then interrupted, and
-        the process ended if it does not listen."""
+        """The answer, which after `deadline` is an error: what is under way is then interrupted,
+        and the process ended if it does not listen."""
         left = None if deadline is None else deadline - time.monotonic()
         if self.ended or (left is not None and left <= 0):
             return {"error": self.ended or LATE}
@@ -101,7 +103,9 @@ def run_ours(args, pattern, seconds):
     if done.returncode:
         sys.exit(f"{program.name}: {(done.stderr.strip() or 'no message').splitlines()[-1]}")
     out = json.loads(done.stdout)
-    return {b["name"].replace("/real_time", "").replace("/manual_time", ""): b for b in out["benchmarks"]}, out["context"]
+    rows = {b["name"].replace("/real_time", "").replace("/manual_time", ""): b
+            for b in out["benchmarks"]}
+    return rows, out["context"]
 
 
 class Samples:
@@ -114,7 +118,8 @@ class Samples:
         self.values.setdefault((row, who), []).append(value)
 
     def of(self, row, prefix=""):
-        return {who: v for (r, who), v in self.values.items() if r == row and who.startswith(prefix)}
+        return {who: v for (r, who), v in self.values.items()
+                if r == row and who.startswith(prefix)}
 
     def add_ours(self, row, found):
         self.add(row, "diabolo", found["bytes" if row.startswith("adam/") else "samples_per_s"])
@@ -286,8 +291,8 @@ def main():
     day = datetime.date.today().isoformat()
     out = args.out or HERE / "results" / f"{args.device}-{day}.json"
     out.write_text(json.dumps({
-        "what": "dense net of dense_ae (dense64: code of 64), batch and precision in the row's name;"
-                " samples/s, Adam: B/s",
+        "what": "dense net of dense_ae (dense64: code of 64), batch and precision in the row's "
+                "name; samples/s, Adam: B/s",
         "date": day, "device": context["device"], "commit": context["commit"],
         "threads": args.threads, "rounds": rounds, "load": os.getloadavg()[0],
         "samples": [{"row": a, "of": b, "median": statistics.median(v), "min": min(v),

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """PCA of `diabolo evaluate` beside NumPy: seconds, and the mse that each finds.
 
-  bench/evaluate_pca.py [--diabolo build/release/diabolo] [--folder /tmp] [--shapes 2000x2000,60x3072]
+  bench/evaluate_pca.py [--diabolo build/release/diabolo] [--folder /tmp]
+                        [--shapes 2000x2000,60x3072]
 
-Rows are 20 directions and as much noise, the hard case of an iteration. A shape's `evaluate` is timed
-with PCA and without (`--pca-from none`); NumPy forms the smaller matrix of products and takes all of
-its eigenvectors (`eigh`), nothing read from a file. One line of JSON for each shape.
+Rows are 20 directions and as much noise, the hard case of an iteration. A shape's `evaluate` is
+timed with PCA and without (`--pca-from none`); NumPy forms the smaller matrix of products and takes
+all of its eigenvectors (`eigh`), nothing read from a file. One line of JSON for each shape.
 """
 import argparse
 import json

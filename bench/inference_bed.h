@@ -23,8 +23,8 @@ std::vector<std::byte> random_bytes(int64_t count);
 
 class InferenceBed {
  public:
-  // `rows`: options.rows of them, as options.source says. Kernels are chosen for `device`, which may
-  // be less than the backend's own; work runs on a stream of that kind.
+  // `rows`: options.rows of them, as options.source says. Kernels are chosen for `device`, which
+  // may be less than the backend's own; work runs on a stream of that kind.
   InferenceBed(Backend& backend, const DeviceInfo& device, StreamKind kind, const ModelFile& model,
                const Task& task, const TaskGraphOptions& options, std::span<const std::byte> rows);
 

@@ -1,9 +1,9 @@
 // Single ops. Two kinds of rows:
-//   op/...        the real-size cases of the tests, by every kernel that accepts them, with the bytes
-//                 and flops of the op's own cost function; warm buffers
+//   op/...        the real-size cases of the tests, by every kernel that accepts them, with the
+//                 bytes and flops of the op's own cost function; warm buffers
 //   adam/N        Adam over N parameters
-//   product/IxO   the bare matrix product (no bias, no activation) of each layer of the dense net at
-//                 4096 rows: the local limit that training and encoding are held against
+//   product/IxO   the bare matrix product (no bias, no activation) of each layer of the dense net
+//                 at 4096 rows: the local limit that training and encoding are held against
 #include <benchmark/benchmark.h>
 
 #include <algorithm>

@@ -1,7 +1,8 @@
 // What the host's threads are worth: whole steps and calls of nets from a handful of numbers to the
-// dense preset, with one thread and with all, in turn, so that both see the same machine. `share` is
-// the rate with all threads over the better of the two. Rows ending in /loaded run beside as many
-// busy processes as there are CPUs; `kept` is their rate over that of the quiet row. For the CPU.
+// dense preset, with one thread and with all, in turn, so that both see the same machine. `share`
+// is the rate with all threads over the better of the two. Rows ending in /loaded run beside as
+// many busy processes as there are CPUs; `kept` is their rate over that of the quiet row. For the
+// CPU.
 #include <benchmark/benchmark.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -111,7 +112,8 @@ void run(benchmark::State& state, Backend& all, const MakeWork& make, bool is_lo
   state.counters["share"] = median(shares);
 }
 
-// Steps for some 30 ms, which is what a training has under way at once: nobody waits for single ones.
+// Steps for some 30 ms, which is what a training has under way at once: nobody waits for single
+// ones.
 Work training(Backend& backend, const Net& net, int64_t batch) {
   constexpr double kSeconds = 0.03;
   constexpr int kTried = 4;

@@ -82,8 +82,8 @@ struct DenseDataGrad {
   T* dx = nullptr;
 };
 
-// Computes d_weight = x^T dz and d_bias = column sums of dz, in the accumulation type; each is added
-// to what is there if its flag says so (tied layers share a weight, but not a bias).
+// Computes d_weight = x^T dz and d_bias = column sums of dz, in the accumulation type; each is
+// added to what is there if its flag says so (tied layers share a weight, but not a bias).
 template <class T>
 struct DenseWeightGrad {
   DenseShape shape;

@@ -10,8 +10,8 @@
 
 namespace diabolo::kernels {
 
-// Computes out[b,d] = (source[row(b), d] - shift[d]) * scale[d], or source[row(b), d] where shift is
-// null.
+// Computes out[b,d] = (source[row(b), d] - shift[d]) * scale[d], or source[row(b), d] where shift
+// is null.
 // row(b) = order[state->batch_row + b], or b where `order` is null (rows that a slot already
 // holds). source [N,D] of Source (uint8_t or float), order [N], shift and scale [D], out [B,D]. A
 // row outside the source, or a place outside the order, gives NaN, which halts a training.

@@ -24,8 +24,8 @@ struct LayerNorm {
   T* y = nullptr;
 };
 
-// Computes, with g = dy gain: d_gain = sum_b dy n, d_bias = sum_b dy (each added to what is there if
-// its flag says so), dx = (g - 1/D sum g - n 1/D sum g n) / sqrt(variance + epsilon).
+// Computes, with g = dy gain: d_gain = sum_b dy n, d_bias = sum_b dy (each added to what is there
+// if its flag says so), dx = (g - 1/D sum g - n 1/D sum g n) / sqrt(variance + epsilon).
 template <class T>
 struct LayerNormGrad {
   int64_t B = 0, D = 0;

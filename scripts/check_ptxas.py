@@ -3,9 +3,9 @@
 
 usage: check_ptxas.py BUILD_LOG [BUDGET]
 
-BUILD_LOG is the output of a whole build with -Xptxas=-v (preset cuda). Fails for a kernel that spills,
-has a stack frame or takes more registers than its budget, for one without a budget, for a budget that
-no kernel used, and for the warnings C7508 and C7510 (a wgmma that was serialised).
+BUILD_LOG is the output of a whole build with -Xptxas=-v (preset cuda). Fails for a kernel that
+spills, has a stack frame or takes more registers than its budget, for one without a budget, for a
+budget that no kernel used, and for the warnings C7508 and C7510 (a wgmma that was serialised).
 """
 import pathlib
 import re
@@ -28,7 +28,7 @@ def read_budget(path):
 
 
 def read_log(path):
-    """[(kernel, architecture, stack bytes, spilled bytes, registers)] and the complaints of ptxas."""
+    """[(kernel, architecture, stack bytes, spilled bytes, registers)] and what ptxas says."""
     kernels, complaints = [], []
     name = arch = None
     stack = spilled = 0
@@ -69,7 +69,8 @@ def main():
     if len(sys.argv) not in (2, 3):
         sys.exit(__doc__)
     root = pathlib.Path(__file__).resolve().parent.parent
-    budget_path = pathlib.Path(sys.argv[2]) if len(sys.argv) == 3 else root / "kernels/cuda/ptxas_budget.txt"
+    usual = root / "kernels/cuda/ptxas_budget.txt"
+    budget_path = pathlib.Path(sys.argv[2]) if len(sys.argv) == 3 else usual
     budget = read_budget(budget_path)
     kernels, wrong = read_log(pathlib.Path(sys.argv[1]))
     if not kernels:

@@ -19,7 +19,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         code, text = configure(folder)
         assert code != 0, text
-        for expected in ("libgtest-dev libgmock-dev librapidcheck-dev: for the tests; -DDIABOLO_TESTS=OFF",
+        for expected in ("libgtest-dev libgmock-dev librapidcheck-dev: for the tests; "
+                         "-DDIABOLO_TESTS=OFF",
                          "libbenchmark-dev: for the benchmarks; -DDIABOLO_BENCH=OFF",
                          "libdnnl-dev: for fast products on the CPU; -DDIABOLO_ONEDNN=OFF",
                          "apt-get install libdnnl-dev libgtest-dev"):

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Reads the tree and fails where its rules are broken.
 
-Rules: dependencies point one way through the layers; kernels/ includes nothing from src/ or include/;
-CUDA headers stay under kernels/cuda and src/backend/cuda; every op is listed (and so has cases and, if it has a
-gradient, a complex step), every listed data format has tests and a fuzz target; every source file says what it is in its first lines,
-a CUDA kernel's field by field; no test is switched off;
-files stay short. `structure_test.py --selftest` checks that each rule can fail.
+Rules: dependencies point one way through the layers; kernels/ includes nothing from src/ or
+include/; CUDA headers stay under kernels/cuda and src/backend/cuda; every op is listed (and so has
+cases and, if it has a gradient, a complex step), every listed data format has tests and a fuzz
+target; every source file says what it is in its first lines, a CUDA kernel's field by field; no
+test is switched off; files and lines stay short. `structure_test.py --selftest` checks that each
+rule can fail.
 """
 
 import pathlib
@@ -21,6 +22,7 @@ SEPARATE = {("data", "graph"), ("data", "ops"), ("cli", "capi"), ("capi", "cli")
 # Formats that have nothing to parse.
 UNPARSED_FORMATS = {"raw"}
 SOURCES = ("*.h", "*.hpp", "*.cpp", "*.cu", "*.cuh", "*.c")
+MOST_COLUMNS = 100
 MOST_LINES = 450  # 400 is where to stop and think, this is where to stop
 ONE_BY_CONTRACT = "include/diabolo"  # one header for C, one for C++, in sections by topic
 
@@ -31,9 +33,9 @@ CUDA_HEADER = re.compile(r"^(cuda|cublas|cudnn|curand|cusparse|nv|cub/|thrust/|c
                          r"mma\.h|device_launch_parameters|driver_types)")
 
 
-def sources(root, *folders):
+def sources(root, *folders, patterns=SOURCES):
     for folder in folders:
-        for pattern in SOURCES:
+        for pattern in patterns:
             yield from sorted((root / folder).rglob(pattern))
 
 
@@ -91,7 +93,7 @@ def public_headers(root):
 
 
 def ops_are_listed(root):
-    """The list declares an op's cases too; that a gradient has a complex step, its test finds out."""
+    """The list declares an op's cases too; that a gradient has a complex step, its test finds."""
     registry = root / "src/ops/registry.h"
     listed = re.findall(r"\bX\((\w+)\)", read(registry))
     ops = [op for path in sources(root, "src/ops")
@@ -130,7 +132,7 @@ def leading_comments(root):
 
 
 def kernel_fields(root):
-    """A kernel's doc block: each field begins a line, what continues one is indented like its text."""
+    """A kernel's doc block: a field begins a line, what continues one is indented like its text."""
     for path in sources(root, "kernels/cuda"):
         block = re.match(r"(?://.*\n)+", read(path))
         lines = block.group().splitlines() if block else []
@@ -159,8 +161,18 @@ def files_are_short(root):
             yield f"{path}: {lines} lines, over {MOST_LINES}: two files, or fewer words"
 
 
-RULES = (upward_includes, kernels_stand_alone, includes_are_relative_to_src, cuda_headers, public_headers,
-         ops_are_listed, formats_have_tests, leading_comments, kernel_fields, no_disabled_tests, files_are_short)
+def lines_are_short(root):
+    """Comments and Python too, which no formatter wraps. No exceptions: texts can be cut."""
+    for path in sources(root, "src", "kernels", "include", "tests", "bench", "examples", "scripts",
+                        patterns=(*SOURCES, "*.py")):
+        for number, line in enumerate(read(path).splitlines(), 1):
+            if len(line) > MOST_COLUMNS:
+                yield f"{path}:{number}: {len(line)} columns, over {MOST_COLUMNS}"
+
+
+RULES = (upward_includes, kernels_stand_alone, includes_are_relative_to_src, cuda_headers,
+         public_headers, ops_are_listed, formats_have_tests, leading_comments, kernel_fields,
+         no_disabled_tests, files_are_short, lines_are_short)
 
 # For each rule a file that breaks it, beside the smallest tree that breaks none.
 GOOD_TREE = {
@@ -169,7 +181,8 @@ GOOD_TREE = {
     "src/data/formats.cpp": "// formats\n&kNpyFormat,\n",
     "tests/data/formats_test.cpp": "// npy\n",
     "tests/fuzz/npy_fuzz.cpp": "// npy\n",
-    "kernels/cuda/add.cu": "// add\n" + "".join(f"// {field:12}text\n//             more\n" for field in KERNEL_FIELDS),
+    "kernels/cuda/add.cu": "// add\n" + "".join(f"// {field:12}text\n//             more\n"
+                                                for field in KERNEL_FIELDS),
 }
 BROKEN = {
     upward_includes: ("src/base/a.h", '// a\n#include "graph/graph.h"\n'),
@@ -180,9 +193,11 @@ BROKEN = {
     ops_are_listed: ("src/ops/new.h", "// new\nextern const OpDef kNew;\n"),
     formats_have_tests: ("src/data/formats.cpp", "// formats\n&kNpyFormat,\n&kZarrFormat,\n"),
     leading_comments: ("src/base/a.h", "#pragma once\n"),
-    kernel_fields: ("kernels/cuda/add.cu", "// add\n// Computes    text\n// more Shapes      text Work split  text\n"),
+    kernel_fields: ("kernels/cuda/add.cu",
+                    "// add\n// Computes    text\n// more Shapes      text Work split  text\n"),
     no_disabled_tests: ("tests/base/a_test.cpp", "// a\nTEST(A, DISABLED_b) {}\n"),
     files_are_short: ("src/base/a.h", "// a\n" * (MOST_LINES + 1)),
+    lines_are_short: ("tests/a_test.py", '"""' + 98 * "a" + '"""\n'),
 }
 
 

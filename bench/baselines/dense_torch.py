@@ -4,8 +4,9 @@
 
 Requests come on standard input, "ROW IMPLEMENTATION" a line; each is answered by one JSON object on
 standard output: {"row", "implementation", "value", "unit"}, for training with "first_loss", or with
-"error". What a request needs is built once and kept, so a request that is made again only times; with
-"prepare" as a third word it is built, compiled and called once: {"row", "implementation", "ready"}.
+"error". What a request needs is built once and kept, so a request that is made again only times;
+with "prepare" as a third word it is built, compiled and called once: {"row", "implementation",
+"ready"}.
 
   eager   PyTorch as it comes
   graph   torch.compile(max-autotune) with the whole step - forward, backward, fused capturable

@@ -170,7 +170,8 @@ static inline diabolo_rows diabolo_rows_f32(const float* data, uint64_t count, u
   return rows;
 }
 
-/* What to do with a value that is NaN, infinite, or, scaled as the model does, too large for f32. */
+/* What to do with a value that is NaN, infinite, or, scaled as the model does, too large for
+ * f32. */
 typedef int32_t diabolo_bad_value;
 enum {
   DIABOLO_BAD_VALUE_MODEL = 0, /* as in training */

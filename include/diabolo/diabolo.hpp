@@ -7,8 +7,7 @@
 #pragma once
 
 #if __cplusplus < 201709L
-#error \
-    "diabolo/diabolo.hpp needs C++20: compile with -std=c++20 (CMake: target_compile_features(TARGET PRIVATE cxx_std_20)); diabolo/diabolo.h takes C99 and any C++"
+#error "diabolo/diabolo.hpp needs C++20: -std=c++20, cxx_std_20 in CMake (diabolo.h: C99, any C++)"
 #endif
 
 #include <array>

@@ -3,8 +3,8 @@
 //
 //   refusal(P, where)                 null if the kernel takes this call, else the reason (shape
 //                                     only; of pointers only their being null or not is looked at)
-//   scratch_bytes(P, where)           bytes of scratch that prepare wants, 64-byte (CPU) or 256-byte
-//                                     (CUDA) aligned
+//   scratch_bytes(P, where)           bytes of scratch that prepare wants, 64-byte (CPU) or
+//                                     256-byte (CUDA) aligned
 //   prepare(P, where, void* scratch)  the call: it allocates nothing and asks nothing
 //
 // A record's header declares them by one of the macros below; they are found by their arguments.
@@ -14,10 +14,10 @@
 // Forward rows (DenseForward, DenseScore, RowScore) have the same bits for any batch and any number
 // of threads; sums run over fixed chunks, so they have the same bits for any number of threads.
 // Gradients by oneDNN have the same bits for one number of threads. Own loops other than products
-// give the same bits on every instruction set. Aliasing is allowed where the records say so, nowhere
-// else. `cpu.threads` is the most that a call may use; prepare decides by its work how many are
-// worth it. They are those of the calling thread's team (kernels/cpu/thread_setup.h); where that
-// has fewer, or where there is none, the same call does the same work on fewer.
+// give the same bits on every instruction set. Aliasing is allowed where the records say so,
+// nowhere else. `cpu.threads` is the most that a call may use; prepare decides by its work how many
+// are worth it. They are those of the calling thread's team (kernels/cpu/thread_setup.h); where
+// that has fewer, or where there is none, the same call does the same work on fewer.
 //
 // CUDA. prepare is in the .cu files; the call throws LaunchError if a launch fails. The rest is
 // plain C++, built everywhere, so that a plan can be made for a GPU that is not there: refusal and

@@ -55,7 +55,8 @@ inline float log_of_share(float x) {
   return (r + tail) + 0.693359375f * e;
 }
 
-// sin and cos of 2 pi x for x in [0, 1]; on the host. kMathUlp holds relative to 1, not to the result.
+// sin and cos of 2 pi x for x in [0, 1]; on the host. kMathUlp holds relative to 1, not to the
+// result.
 struct SinCos {
   float sin, cos;
 };

@@ -55,8 +55,8 @@ DIABOLO_HD inline float uniform_from(uint32_t bits) {
   return static_cast<float>(bits >> 8) * 5.9604644775390625e-8f;
 }
 
-// Two independent standard normals from a pair of draws, by Box and Muller; on the host, where loops
-// over it vectorise.
+// Two independent standard normals from a pair of draws, by Box and Muller; on the host, where
+// loops over it vectorise.
 struct NormalPair {
   float lane[2];
 };

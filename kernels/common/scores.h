@@ -10,8 +10,8 @@
 
 namespace diabolo::kernels {
 
-// An error or a score as it leaves a kernel: what is NaN becomes +inf, so that a row or feature whose
-// error cannot be computed is the worst there is and above every threshold.
+// An error or a score as it leaves a kernel: what is NaN becomes +inf, so that a row or feature
+// whose error cannot be computed is the worst there is and above every threshold.
 template <class T>
 DIABOLO_HD inline T infinite_if_nan(const T& error) {
   const T infinity(INFINITY);

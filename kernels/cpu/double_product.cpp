@@ -1,6 +1,6 @@
-// A task makes one tile of C. Over blocks of k it packs its rows of A into strips and its columns of
-// B into panels, then multiplies strip by panel with the sums in registers. Like product_loops.cpp
-// this file is compiled with contraction to FMA.
+// A task makes one tile of C. Over blocks of k it packs its rows of A into strips and its columns
+// of B into panels, then multiplies strip by panel with the sums in registers. Like
+// product_loops.cpp this file is compiled with contraction to FMA.
 #include "kernels/cpu/double_product.h"
 
 #include <algorithm>

@@ -29,8 +29,8 @@ struct DoubleProduct {
   bool only_lower = false;   // C is square, and what lies above its diagonal is not used
 };
 
-// C = A B. Every element is a sum over k in an order that depends on the shape alone; sums are fused
-// where the CPU has FMA.
+// C = A B. Every element is a sum over k in an order that depends on the shape alone; sums are
+// fused where the CPU has FMA.
 void multiply(const DoubleProduct& product, Isa isa, const RunTasks& run);
 
 }  // namespace diabolo::kernels::cpu

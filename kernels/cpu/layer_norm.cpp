@@ -1,5 +1,5 @@
-// Layer normalisation, row by row; the gradients of gain and bias in fixed chunks of rows, which are
-// then added in order.
+// Layer normalisation, row by row; the gradients of gain and bias in fixed chunks of rows, which
+// are then added in order.
 #include "kernels/layer_norm.h"
 
 #include <cmath>

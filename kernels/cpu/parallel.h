@@ -1,5 +1,5 @@
-// Loops over fixed chunks on the calling thread's team (thread_team.h), on that thread alone where it
-// has none. Which thread takes a chunk never shows in a result.
+// Loops over fixed chunks on the calling thread's team (thread_team.h), on that thread alone where
+// it has none. Which thread takes a chunk never shows in a result.
 #pragma once
 
 #include <algorithm>
@@ -42,8 +42,8 @@ void guarded_parallel_for(int threads, int64_t count, const Body& body) {
   if (failure) std::rethrow_exception(failure);
 }
 
-// Work that takes one core less than this is not worth a second one: to hand it over and to wait for
-// its end costs 2 us where both are awake, 10 us and more where one sleeps.
+// Work that takes one core less than this is not worth a second one: to hand it over and to wait
+// for its end costs 2 us where both are awake, 10 us and more where one sleeps.
 inline constexpr double kLeastNanoseconds = 15e3;
 
 // Threads, at most `most`, for work that takes one core so long. A rough estimate will do; it must

@@ -22,7 +22,8 @@ const char* product_refusal(Element element, const CpuFeatures& cpu) {
   return cpu.has_bf16 ? nullptr : "this CPU has no bf16 instructions";
 }
 
-// Multiply-adds of whole vectors of columns, or the reading of the weights where there are few rows.
+// Multiply-adds of whole vectors of columns, or the reading of the weights where there are few
+// rows.
 double product_nanoseconds(const ProductShape& shape) {
   constexpr double kFlopsPerNanosecond = 100;
   constexpr double kBytesPerNanosecond = 30;

@@ -11,8 +11,8 @@
 
 namespace diabolo::kernels::cpu {
 
-// Weights of a layer that no core's cache holds: a few rows are bound by reading them, and are worth
-// more than one thread for that alone.
+// Weights of a layer that no core's cache holds: a few rows are bound by reading them, and are
+// worth more than one thread for that alone.
 inline constexpr uint64_t kLargeWeightBytes = uint64_t{16} << 20;
 inline constexpr int64_t kSharedRows = 32;
 
@@ -76,8 +76,8 @@ std::unique_ptr<const Product> make_onednn_product(const ProductShape& shape);
 // One of oneDNN's for each thread that is worth it, each with rows of C of its own; where there are
 // too few rows for that and the shape allows it, columns too.
 std::unique_ptr<const Product> make_split_product(const ProductShape& shape);
-// Forward products by large row-major weights (kLargeWeightBytes) are defined as sums of blocks, for any
-// number of rows; the threads share the blocks.
+// Forward products by large row-major weights (kLargeWeightBytes) are defined as sums of blocks,
+// for any number of rows; the threads share the blocks.
 bool is_blocked(const ProductShape& shape);
 std::unique_ptr<const Product> make_blocked_product(const ProductShape& shape, int threads);
 std::unique_ptr<const Product> make_loop_product(const ProductShape& shape);

@@ -1,12 +1,12 @@
-// A product by a matrix that is too large for a core's cache: the sum, in order, of oneDNN's products
-// of blocks of K. Few rows are bound by reading that matrix, so their blocks are shared out to the
-// threads; the blocks are those of the shape alone, so that the bits are the same for any batch and
-// any number of threads.
+// A product by a matrix that is too large for a core's cache: the sum, in order, of oneDNN's
+// products of blocks of K. Few rows are bound by reading that matrix, so their blocks are shared
+// out to the threads; the blocks are those of the shape alone, so that the bits are the same for
+// any batch and any number of threads.
 //
 // Not columns: oneDNN 2.6 leaves matrices with gaps between rows to a product whose rows depend on
-// their batch. Blocks of K of a row-major B have none, and those of A are copied. Measured for 4096 x
-// 4096 and 256 rows, one core: 0.2 % more than the whole in f32 (four blocks), 1.9 % in bf16 (two;
-// four would be 3.7 %). One row: 6.8 ms whole, 3.8 by two threads; in bf16 4.7 and 2.2.
+// their batch. Blocks of K of a row-major B have none, and those of A are copied. Measured for 4096
+// x 4096 and 256 rows, one core: 0.2 % more than the whole in f32 (four blocks), 1.9 % in bf16
+// (two; four would be 3.7 %). One row: 6.8 ms whole, 3.8 by two threads; in bf16 4.7 and 2.2.
 #include <algorithm>
 #include <cstring>
 #include <vector>

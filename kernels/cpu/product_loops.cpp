@@ -1,7 +1,7 @@
 // Products of floats by own loops, for CPUs and builds that oneDNN does not serve.
 //
-// Numerics: every element of C is one chain of multiply-adds over k in order, whatever tile it falls
-// into, so it depends neither on the batch nor on threads. This file alone is compiled with
+// Numerics: every element of C is one chain of multiply-adds over k in order, whatever tile it
+// falls into, so it depends neither on the batch nor on threads. This file alone is compiled with
 // contraction to FMA: AVX2 and AVX-512 give the same bits, plain x86-64 (no FMA) others.
 //
 // Work split: B is packed into panels of two vectors' width, A where it is transposed into strips

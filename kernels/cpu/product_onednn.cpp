@@ -16,8 +16,8 @@
 namespace diabolo::kernels::cpu {
 namespace {
 
-// oneDNN reads the number of threads when a primitive is made and keeps to it when it runs: with one
-// it begins no OpenMP region.
+// oneDNN reads the number of threads when a primitive is made and keeps to it when it runs: with
+// one it begins no OpenMP region.
 class OneThread {
  public:
   OneThread() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }

@@ -22,16 +22,17 @@ std::vector<int> openmp_cpus();
 // Restricts the calling thread, which must be our own, to these CPUs; empty: not at all.
 void confine_this_thread(const std::vector<int>& cpus);
 
-// A team for the caller of run(), whose thread is left alone: its helpers run on any of `cpus` (empty:
-// where their maker may), flush denormals and run oneDNN's products alone. They inherit the signal
-// mask. Throws std::system_error where a thread cannot be started.
+// A team for the caller of run(), whose thread is left alone: its helpers run on any of `cpus`
+// (empty: where their maker may), flush denormals and run oneDNN's products alone. They inherit the
+// signal mask. Throws std::system_error where a thread cannot be started.
 std::unique_ptr<ThreadTeam> make_call_team(int threads, const std::vector<int>& cpus);
 
-// For a worker thread of our own: `threads` that work together, denormals flushed to zero in results
-// and read as zero in all of them. Where there are as many as `cpus`, each gets one of them, the
-// worker itself when it first shares a loop: one whose work is too small for that stays free to move
-// away from whoever else wants its core. Otherwise all run where the worker may: a choice out of more
-// CPUs would be the choice of every other process too. Throws as make_call_team does.
+// For a worker thread of our own: `threads` that work together, denormals flushed to zero in
+// results and read as zero in all of them. Where there are as many as `cpus`, each gets one of
+// them, the worker itself when it first shares a loop: one whose work is too small for that stays
+// free to move away from whoever else wants its core. Otherwise all run where the worker may:
+// a choice out of more CPUs would be the choice of every other process too. Throws as
+// make_call_team does.
 class WorkerSetup {
  public:
   WorkerSetup(int threads, const std::vector<int>& cpus);

@@ -18,10 +18,10 @@ namespace diabolo::kernels::cpu {
 
 class ThreadTeam {
  public:
-  // Starts threads - 1 helpers, which inherit the signal mask. `enter(index)`, which must not throw,
-  // is the first thing that helper `index`, from 1, does, and with 0 what the owner does before the
-  // first loop that it shares. Throws std::system_error where a thread cannot be started,
-  // std::bad_alloc where there is no address space for its heap.
+  // Starts threads - 1 helpers, which inherit the signal mask. `enter(index)`, which must not
+  // throw, is the first thing that helper `index`, from 1, does, and with 0 what the owner does
+  // before the first loop that it shares. Throws std::system_error where a thread cannot be
+  // started, std::bad_alloc where there is no address space for its heap.
   ThreadTeam(int threads, const std::function<void(int)>& enter);
   ~ThreadTeam();
   ThreadTeam(const ThreadTeam&) = delete;
@@ -29,8 +29,8 @@ class ThreadTeam {
 
   int threads() const { return static_cast<int>(helpers_.size()) + 1; }
 
-  // Calls call(body, task) once for every task of [0, count), on this thread and at most threads - 1
-  // helpers; returns when all are done. Not to be called by two threads at once, nor by `call`,
+  // Calls call(body, task) once for every task of [0, count), on this thread and at most threads
+  // - 1 helpers; returns when all are done. Not to be called by two threads at once, nor by `call`,
   // which must not throw.
   void run(int threads, int64_t count, void (*call)(const void*, int64_t), const void* body);
 

@@ -10,7 +10,8 @@ constexpr int64_t kMaxBlocks = 0x7FFFFFFF;  // of a grid, in x
 constexpr int64_t kSplitRows = 64;
 constexpr int64_t kMinRowsPerSplit = 256;
 constexpr int64_t kMaxSplits = 64;
-// Where the batch is to be cut for a larger tile's sake, a part has to be this deep to pay for itself.
+// Where the batch is to be cut for a larger tile's sake, a part has to be this deep to pay for
+// itself.
 constexpr int64_t kRowsWorthAPart = 1024;
 constexpr int64_t kFlatSumElems = 16384;  // 64 a thread
 constexpr int64_t kMaxFlatBlocks = 4096;
@@ -18,8 +19,8 @@ constexpr int64_t kMaxFlatBlocks = 4096;
 // What one tile of a weight gradient costs a multiprocessor, in cycles of an H100; arithmetic, not
 // measured. A row of the batch: on the tensor cores what shared memory moves at 128 bytes a cycle
 // (staging in, fragments out: 2 KiB for a row of the large tile), else m n fused multiply-adds
-// at 128 a cycle, and a tenth and a third more in the smaller tiles for their barriers. A part: 8 bytes
-// an output, to the second-level cache and back, at 24 a cycle.
+// at 128 a cycle, and a tenth and a third more in the smaller tiles for their barriers. A part:
+// 8 bytes an output, to the second-level cache and back, at 24 a cycle.
 struct TileCycles {
   double row_on_tensor_cores, row, part;
 };

@@ -32,9 +32,9 @@ inline int64_t tile_count(int64_t m, int64_t n, TileSize size) {
   return ceil_div(m, extent(size)) * ceil_div(n, extent(size));
 }
 
-// The largest tile that gives three quarters of the multiprocessors one: four tiles of half the extent
-// take as long in place of one that is three quarters of a wave. All tiles add up an element in the same
-// order, so the choice may look at the batch without changing a bit of the result.
+// The largest tile that gives three quarters of the multiprocessors one: four tiles of half the
+// extent take as long in place of one that is three quarters of a wave. All tiles add up an element
+// in the same order, so the choice may look at the batch without changing a bit of the result.
 TileSize choose_tile(int64_t m, int64_t n, TileSet set, const Device& device);
 
 // The tiles that exist for a product of T.

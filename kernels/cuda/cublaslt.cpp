@@ -1,8 +1,8 @@
 // One product of cuBLASLt: descriptors made and the algorithm picked once, then launches.
 //
-// The library thinks in columns. A row-major matrix read in columns is its transpose, so the product
-// that it is asked for is d^T [n,m] = w^T [n,k] a^T [k,m], with w^T as its first operand: the bias then
-// runs along its rows, which is where it adds one.
+// The library thinks in columns. A row-major matrix read in columns is its transpose, so the
+// product that it is asked for is d^T [n,m] = w^T [n,k] a^T [k,m], with w^T as its first operand:
+// the bias then runs along its rows, which is where it adds one.
 #include "kernels/cuda/cublaslt.h"
 
 #include <cuda_runtime_api.h>

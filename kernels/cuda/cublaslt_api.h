@@ -1,9 +1,9 @@
 // The dozen functions of cuBLASLt that we call, their numbers and records, as NVIDIA documents them
 // (cuBLAS library, "Using the cuBLASLt API").
 //
-// Declared here and not taken from cublasLt.h: the library is opened at run time or not at all, so a
-// build needs neither it nor its headers, which many toolkit installations lack. Where the header is
-// there, tests/cuda_native/cublaslt_numbers.cpp holds every line of this file against it.
+// Declared here and not taken from cublasLt.h: the library is opened at run time or not at all, so
+// a build needs neither it nor its headers, which many toolkit installations lack. Where the header
+// is there, tests/cuda_native/cublaslt_numbers.cpp holds every line of this file against it.
 #pragma once
 
 #include <cstddef>

@@ -1,7 +1,7 @@
-// cuBLASLt opened at run time. It is 500 MB and more, and most machines do not have it: nothing links
-// it, and it is looked for when a plan first wants one of its kernels (policy `fast` only). Plain
-// dlopen, no CUDA header: also a plan for a GPU that is not there asks here, since it shows what this
-// machine would run on that GPU.
+// cuBLASLt opened at run time. It is 500 MB and more, and most machines do not have it: nothing
+// links it, and it is looked for when a plan first wants one of its kernels (policy `fast` only).
+// Plain dlopen, no CUDA header: also a plan for a GPU that is not there asks here, since it shows
+// what this machine would run on that GPU.
 #pragma once
 
 #include <span>

@@ -1,5 +1,5 @@
-// A CUDA device as the choice of kernels sees it, and what refuses a call: plain C++, no CUDA header
-// is needed. The overloads that a record has: kernels/common/kernel.h.
+// A CUDA device as the choice of kernels sees it, and what refuses a call: plain C++, no CUDA
+// header is needed. The overloads that a record has: kernels/common/kernel.h.
 #pragma once
 
 #include <cstdint>

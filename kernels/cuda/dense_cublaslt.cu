@@ -1,12 +1,14 @@
 // Dense forward and data gradient whose product cuBLASLt computes, and the pass that finishes it.
 //
-// Computes    forward: y = f(product + bias), z kept where asked; data gradient: dx = product f'(saved)
+// Computes    forward: y = f(product + bias), z kept where asked; data gradient: dx = product
+//             f'(saved)
 // Shapes      product [B,O] or [B,I] f32: the result's own memory for f32 layers, scratch for bf16;
 //             bias [O] f32; y, z, saved, dx as the product, T = f32 or bf16
 // Work split  a grid-stride loop over quads of a row (forward) or of the flat array
 // Traffic     the product once, every result once: memory
 // Numerics    the product in f32 (its order is the library's), one rounding to T at the end
-// Limits      choose_cublaslt.cpp; bases that are not aligned to a quad are taken element by element
+// Limits      choose_cublaslt.cpp; bases that are not aligned to a quad are taken element by
+//             element
 // Source      kernels/dense.h; why the library's own epilogues are not used: cublaslt.h
 #include "kernels/cuda/cublaslt.h"
 #include "kernels/cuda/flat.cuh"
@@ -153,8 +155,8 @@ Launch prepare_data_grad(const DenseDataGrad<T>& p, const Device& device, int in
                      ceil_div(finish.n, 4), finish, device);
 }
 
-// Where the library has no algorithm - it is asked once the addresses are known, and some may be aligned
-// too little for it - our tiles, which need no scratch here.
+// Where the library has no algorithm - it is asked once the addresses are known, and some may be
+// aligned too little for it - our tiles, which need no scratch here.
 template <class P>
 Launch or_tiles(Launch by_library, const P& p, const Device& device) {
   return by_library ? by_library : cuda::prepare(p, device, nullptr);

@@ -1,6 +1,7 @@
 // Dense layer with its loss: the last layer of a training step. The reconstruction is never stored.
 //
-// Computes    loss = scale / (B O) sum l(f(x W + b), target); dz, its gradient before the activation
+// Computes    loss = scale / (B O) sum l(f(x W + b), target); dz, its gradient before the
+//             activation
 // Shapes      x [B,I], W [I,O] or [O,I], bias [O] f32, target and dz [B,O], loss [1] f32
 // Work split  as dense_forward; each tile leaves one partial loss, one block adds them
 // Traffic     (B I + I O + 2 B O) sizeof(T); 2 B I O flops
@@ -34,8 +35,9 @@ struct LossEpilogue {
 
   GPU_VERB explicit LossEpilogue(const Params& params) : p(params) {}
 
-  // Two passes of the same thread over the same quads: activation (one loop of nine), then loss (one of
-  // four). One pass would need a loop for each of the 28 pairs, in every instance of the kernel.
+  // Two passes of the same thread over the same quads: activation (one loop of nine), then loss
+  // (one of four). One pass would need a loop for each of the 28 pairs, in every instance of the
+  // kernel.
   template <class Loop>
   GPU_VERB void slab(const Slab& slab) {
     const bool is_bce = p.kind == Loss::kBce;

@@ -1,15 +1,15 @@
 // Dense weight and bias gradient.
 //
-// Computes    d_weight[i,o] = sum_b x[b,i] dz[b,o]; d_bias[o] = sum_b dz[b,o]; each added to what is
-//             there if its flag says so
+// Computes    d_weight[i,o] = sum_b x[b,i] dz[b,o]; d_bias[o] = sum_b dz[b,o]; each added to what
+//             is there if its flag says so
 // Shapes      x [B,I], dz [B,O], d_weight [I,O] or [O,I] f32, d_bias [O] f32
 // Work split  tile_product.cuh with m = I, n = O, k = B (the operands' rows), or m = O, n = I where
 //             the weight is stored [O,I]. The first row (or column) of tiles also sums the columns
 //             of dz that it stages: the bias. Where the tiles are too few for the device, the batch
 //             is cut (choose_weight_grad): parts to scratch, then one pass adds them in order
 // Traffic     (B I + B O) sizeof(T) + 4 I O (2 splits + 1); 2 B I O flops
-// Numerics    float sums over b ascending within a part, parts in ascending order: the same bits for
-//             one shape and device
+// Numerics    float sums over b ascending within a part, parts in ascending order: the same bits
+//             for one shape and device
 // Limits      refuse_dense in choose.cpp
 // Source      kernels/dense.h
 #include "kernels/cuda/flat.cuh"

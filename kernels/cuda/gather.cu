@@ -1,7 +1,7 @@
 // A batch out of raw rows: pick, convert, scale.
 //
-// Computes    out[b,d] = (source[row(b),d] - shift[d]) * scale[d], or the source's where there are no
-//             scales; a row outside the source gives NaN
+// Computes    out[b,d] = (source[row(b),d] - shift[d]) * scale[d], or the source's where there are
+//             no scales; a row outside the source gives NaN
 // Shapes      source [N,D] u8 or f32, order [N] u32, shift and scale [D] f32, out [B,D] f32 or bf16
 // Work split  a grid-stride loop over quads of columns, choose_flat_blocks
 // Traffic     B D (sizeof(source) + sizeof(T)); the scales stay in L2: memory

@@ -2,10 +2,10 @@
 //
 // Computes    y = gain n + bias, n = (x - mean) / sqrt(variance + epsilon); dx, d_gain, d_bias
 // Shapes      x, y, dy, dx [B,D] T; gain, bias, d_gain, d_bias [D] f32
-// Work split  a row: one warp. d_gain and d_bias: a block takes 32 columns of 64 rows, its eight warps
-//             every eighth row; a last pass adds the parts
-// Traffic     forward 3 reads and a write of [B,D], all but the first from cache; gradient 8 reads (of
-//             x and dy, the first two from memory) and a write: memory
+// Work split  a row: one warp. d_gain and d_bias: a block takes 32 columns of 64 rows, its eight
+//             warps every eighth row; a last pass adds the parts
+// Traffic     forward 3 reads and a write of [B,D], all but the first from cache; gradient 8 reads
+//             (of x and dy, the first two from memory) and a write: memory
 // Numerics    float; lanes ascending, then butterfly: a row's bits do not depend on the batch.
 //             Columns: rows ascending per warp, warps ascending, parts ascending
 // Limits      B, D >= 1, B < 2^31

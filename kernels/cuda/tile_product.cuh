@@ -4,9 +4,9 @@
 // Computes    C = A B, then epilogue(C), tile by tile.
 // Shapes      A [m,k] or stored [k,m], B [k,n] or stored [n,k] (Along), row-major, f32 or bf16.
 // Work split  grid x: tiles, columns fastest, so that neighbouring blocks share rows of A and
-//             stream B, which stays in L2; grid z: parts of k. Block: one tile, its warps or threads
-//             as in tile_mma.cuh and tile_ffma.cuh; kStages staged pairs of tiles, copied by
-//             cp.async while older ones are multiplied.
+//             stream B, which stays in L2; grid z: parts of k. Block: one tile, its warps or
+//             threads as in tile_mma.cuh and tile_ffma.cuh; kStages staged pairs of tiles, copied
+//             by cp.async while older ones are multiplied.
 // Traffic     per tile (kM + kN) k elements in, what the epilogue says out; 2 m n k flops.
 // Numerics    float sums over k ascending (k16 or k8 steps of mma.sync, or one by one with fused
 //             multiply-add), the same in every tile size. tf32 rounds operands to nearest.
@@ -49,8 +49,8 @@ struct Slab {
   int64_t split;
 };
 
-// Calls f(row, column, count, quad, where the quad lies) for the slab's quads that lie inside C, in a
-// fixed order per thread.
+// Calls f(row, column, count, quad, where the quad lies) for the slab's quads that lie inside C, in
+// a fixed order per thread.
 template <class Loop, class F>
 GPU_VERB void for_each_quad(const Slab& slab, F&& f) {
   constexpr int kRowQuads = Loop::kN / 4;
@@ -95,7 +95,8 @@ GPU_VERB void stage_pair(unsigned char* stage, const gpu::Operand& a, const gpu:
                                             kDeepB ? k0 : n0);
 }
 
-// Sums the tile at (m0, n0) over k in [k0, k_end). Calls see(staged A, staged B) before each product.
+// Sums the tile at (m0, n0) over k in [k0, k_end). Calls see(staged A, staged B) before each
+// product.
 template <class Loop, class Call, class See>
 GPU_VERB void accumulate_tile(Loop& loop, unsigned char* shared, const Call& p, int64_t m0,
                               int64_t n0, int64_t k0, int64_t k_end, See&& see) {
@@ -127,14 +128,15 @@ GPU_VERB void accumulate_tile(Loop& loop, unsigned char* shared, const Call& p, 
   gpu::sync_block();
 }
 
-// Blocks a multiprocessor that registers must leave room for. Left to itself (0), ptxas gives a large tile
-// 128, so that two fit, but squeezes the others until some spill (8 bytes, on sm_86, 89 and 100).
+// Blocks a multiprocessor that registers must leave room for. Left to itself (0), ptxas gives
+// a large tile 128, so that two fit, but squeezes the others until some spill (8 bytes, on sm_86,
+// 89 and 100).
 template <class Loop, class Epilogue>
 inline constexpr int kMinBlocks = Loop::kM == 128 ? Epilogue::kMinBlocksOfLarge : 1;
 
-// Epilogue: constructed from its Params; where kSeesStages, see<Loop>(slab, staged A, staged B) for each
-// step over k; slab<Loop>(slab) for each slab, whose values have room for kSlabCopies slabs; then
-// finish<Loop>(the last slab, scratch of kFinishBytes in shared memory).
+// Epilogue: constructed from its Params; where kSeesStages, see<Loop>(slab, staged A, staged B) for
+// each step over k; slab<Loop>(slab) for each slab, whose values have room for kSlabCopies slabs;
+// then finish<Loop>(the last slab, scratch of kFinishBytes in shared memory).
 template <class Loop, class Epilogue>
 __global__ void __launch_bounds__(Loop::kThreads, kMinBlocks<Loop, Epilogue>)
     tile_product_kernel(const __grid_constant__ ProductCall<typename Epilogue::Params> p) {

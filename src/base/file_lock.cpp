@@ -22,8 +22,8 @@ namespace stdfs = std::filesystem;
 
 constexpr int kAttempts = 10;
 
-// The descriptors that a child of fork() closes. A fork waits while one is opened or closed, so that
-// no child has one that is not listed.
+// The descriptors that a child of fork() closes. A fork waits while one is opened or closed, so
+// that no child has one that is not listed.
 class ClosedInChildren {
  public:
   // Never destroyed: a thread may fork while the process ends.

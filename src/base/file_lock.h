@@ -51,8 +51,8 @@ class FolderLock {
   static constexpr const char* kFileName = ".diabolo-lock";
 
   // Makes the folder and those above it where they are missing. Throws Error{kBusy} where another
-  // writer is at work, Error{kResource} where the folder cannot be made or locked: two writers would
-  // destroy each other's files, so here a file system without locks is refused.
+  // writer is at work, Error{kResource} where the folder cannot be made or locked: two writers
+  // would destroy each other's files, so here a file system without locks is refused.
   explicit FolderLock(std::string folder, FileSystem& fs = real_file_system());
   // Removes the lock's file, and the folders that were made if nothing is in them; nothing at all
   // where somebody has replaced the folder.

@@ -28,8 +28,8 @@ struct PartialOptions {
   // The first bytes of the output, which write_at may replace (a header that holds the number of
   // rows). They are not part of the journal's hash.
   uint64_t header_bytes = 0;
-  // A second file that grows with the output: it is continued with it, and gets its name just before
-  // the output does. Empty: none.
+  // A second file that grows with the output: it is continued with it, and gets its name just
+  // before the output does. Empty: none.
   std::string companion = {};
   uint64_t companion_header_bytes = 0;
   // Of an output without one: the companion that an earlier output of the name may have. It goes,
@@ -43,9 +43,9 @@ struct Journal;
 // was a checkpoint, so that the work can be continued, and nothing otherwise.
 class PartialWriter final : public Sink {
  public:
-  // With resume: throws Error{kStale} if the identity differs, or journal or a partial file are damaged
-  // or missing; both say what to do. Without: replaces a partial output that is there. Error{kBusy} if another
-  // process writes the same target.
+  // With resume: throws Error{kStale} if the identity differs, or journal or a partial file are
+  // damaged or missing; both say what to do. Without: replaces a partial output that is there.
+  // Error{kBusy} if another process writes the same target.
   PartialWriter(std::string target, PartialOptions options, FileSystem& fs = real_file_system());
   ~PartialWriter() override;
   PartialWriter(PartialWriter&&) = delete;

@@ -64,8 +64,8 @@ PipelineOptions pipeline_options(const Model& model, const Task& task,
   return out;
 }
 
-// The model that counts the scores above a threshold; its file would have another hash, so that rows
-// counted by another threshold are not gone on from.
+// The model that counts the scores above a threshold; its file would have another hash, so that
+// rows counted by another threshold are not gone on from.
 ModelFile counting_model(const Model& model, const Task& task, double threshold) {
   ModelFile out = model.file;  // shares the weights
   if (threshold == 0) return out;

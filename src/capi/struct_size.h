@@ -1,7 +1,8 @@
 // How structs of the C interface grow: the one place that knows. Programs built with an older or a
 // newer diabolo.h than the library hand in structs that are shorter or longer than ours.
 //   taken in   shorter: what is missing is 0, its default. Longer: fine while what we do not know
-//              is 0; else the program asks for something that this library cannot do: Error{kUsage}.
+//              is 0; else the program asks for something that this library cannot do:
+//              Error{kUsage}.
 //   filled     never beyond the caller's size; what the caller knows and we do not becomes 0.
 // A struct grows at its end only, and not into padding, which older programs leave undefined.
 #pragma once
@@ -47,8 +48,8 @@ inline constexpr uint64_t kFirstSize<diabolo_file_options> = 112;
 template <>
 inline constexpr uint64_t kFirstSize<diabolo_file_result> = 48;
 
-// A struct's size in bytes as its caller knows it. Throws Error{kUsage} unless it is from `first` to
-// what no struct will reach.
+// A struct's size in bytes as its caller knows it. Throws Error{kUsage} unless it is from `first`
+// to what no struct will reach.
 uint64_t caller_size(const char* name, const void* given, uint64_t first);
 
 // given's bytes, of which there are caller_size, into `ours`, all 0, of `bytes`.

@@ -71,8 +71,8 @@ std::unique_ptr<Dataset> open_pca_rows(const EvaluateArguments& arguments, const
   return nullptr;
 }
 
-// The labels to compare scores with, or nothing: those given, else those of the training where it is
-// the training's rows that are evaluated and both kinds are among them.
+// The labels to compare scores with, or nothing: those given, else those of the training where it
+// is the training's rows that are evaluated and both kinds are among them.
 std::unique_ptr<Dataset> open_labels(const EvaluateArguments& arguments, const ModelFile& model,
                                      const Dataset& input, TrainingFile& trained_on,
                                      Terminal& terminal) {

@@ -1,5 +1,5 @@
-// What --json leaves on standard output: exactly one object, in one line, on success and on failure.
-// docs/json.md has the fields of every command.
+// What --json leaves on standard output: exactly one object, in one line, on success and on
+// failure. docs/json.md has the fields of every command.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -19,8 +19,8 @@ nlohmann::json error_json(ErrorCode code, const std::string& message);
 // "model" and "model_hash" of a command that uses a model; path as given.
 nlohmann::json model_fields(const std::string& path, const ModelFile& model);
 
-// `object` with the command, the version and the warnings so far added. Numbers that are not finite,
-// which JSON does not have, are left out. Throws Error{kClosedPipe} or Error{kResource}.
+// `object` with the command, the version and the warnings so far added. Numbers that are not
+// finite, which JSON does not have, are left out. Throws Error{kClosedPipe} or Error{kResource}.
 void print_json(const OutputOptions& out, Terminal& terminal, nlohmann::json object);
 
 // The object of a failure; command empty: none was understood. A standard output that takes nothing

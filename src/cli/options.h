@@ -47,8 +47,8 @@ struct ModelOptions {
   void describe(Arguments& arguments);
 };
 
-// What a command says about the device that it has opened: always, or only with --verbose and where a
-// GPU that is there is left unused.
+// What a command says about the device that it has opened: always, or only with --verbose and where
+// a GPU that is there is left unused.
 enum class DeviceLine { kAlways, kWhereItMatters };
 std::unique_ptr<Backend> open_backend(const std::string& device, int64_t threads,
                                       Terminal& terminal,

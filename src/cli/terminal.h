@@ -10,8 +10,8 @@
 
 namespace diabolo::cli {
 
-// Gives standard streams that are closed a descriptor that refuses to be read and written, so that no
-// file that is opened later takes their number and receives what was meant for them.
+// Gives standard streams that are closed a descriptor that refuses to be read and written, so that
+// no file that is opened later takes their number and receives what was meant for them.
 void hold_closed_streams();
 
 // Text that may hold anything, as one line that a terminal can show: control characters as \xNN.

@@ -169,8 +169,8 @@ std::optional<Config> earlier_config(const RunDirectory& directory) {
   }
 }
 
-// A checkpoint of another training is refused in any case; the configuration beside it tells what is
-// not as it was.
+// A checkpoint of another training is refused in any case; the configuration beside it tells what
+// is not as it was.
 void check_same_training(const RunDirectory& directory, const Config& config, const Dataset& data) {
   const auto before = earlier_config(directory);
   if (!before) return;

@@ -35,8 +35,8 @@ class Dataset {
   const Field& x() const { return fields_.front(); }
   // A stream gives its rows once, in order, to one thread.
   bool is_stream() const { return is_stream_; }
-  // Whether rows are images: u8 or u16 of two axes or more, in whatever file or memory they come. By
-  // type and shape, never by values; decides the default scaling and nothing else.
+  // Whether rows are images: u8 or u16 of two axes or more, in whatever file or memory they come.
+  // By type and shape, never by values; decides the default scaling and nothing else.
   bool holds_images() const;
   // What tells this content from another (File::identity); empty for a stream.
   const std::string& identity() const { return identity_; }
@@ -74,8 +74,8 @@ struct OpenOptions {
   // must agree with the file.
   std::optional<DType> dtype = {};
   std::vector<int64_t> row_shape = {};
-  // For a look at type and shape: the rows of a compressed file are neither unpacked nor checked, and
-  // reading them is a bug.
+  // For a look at type and shape: the rows of a compressed file are neither unpacked nor checked,
+  // and reading them is a bug.
   bool only_header = false;
   // What a compressed file may take in memory when unpacked.
   uint64_t max_unpacked_bytes = uint64_t{8} << 30;

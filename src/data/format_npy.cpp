@@ -12,11 +12,11 @@
 namespace diabolo {
 namespace {
 
-// Columns are read into a buffer of this size and turned into rows from there. Half of a second-level
-// cache: 784 columns of f32 are turned at the speed of reading rows.
+// Columns are read into a buffer of this size and turned into rows from there. Half of
+// a second-level cache: 784 columns of f32 are turned at the speed of reading rows.
 constexpr uint64_t kGatherBytes = 1 << 20;
-// As many columns at once make whole cache lines of the rows, of which a tile stays in the first-level
-// cache.
+// As many columns at once make whole cache lines of the rows, of which a tile stays in the
+// first-level cache.
 constexpr uint64_t kColumns = 64;
 constexpr uint64_t kTileRows = 16;
 // Shorter columns are read with their neighbours, more rows of them than are wanted.
@@ -42,8 +42,8 @@ class FortranDataset final : public Dataset {
   }
 
  private:
-  // Columns in the buffer: element (row, i) of the columns from `first` on at i * stride_bytes + row *
-  // element bytes.
+  // Columns in the buffer: element (row, i) of the columns from `first` on at i * stride_bytes
+  // + row * element bytes.
   struct Columns {
     uint64_t first = 0, count = 0;
     uint64_t stride_bytes = 0;

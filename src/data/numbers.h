@@ -41,8 +41,8 @@ float element(const std::byte* bytes, size_t i) {
   return Reader::value(stored);
 }
 
-// Whether no value is NaN or infinite: those have all bits of the exponent set. In integers and without
-// a way out, so that the loop is vectorised.
+// Whether no value is NaN or infinite: those have all bits of the exponent set. In integers and
+// without a way out, so that the loop is vectorised.
 inline bool all_finite(std::span<const float> values) {
   constexpr uint32_t kExponent = 0x7f800000u;
   uint32_t found = 0;

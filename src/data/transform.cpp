@@ -12,8 +12,8 @@
 namespace diabolo {
 namespace {
 
-// Rows are looked at so many numbers at a time, which stay in the first cache; one by one only where
-// one of them is bad.
+// Rows are looked at so many numbers at a time, which stay in the first cache; one by one only
+// where one of them is bad.
 constexpr uint64_t kGroupElems = 4096;
 
 constexpr std::array kScaleNames = {"unit", "standard", "minmax", "none"};
@@ -66,8 +66,8 @@ float mended(const Scaling& scaling, bool in_double, BadValue policy, size_t i) 
       DataPosition{place.first_row + row, column});
 }
 
-// Mends a scaled row that is not finite. False, with the column, where it stays bad: the policy mends
-// nothing, or what it puts there is not finite once it is scaled.
+// Mends a scaled row that is not finite. False, with the column, where it stays bad: the policy
+// mends nothing, or what it puts there is not finite once it is scaled.
 bool mend(const Scaling& scaling, bool in_double, BadValue policy, std::span<float> row,
           size_t& column) {
   for (column = 0; column < row.size(); ++column) {

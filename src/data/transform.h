@@ -35,8 +35,8 @@ enum class BadValue {
 };
 const char* name(BadValue policy);  // "error", "zero", "mean", "skip"
 
-// unit for images (Dataset::holds_images), standard for everything else: never decided by looking at
-// values.
+// unit for images (Dataset::holds_images), standard for everything else: never decided by looking
+// at values.
 Scale default_scale(const Dataset& data);
 
 // Whether unit scale brings the type's numbers to [0,1]: unsigned integers.
@@ -69,13 +69,14 @@ struct Scaling {
   bool rounds_first = false;
 };
 
-// The same with `wide` filled, from the floats if it was empty; as it is where rows are rounded first.
+// The same with `wide` filled, from the floats if it was empty; as it is where rows are rounded
+// first.
 Scaling with_wide(const Scaling& scaling);
 
 // Computes a scaling in one pass over field x, in double (Welford). `unit` and `none` make a pass
 // only where the policy is kMean. Throws Error{kUsage} for unit of a float type, Error{kData} for a
-// stream that a pass is needed over, for bad values under kError, for no rows. Rows of the file that
-// are true in left_out (null: none) are read, but neither counted nor looked at.
+// stream that a pass is needed over, for bad values under kError, for no rows. Rows of the file
+// that are true in left_out (null: none) are read, but neither counted nor looked at.
 Scaling fit_scaling(const Dataset& data, Scale kind, BadValue policy,
                     const std::vector<bool>* left_out = nullptr);
 

@@ -40,7 +40,8 @@ double beyond_double(T value) {
   if constexpr (sizeof(T) < 8 || std::is_floating_point_v<T>) {
     return 0.0;
   } else {
-    // Rounding may leave T's range at its upper end, by one; there the difference wraps to the same.
+    // Rounding may leave T's range at its upper end, by one; there the difference wraps to the
+    // same.
     constexpr double kEnd = std::is_signed_v<T> ? 0x1p63 : 0x1p64;
     constexpr uint64_t kWrapped = std::is_signed_v<T> ? uint64_t{1} << 63 : 0;
     const auto rounded = static_cast<double>(value);
@@ -50,8 +51,8 @@ double beyond_double(T value) {
   }
 }
 
-// value - (shift + rest). The first difference is exact where value and shift are within a factor of
-// two of each other (Sterbenz), so that what is left has all of the value's digits.
+// value - (shift + rest). The first difference is exact where value and shift are within a factor
+// of two of each other (Sterbenz), so that what is left has all of the value's digits.
 template <class T>
 double difference(T value, double shift, double rest) {
   return (static_cast<double>(value) - shift) + (beyond_double(value) - rest);

@@ -183,8 +183,8 @@ const ConfigKey& nearest_config_key(std::string_view path) {
 void set_config(Config& config, std::string_view path, const ConfigValue& value) {
   const ConfigKey& key = require_key(path);
   if (!is_of_type(key, value) || !is_in_range(key, value)) fail_value(key, value_text(value));
-  // The value is not copied: where that runs out of memory, gcc 12's variant destroys what it has not
-  // made yet.
+  // The value is not copied: where that runs out of memory, gcc 12's variant destroys what it has
+  // not made yet.
   const auto* integer = std::get_if<int64_t>(&value);
   const bool is_widened = key.type == ConfigType::kFloat && integer;
   is_widened ? key.set(config, static_cast<double>(*integer)) : key.set(config, value);

@@ -1,6 +1,6 @@
 // A model as a composition: encoder layers, code, decoder layers, corruption, penalty, loss. From
-// it graphs are built for its tasks (task.h) and for training and validation (training_graph.h), all
-// over the same parameters (graph/parameter_store.h).
+// it graphs are built for its tasks (task.h) and for training and validation (training_graph.h),
+// all over the same parameters (graph/parameter_store.h).
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,6 @@
 // The f32 weights of a model in memory: one block in the layout of a parameter store. Copies of a
-// model share it, and so do the stores on the host that compute with it: large models are held once.
+// model share it, and so do the stores on the host that compute with it: large models are held
+// once.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +26,8 @@ class ParameterValues {
   auto begin() const { return parts_.begin(); }
   auto end() const { return parts_.end(); }
 
-  // For whoever changes them: nobody else sees that, as they are copied first where they are shared.
+  // For whoever changes them: nobody else sees that, as they are copied first where they are
+  // shared.
   std::span<float> writable(size_t index);
   // All of them with their padding.
   std::span<const float> blob() const { return {data_.get(), elems_}; }

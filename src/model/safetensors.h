@@ -64,8 +64,8 @@ class SafetensorsFile {
 
   // Reads a whole tensor (destination has desc.bytes()) and checks its hash.
   void read(const Tensor& tensor, std::span<std::byte> destination) const;
-  // The same in blocks of kBlockBytes, of which the last is shorter. Damage is known at the end: what
-  // was read until then must not be used if this throws.
+  // The same in blocks of kBlockBytes, of which the last is shorter. Damage is known at the end:
+  // what was read until then must not be used if this throws.
   void read(const Tensor& tensor, const BlockTarget& target) const;
   static constexpr uint64_t kBlockBytes = 1 << 20;  // stays in a core's cache while it is hashed
   // Reads everything once, in bounded memory; throws at the first damage.

@@ -209,8 +209,8 @@ const char* safetensors_dtype(DType dtype) {
 SafetensorsHeader parse_safetensors_header(const std::string& name, ErrorCode code,
                                            std::string_view text) {
   const Refusal refuse(name, code);
-  // The format wants the brace first: nothing before it, not even a byte-order mark. A zero byte would
-  // be the end to the general parser, which would not see what follows.
+  // The format wants the brace first: nothing before it, not even a byte-order mark. A zero byte
+  // would be the end to the general parser, which would not see what follows.
   if (!text.starts_with('{') || text.find('\0') != std::string_view::npos)
     refuse("its header is not JSON; it is damaged or no model file");
   check_limits(refuse, text);

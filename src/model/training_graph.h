@@ -12,7 +12,8 @@ struct TrainingGraphOptions {
   int64_t rows = 0;  // of a batch
   Precision precision = Precision::kF32;
   Source source = Source::kScaled;
-  // The input holds this many rows, of which a batch is picked by @order; 0: the input is the batch.
+  // The input holds this many rows, of which a batch is picked by @order; 0: the input is the
+  // batch.
   int64_t resident_rows = 0;
   kernels::OptimizerRule optimizer = {};
 };

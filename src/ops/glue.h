@@ -122,7 +122,8 @@ constexpr Kernel cuda_kernel(const char* name, std::span<const InPlace> in_place
   return kernel;
 }
 
-// The same record computed by cuBLASLt: only where the policy is `fast`, see kernels/cuda/cublaslt.h.
+// The same record computed by cuBLASLt: only where the policy is `fast`, see
+// kernels/cuda/cublaslt.h.
 template <class Glue, class P>
 std::string accepts_cublaslt(const Call& call, const DeviceInfo& device) {
   if (device.space != Space::kCuda) return "runs on CUDA devices";

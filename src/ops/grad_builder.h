@@ -37,8 +37,8 @@ class GradBuilder {
   // reached it.
   virtual ValueId gradient(ValueId value) const = 0;
 
-  // A contribution to the gradient by a temporary, of as many elements. A second one is added to the
-  // first (op add).
+  // A contribution to the gradient by a temporary, of as many elements. A second one is added to
+  // the first (op add).
   virtual void contribute(ValueId value, ValueId gradient) = 0;
 
   // Where the gradient by a parameter is to be written, f32, and whether to add to what an earlier

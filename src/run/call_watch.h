@@ -10,8 +10,8 @@
 
 namespace diabolo {
 
-// Called in the thread that made the call, before the first rows and then some 10 ms apart, with the
-// rows that are done; false ends the call. What it throws comes out of the call.
+// Called in the thread that made the call, before the first rows and then some 10 ms apart, with
+// the rows that are done; false ends the call. What it throws comes out of the call.
 using CallProgress = std::function<bool(uint64_t rows)>;
 
 // One call. The threads that share it use it at once.

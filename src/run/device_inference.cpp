@@ -108,7 +108,8 @@ DeviceInference::DeviceInference(LanePlans& plans, const ParameterStore& store)
 DeviceInference::~DeviceInference() = default;
 
 // The lane that this stream used last, which it has waited for anyway; else one whose work is
-// done; else a new one; else the one that was taken longest ago, behind whose work the device waits.
+// done; else a new one; else the one that was taken longest ago, behind whose work the device
+// waits.
 std::unique_ptr<DeviceLane> DeviceInference::take(const LaneKind& kind, const void* native_stream) {
   {
     const std::lock_guard lock(mutex_);

@@ -29,12 +29,12 @@ class DeviceInference {
   ~DeviceInference();  // waits for what is under way
   DeviceInference(DeviceInference&&) = delete;
 
-  // Enqueues the first output of a task for all rows: codes [rows,K] of code_dtype(), scores f32 [rows]. All
-  // memory must stay valid until `native_stream` has passed the call. The first calls of a task,
-  // an input type and a stream allocate, and may wait for the device; later ones do neither. Throws
-  // Error{kUsage} for other types of rows, memory that is not the device's and a stream that will
-  // not do, Error{kDevice} on the host, Error{kDevice, kResource} for what goes wrong; what was
-  // under way has then been waited for.
+  // Enqueues the first output of a task for all rows: codes [rows,K] of code_dtype(), scores f32
+  // [rows]. All memory must stay valid until `native_stream` has passed the call. The first calls
+  // of a task, an input type and a stream allocate, and may wait for the device; later ones do
+  // neither. Throws Error{kUsage} for other types of rows, memory that is not the device's and
+  // a stream that will not do, Error{kDevice} on the host, Error{kDevice, kResource} for what goes
+  // wrong; what was under way has then been waited for.
   void run(const Task& task, const DeviceRows& in, void* out, void* native_stream);
 
   // bf16 where products are bf16, else f32.

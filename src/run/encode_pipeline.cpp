@@ -32,7 +32,8 @@ constexpr uint64_t kBlockBytes = uint64_t{16} << 20;  // of input; bounds memory
 constexpr uint64_t kUsualRows = 4096;
 constexpr uint64_t kUsualBytes = uint64_t{1} << 20;
 
-// Rows on their way from the reader over the model to the writer. Memory is kept for the next round.
+// Rows on their way from the reader over the model to the writer. Memory is kept for the next
+// round.
 struct Block {
   uint64_t first = 0, rows_read = 0;  // of the input: where it begins and, as a count, ends
   uint64_t rows = 0;                  // kept

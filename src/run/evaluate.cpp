@@ -138,8 +138,8 @@ Pca fitted_pca(const ModelFile& model, const EvaluateOptions& options) {
   return fit_pca(rows, fit);
 }
 
-// What is collected in the one pass over the data. A row's score is its mean squared error in scaled
-// units: the model's errors are made of scores alone.
+// What is collected in the one pass over the data. A row's score is its mean squared error in
+// scaled units: the model's errors are made of scores alone.
 class Evaluation {
  public:
   Evaluation(FittingInference& inference, const ModelFile& model, const Dataset& data,

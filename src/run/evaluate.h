@@ -33,10 +33,10 @@ struct EvaluateOptions {
 
 // The object of docs/json.md: rows, rows_read, rows_skipped, rows_infinite,
 // reconstruction.{mse,psnr_db,psnr_images_db}, pca.{code_size,mse,psnr_db},
-// anomaly.{auroc,average_precision,threshold,false_alarm_rate}; what does not apply is absent. mse is
-// in scaled units, PSNR for unit scale of unsigned types only, whose range of 1 it is taken of. A row
-// whose score is inf ranks above all others in the anomaly part; no mean has it. Such rows, and those
-// left out, are warned of.
+// anomaly.{auroc,average_precision,threshold,false_alarm_rate}; what does not apply is absent. mse
+// is in scaled units, PSNR for unit scale of unsigned types only, whose range of 1 it is taken of.
+// A row whose score is inf ranks above all others in the anomaly part; no mean has it. Such rows,
+// and those left out, are warned of.
 nlohmann::json evaluate(Backend& backend, const ModelFile& model, const Dataset& data,
                         const EvaluateOptions& options);
 

@@ -16,8 +16,8 @@ struct KnownFile {
 };
 
 // The stamp of the file that data come from, which is read once more, with a line where that takes
-// its time, unless it is `known` already. Empty for standard input, pipes, rows in memory, and a file
-// that was replaced since it was opened.
+// its time, unless it is `known` already. Empty for standard input, pipes, rows in memory, and
+// a file that was replaced since it was opened.
 KnownFile stamp_of(const Dataset& data, const Log& log, const KnownFile& known = {});
 
 // Why the file of a stamp cannot stand for itself any more: "PATH is not there", "PATH is not the

@@ -1,4 +1,5 @@
-// Inference for callers who would rather go on with fewer rows at once than fail for want of memory.
+// Inference for callers who would rather go on with fewer rows at once than fail for want of
+// memory.
 #pragma once
 
 #include <functional>

@@ -32,7 +32,8 @@ struct InferenceOptions {
   uint64_t most_rows = 0;
 };
 
-// 256 on the host, where a core's activations then stay in its cache; 4096 on a GPU, which they then fill.
+// 256 on the host, where a core's activations then stay in its cache; 4096 on a GPU, which they
+// then fill.
 int64_t usual_max_rows(const DeviceInfo& device);
 
 // Raw rows: row-major, of the type they have in the file. Scaling is the model's (of codes: none).
@@ -64,7 +65,8 @@ uint64_t scoring_bytes(Backend& backend, const ModelConfig& config, const Networ
 
 class Inference {
  public:
-  // Copies the weights to the backend, which is borrowed; on the host it shares the model's. Throws Error{kResource, kDevice}.
+  // Copies the weights to the backend, which is borrowed; on the host it shares the model's. Throws
+  // Error{kResource, kDevice}.
   Inference(Backend& backend, const ModelFile& model, const InferenceOptions& options);
   ~Inference();
   Inference(Inference&&) = delete;
@@ -76,9 +78,10 @@ class Inference {
   const Scaling& scaling_of(DType dtype) const;
 
   // Rows, or codes where the task reads those, to its outputs, in their order (task.h). It and the
-  // calls for each task below throw Error{kUsage} for spans of the wrong size, naming both, and for kMean where the model
-  // has no means; Error{kData} for the first row with a value that is bad or a result that is not
-  // finite, as far as the rules do not say otherwise. Scores are never NaN, but may be infinite.
+  // calls for each task below throw Error{kUsage} for spans of the wrong size, naming both, and for
+  // kMean where the model has no means; Error{kData} for the first row with a value that is bad or
+  // a result that is not finite, as far as the rules do not say otherwise. Scores are never NaN,
+  // but may be infinite.
   void run(const Task& task, const RawRows& in, std::span<const TaskResults> out,
            const RowRules& rules = {}, const TaskCall& call = {}) const;
   void encode(const RawRows& in, std::span<float> codes,

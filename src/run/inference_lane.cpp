@@ -224,8 +224,8 @@ void Lane::start(Slot& slot, const LaneJob& job, const Piece& piece) {
   is_host() ? executor(slot, piece.plan_rows).run(plans_.options().capture) : start_on_device(slot);
 }
 
-// The slot's last piece has been waited for, so its buffers are free. All executors share the arena,
-// hence the results leave it on the computing stream, before the next piece overwrites them.
+// The slot's last piece has been waited for, so its buffers are free. All executors share the
+// arena, hence the results leave it on the computing stream, before the next piece overwrites them.
 void Lane::start_on_device(Slot& slot) {
   Executor& run = executor(slot, slot.piece.plan_rows);
   copies_in_->copy_in(slot.device_in.data(), slot.in.data(),

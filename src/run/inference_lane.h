@@ -2,9 +2,10 @@
 // each of the few row counts that there are plans for. Not thread-safe; Inference keeps a pool.
 //
 // On the host a lane computes on the thread that runs it, alone, and a call's rows are shared out
-// to as many lanes as their work is worth, at most one a core: rows do not depend on each other, so nothing waits for
-// anything until the end, and a piece's activations stay in the cache of its core. Of a model with
-// weights that no cache holds, a few rows are computed by kernels that share the reading of these.
+// to as many lanes as their work is worth, at most one a core: rows do not depend on each other, so
+// nothing waits for anything until the end, and a piece's activations stay in the cache of its
+// core. Of a model with weights that no cache holds, a few rows are computed by kernels that share
+// the reading of these.
 //
 // On a device a lane keeps three pieces under way: while one computes, the next is copied in and
 // the one before is copied out, each on a stream of its own; the host fills and empties meanwhile.
@@ -43,9 +44,9 @@ struct LaneKind {
 // The model as all lanes share it.
 class LanePlans {
  public:
-  // Larger pieces are not faster: their activations would not stay in a core's cache. (2 cores of an
-  // AMD EPYC, 1 MiB of L2 each, dense preset, 2026-11: one thread's product of 784x512 in bf16 does
-  // 397, 467, 494, 525, 524 GFLOP/s at 32, 64, 128, 256, 512 rows.)
+  // Larger pieces are not faster: their activations would not stay in a core's cache. (2 cores of
+  // an AMD EPYC, 1 MiB of L2 each, dense preset, 2026-11: one thread's product of 784x512 in bf16
+  // does 397, 467, 494, 525, 524 GFLOP/s at 32, 64, 128, 256, 512 rows.)
   static constexpr int64_t kMostHostRows = 256;
 
   LanePlans(Backend& backend, const ModelConfig& config, const Network& network,
@@ -62,7 +63,8 @@ class LanePlans {
   int64_t max_rows() const { return row_counts_.back(); }
   // The count to take next where so many rows, at least one, are left.
   int64_t chunk_rows(uint64_t rows_left) const;
-  // Whether the kernels of a call of so many rows, too few for a second lane, share it among threads.
+  // Whether the kernels of a call of so many rows, too few for a second lane, share it among
+  // threads.
   bool shares_kernels(uint64_t rows) const;
   // How many lanes are worth it for so many rows, at most most_lanes(). Thread-safe.
   int lanes_for(const LaneKind& kind, uint64_t rows);

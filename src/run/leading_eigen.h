@@ -33,9 +33,9 @@ int64_t eigen_block(int64_t wanted);
 // than 2e-5 of what is left of the trace; `missing` says where it ended before that.
 EigenSolution leading_eigenvectors(const EigenProblem& problem, const MatrixWork& work);
 
-// Orthonormal columns that span the same space; fewer where columns are 0 or depend on others. Twice
-// through the eigenvectors of the products of columns (Stathopoulos and Wu, SIAM J. Sci. Comput.
-// 23(6), 2002).
+// Orthonormal columns that span the same space; fewer where columns are 0 or depend on others.
+// Twice through the eigenvectors of the products of columns (Stathopoulos and Wu, SIAM J. Sci.
+// Comput. 23(6), 2002).
 Eigen::MatrixXd orthonormal(Eigen::MatrixXd columns, const MatrixWork& work);
 
 }  // namespace diabolo

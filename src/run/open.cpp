@@ -44,8 +44,8 @@ OpenedDevice open_host(uint64_t threads, const std::string& why = "") {
   return host;
 }
 
-// Whether a driver has a GPU for this process, which its user did not hide on purpose: then it is worth
-// a word that it stays unused. (/dev/dxg: Windows' subsystem for Linux.)
+// Whether a driver has a GPU for this process, which its user did not hide on purpose: then it is
+// worth a word that it stays unused. (/dev/dxg: Windows' subsystem for Linux.)
 bool is_gpu_there() {
   if (std::getenv("CUDA_VISIBLE_DEVICES") != nullptr) return false;
   return access("/dev/nvidiactl", F_OK) == 0 || access("/dev/dxg", F_OK) == 0;

@@ -29,8 +29,8 @@ void check_precision(const DeviceInfo& device, Precision precision);
 // How data files of a configuration are opened. Throws Error{kUsage}.
 OpenOptions open_options(const DataConfig& config);
 
-// A raw file does not say what its rows are: where the options leave that open and format or, without
-// one, name say raw, they are taken to be `row`. Other formats know.
+// A raw file does not say what its rows are: where the options leave that open and format or,
+// without one, name say raw, they are taken to be `row`. Other formats know.
 OpenOptions with_raw_row(OpenOptions options, const std::string& path, const TensorDesc& row);
 
 }  // namespace diabolo

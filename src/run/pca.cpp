@@ -98,7 +98,8 @@ class PcaFit {
     return block.cast<double>().rowwise() - state_->mean.transpose();
   }
 
-  // Fewer rows than features: with the eigenvectors u of the products of rows, X^T u are directions.
+  // Fewer rows than features: with the eigenvectors u of the products of rows, X^T u are
+  // directions.
   void from_row_products() {
     std::vector<float> held;
     held.reserve(static_cast<size_t>(*rows_.most_rows) * static_cast<size_t>(features_));

@@ -58,10 +58,11 @@ class Pca {
   std::unique_ptr<State> state_;
 };
 
-// Keeps min(components, features, rows - 1) directions, at least one and none that is rounding. Exact
-// but for rounding (in double) for up to 512 features or rows; beyond that the mse that is left is
-// within 1e-4 of the least possible, or the log says by how much it may be larger. Takes memory for
-// the directions (8 bytes x features x components, some three times), and, by what applies first:
+// Keeps min(components, features, rows - 1) directions, at least one and none that is rounding.
+// Exact but for rounding (in double) for up to 512 features or rows; beyond that the mse that is
+// left is within 1e-4 of the least possible, or the log says by how much it may be larger. Takes
+// memory for the directions (8 bytes x features x components, some three times), and, by what
+// applies first:
 // - at most 4,096 rows, fewer than features, of 256 MiB: the rows and a matrix of rows x rows;
 // - at most 4,096 features: a matrix of features x features;
 // - else 8 bytes x features x some 10 x components, and up to 42 passes over the rows.

@@ -12,8 +12,8 @@ namespace diabolo {
 
 namespace {
 
-// The bits, without the sign, of the least number that rounds to infinity in a type; halfway to what
-// would be the next one goes there too.
+// The bits, without the sign, of the least number that rounds to infinity in a type; halfway to
+// what would be the next one goes there too.
 uint32_t limit_of(DType type) {
   if (type == DType::kF16) return std::bit_cast<uint32_t>(65520.0f);
   return type == DType::kBf16 ? 0x7f7f8000u : 0x7f800000u;

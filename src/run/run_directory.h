@@ -48,8 +48,9 @@ void require_not_written(const RunDirectory& directory, const std::string& path,
 // Creates the folder where needed and claims it for as long as a copy of the result lives: until
 // then every other call, of any process or thread, throws Error{kBusy}. The claim comes before
 // anything in the folder is read. Throws Error{kUsage} for one that is not empty (kNew; "use
-// --resume or --overwrite") or has files of these names that no training wrote (kOverwrite), Error{kModel} for one without a checkpoint (kResume), Error{kResource}
-// where it cannot be made or locked. What is refused stays as it was.
+// --resume or --overwrite") or has files of these names that no training wrote (kOverwrite),
+// Error{kModel} for one without a checkpoint (kResume), Error{kResource} where it cannot be made or
+// locked. What is refused stays as it was.
 RunDirectory open_run_directory(const std::string& path, RunUse use,
                                 FileSystem& fs = real_file_system());
 

@@ -40,8 +40,8 @@ void Training::save_model_so_far() {
   saved_best_ = at_.best_epoch;
 }
 
-// Before its first epoch has ended a training has nothing that could replace an earlier model. Where
-// the last good state is, then.
+// Before its first epoch has ended a training has nothing that could replace an earlier model.
+// Where the last good state is, then.
 std::string Training::keep_model() {
   const RunDirectory& directory = *options_.directory;
   if (at_.epoch > 0 || !path_exists(directory.model(), {.fs = &fs()})) {

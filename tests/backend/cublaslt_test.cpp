@@ -1,6 +1,6 @@
-// cuBLASLt under the frame: chosen by plans of policy `fast` only, same bits with capture on and off,
-// and clean failures. The library is tests/fake_cublaslt; that the entry computes the right numbers is
-// the ladder's business.
+// cuBLASLt under the frame: chosen by plans of policy `fast` only, same bits with capture on and
+// off, and clean failures. The library is tests/fake_cublaslt; that the entry computes the right
+// numbers is the ladder's business.
 #include "kernels/cuda/cublaslt.h"
 
 #include <gmock/gmock.h>

@@ -221,8 +221,8 @@ double process_seconds() {
   return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
-// Where caller and worker share a core, whoever waits leaves it to the other: a round trip costs two
-// switches, not 30 us of looking on either side.
+// Where caller and worker share a core, whoever waits leaves it to the other: a round trip costs
+// two switches, not 30 us of looking on either side.
 TEST(HostWorker, NobodySpinsOnTheCoreThatTheOtherNeeds) {
   constexpr int kTrips = 200;
   double least = 1;

@@ -19,7 +19,8 @@ class DefaultStreamRows : public DeviceRows {
   const std::vector<float> values_ = wave_rows(kCount);
 };
 
-// Copies in, encodes and copies out on one stream again and again; only that stream keeps the order.
+// Copies in, encodes and copies out on one stream again and again; only that stream keeps the
+// order.
 TEST_F(DefaultStreamRows, AreInOrderWithWhatTheCallerQueuesThere) {
   for (uint64_t seed = 0; seed < 8; ++seed) {
     for (const cudaStream_t stream : {cudaStream_t{}, cudaStreamLegacy, cudaStreamPerThread}) {

@@ -1,5 +1,5 @@
-// What the tests of rows in device memory share: that memory, a caller's stream, a model on the fake
-// device.
+// What the tests of rows in device memory share: that memory, a caller's stream, a model on the
+// fake device.
 #pragma once
 
 #include <cstring>

@@ -1,5 +1,5 @@
-// fork(): what the library says to a child that comes with its parent's handles, and what it does for
-// a child that makes its own.
+// fork(): what the library says to a child that comes with its parent's handles, and what it does
+// for a child that makes its own.
 #include <dlfcn.h>
 #include <sys/wait.h>
 #include <unistd.h>

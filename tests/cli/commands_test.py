@@ -32,8 +32,8 @@ def test_train_says_what_becomes_of_the_rows(folder):
     numpy.save(folder / "x.npy", rows(300).reshape(300, 4, 4))
     said = train(folder / "x.npy", folder / "run", "--epochs", "1", "--validation",
                  "0.1").stderr.decode()
-    assert ("data: f32[300,4,4], rows flattened to 16 features, scale standard, validated on 30 rows\n"
-            in said), said
+    assert ("data: f32[300,4,4], rows flattened to 16 features, scale standard, validated on "
+            "30 rows\n") in said, said
 
 
 def test_an_output_that_cannot_reach_its_targets_is_named_once(folder):
@@ -243,8 +243,8 @@ def test_pca_is_fitted_on_the_file_trained_on_and_on_no_other(folder):
     result = run("evaluate", folder / "run", folder / "moved.npy")
     assert f"PCA is left out: {data} is not there" in result.stderr.decode()
     with open(folder / "moved.npy", "rb") as rows_in:
-        run("train", "-", "-o", folder / "piped", "--epochs", "1", *SMALL, "--set", "data.scale=none",
-            stdin=rows_in)
+        run("train", "-", "-o", folder / "piped", "--epochs", "1", *SMALL, "--set",
+            "data.scale=none", stdin=rows_in)
     assert "data_file" not in json_of("inspect", folder / "piped")["provenance"]
 
 
@@ -273,19 +273,20 @@ def test_inspect_plan_selftest_devices_presets(folder):
     checked = json_of("selftest", "--quick", "--filter", "add/", "--device", "cpu")["kernels"]
     assert {row["verdict"] for row in checked if row["kernel"].startswith("cpu")} == {"pass"}
     assert json_of("devices")["devices"][0]["device"] == "cpu"
-    assert [preset["name"] for preset in json_of("presets")["presets"]] == ["dense", "denoising", "deep"]
+    names = [preset["name"] for preset in json_of("presets")["presets"]]
+    assert names == ["dense", "denoising", "deep"]
 
 
 def test_configuration_flag_before_file_before_preset(folder):
     numpy.save(folder / "x.npy", rows(50))
     (folder / "c.toml").write_text('[train]\nepochs = 4\nseed = 9\n[model]\ncode.size = 5\n')
     printed = run("train", folder / "x.npy", "--preset", "deep", "--config", folder / "c.toml",
-                  "--seed", "11", "--set", "model.decoder.tied = true", "--set", 'model.loss.kind = "l1"',
-                  "--print-config").stdout
+                  "--seed", "11", "--set", "model.decoder.tied = true", "--set",
+                  'model.loss.kind = "l1"', "--print-config").stdout
     (folder / "printed.toml").write_bytes(printed)
     text = printed.decode()
-    for line in ["epochs = 4", "seed = 11", "hidden = [1000,500,250]", "size = 5", "tied = true", 'kind = "l1"',
-                 'scale = "standard"', 'preset = "deep"']:
+    for line in ["epochs = 4", "seed = 11", "hidden = [1000,500,250]", "size = 5", "tied = true",
+                 'kind = "l1"', 'scale = "standard"', 'preset = "deep"']:
         assert line in text, line
     again = run("train", "--config", folder / "printed.toml", "--print-config").stdout
     assert again == printed

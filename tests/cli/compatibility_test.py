@@ -58,7 +58,8 @@ def test_an_interrupted_training_goes_on_to_the_same_model(folder):
     assert epochs == 24, epochs  # one more line than the checkpoint counts
     run("train", "--resume", "-o", "run", cwd=folder)
     run("train", "rows.npy", "-o", "fresh", *TRAINING, cwd=folder)
-    computes_as_then = is_same(FIXTURES / "whole/model.safetensors", folder / "fresh/model.safetensors")
+    computes_as_then = is_same(FIXTURES / "whole/model.safetensors",
+                               folder / "fresh/model.safetensors")
     print("this machine computes", "as" if computes_as_then else "otherwise than", "the first one")
     lines = (folder / "run" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["epoch"] for line in lines] == list(range(1, len(lines) + 1))

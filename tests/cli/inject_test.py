@@ -1,8 +1,9 @@
-"""The real binary under strace: its n-th system call of a kind fails, once or from then on, or kills it.
+"""The real binary under strace: its n-th system call of a kind fails, once or from then on, or
+kills it.
 
-What must hold: exit 0, 3, 4 or 5, one line of error, the previous file intact, no temporary file left;
-after a kill, --resume ends with the same bytes. tests/base/file_fault_test.cpp does the same call by
-call inside of the process. Skipped (status 77) where strace is absent or may not trace.
+What must hold: exit 0, 3, 4 or 5, one line of error, the previous file intact, no temporary file
+left; after a kill, --resume ends with the same bytes. tests/base/file_fault_test.cpp does the same
+call by call inside of the process. Skipped (status 77) where strace is absent or may not trace.
 """
 import itertools
 import os

@@ -1,5 +1,5 @@
-"""Every command's --json against the tables of docs/json.md: one line, one object, on success and on
-failure; no field that is not in a table, none missing, and none in a table that never comes."""
+"""Every command's --json against the tables of docs/json.md: one line, one object, on success and
+on failure; no field that is not in a table, none missing, and none in a table that never comes."""
 import json
 import pathlib
 import re

@@ -1,6 +1,7 @@
 """kill -9 at random moments of train and encode: what is resumed ends with the same bits.
 
-kill_test.py [KILLS [SEED]]: so many kills of each (2), at moments drawn from the seed (a fixed one).
+kill_test.py [KILLS [SEED]]: so many kills of each (2), at moments drawn from the seed (a fixed
+one).
 """
 import pathlib
 import random

@@ -48,13 +48,13 @@ def interrupt(process, number, code):
 
 
 def is_saved(seconds, error):
-    """Whether the command said so; on a machine that stalls the second signal may be a second request."""
+    """Whether it said so; on a machine that stalls the second signal may be a second request."""
     assert "--resume" in error or seconds > SAME_REQUEST_S, (seconds, error)
     return "--resume" in error
 
 
 def quickest(attempt):
-    """The least of the times of attempt(number, code) over the signals, until it is within the limit."""
+    """The least of the times of attempt(number, code) over the signals, until within the limit."""
     seconds = []
     for try_index in range(TRIES):
         seconds.append(attempt(try_index, *SIGNALS[try_index % 2]))

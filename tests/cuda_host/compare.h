@@ -56,8 +56,8 @@ std::vector<double> widened(const std::vector<T>& values) {
   return wide;
 }
 
-// True where a change of z and y by `error` may step over a kink: of relu and its like at z = 0, of L1
-// and Huber at y - t in {0, 1, -1}. The derivative may then be that of either side.
+// True where a change of z and y by `error` may step over a kink: of relu and its like at z = 0, of
+// L1 and Huber at y - t in {0, 1, -1}. The derivative may then be that of either side.
 inline bool is_at_kink(kernels::Activation activation, kernels::Loss loss, double z, double target,
                        double error) {
   const double y = kernels::with_activation(activation, [&](auto act) { return act.forward(z); });

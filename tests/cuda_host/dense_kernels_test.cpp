@@ -125,7 +125,8 @@ TYPED_TEST(DenseKernelsTest, Loss) {
   });
 }
 
-// Rows with a NaN, an infinity, and a number whose square f32 cannot hold; the others stay as they are.
+// Rows with a NaN, an infinity, and a number whose square f32 cannot hold; the others stay as they
+// are.
 TYPED_TEST(DenseKernelsTest, AScoreThatIsNotFiniteIsInfinite) {
   using T = TypeParam;
   constexpr float kInfinity = std::numeric_limits<float>::infinity();

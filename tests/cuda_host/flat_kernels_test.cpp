@@ -1,5 +1,5 @@
-// The CUDA kernels over activations and rows, in the harness, against their references: lengths around the
-// quad and the block, misaligned bases, three schedules.
+// The CUDA kernels over activations and rows, in the harness, against their references: lengths
+// around the quad and the block, misaligned bases, three schedules.
 #include <gtest/gtest.h>
 
 #include "cuda_host/compare.h"
@@ -235,8 +235,8 @@ TEST_F(FlatKernelsTest, RowScore) {
   row_score<Bf16>();
 }
 
-// A broken reconstruction shows where it is broken: what is NaN, infinite or beyond f32 comes first,
-// in the order of the features.
+// A broken reconstruction shows where it is broken: what is NaN, infinite or beyond f32 comes
+// first, in the order of the features.
 TEST_F(FlatKernelsTest, RowScoreTakesAllThatIsNotFiniteForInfinite) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   std::vector<float> values(40, 0.0f);

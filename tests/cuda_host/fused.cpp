@@ -1,5 +1,5 @@
-// The tests of the kernels that are compiled with fused multiply-adds run where the CPU has them, and
-// are of use only if the compiler did fuse.
+// The tests of the kernels that are compiled with fused multiply-adds run where the CPU has them,
+// and are of use only if the compiler did fuse.
 #include <gtest/gtest.h>
 
 #include <algorithm>

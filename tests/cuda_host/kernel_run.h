@@ -1,4 +1,5 @@
-// What the tests of kernels share: a prepared launch on guarded scratch, and lengths with misaligned bases.
+// What the tests of kernels share: a prepared launch on guarded scratch, and lengths with
+// misaligned bases.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -23,7 +24,8 @@ void run_kernel(const P& p, const kernels::cuda::Device& device = {}) {
   run_on_device([&](void* stream) { launch(stream); });
 }
 
-// Calls check(length, offset of the bases in elements) over lengths and alignments, under each schedule.
+// Calls check(length, offset of the bases in elements) over lengths and alignments, under each
+// schedule.
 template <class Lengths, class Check>
 void for_each_length(const Lengths& lengths, const Check& check) {
   for (const std::size_t n : lengths) {

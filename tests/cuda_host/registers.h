@@ -6,7 +6,8 @@
 
 namespace cuda_host {
 
-// The mangled name of a function of this program, from its symbol table; empty if it has none there.
+// The mangled name of a function of this program, from its symbol table; empty if it has none
+// there.
 std::string symbol_of(const void* function);
 
 // By the first line of the budget that is found in the kernel's mangled name; 0 if none is (kernels

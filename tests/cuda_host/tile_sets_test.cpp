@@ -7,7 +7,8 @@
 namespace diabolo {
 namespace {
 
-// Choosers never ask for these; whoever does is told, instead of getting an output that nobody wrote.
+// Choosers never ask for these; whoever does is told, instead of getting an output that nobody
+// wrote.
 TEST(TileSets, ATileThatIsNotBuiltIsAnError) {
   EXPECT_THROW(test::launch_medium_tile_of_tf32(), std::logic_error);
   EXPECT_THROW(test::launch_medium_tile_of_a_set_without(), std::logic_error);

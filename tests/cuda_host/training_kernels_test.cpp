@@ -1,5 +1,5 @@
-// The CUDA kernels over all parameters at once and those that end a step, in the harness, against their
-// references: lengths around the quad and the block, misaligned bases, three schedules.
+// The CUDA kernels over all parameters at once and those that end a step, in the harness, against
+// their references: lengths around the quad and the block, misaligned bases, three schedules.
 #include <gtest/gtest.h>
 
 #include "cuda_host/compare.h"

@@ -1,5 +1,5 @@
-// kernels/cuda/cublaslt_api.h against the toolkit's cublasLt.h, where that is installed: every number,
-// the records' layout, every function's signature. Compiling it is the test.
+// kernels/cuda/cublaslt_api.h against the toolkit's cublasLt.h, where that is installed: every
+// number, the records' layout, every function's signature. Compiling it is the test.
 #include "kernels/cuda/cublaslt_api.h"
 
 #if __has_include(<cublasLt.h>)

@@ -1,5 +1,6 @@
-// Data files that want to do harm or are simply wrong, each with the code of its error (R3; the models
-// are in tests/model/hostile_model_test.cpp). A file here must fail at opening, before any row is read.
+// Data files that want to do harm or are simply wrong, each with the code of its error (R3; the
+// models are in tests/model/hostile_model_test.cpp). A file here must fail at opening, before any
+// row is read.
 #include <gtest/gtest.h>
 
 #include "base/expect_error.h"

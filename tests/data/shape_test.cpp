@@ -35,8 +35,8 @@ constexpr std::array<uint64_t, 20> kExtents = {0,
                                                (uint64_t{1} << 32) + 1,
                                                uint64_t{1} << 61};
 
-// Products up to 2^63 - 1 exactly, larger ones as nothing. Factors below 2^64 and a bound of 2^63 keep
-// each step within 128 bits.
+// Products up to 2^63 - 1 exactly, larger ones as nothing. Factors below 2^64 and a bound of 2^63
+// keep each step within 128 bits.
 __extension__ using Wide = unsigned __int128;
 std::optional<uint64_t> product(std::span<const uint64_t> factors, uint64_t start) {
   for (const uint64_t factor : factors)

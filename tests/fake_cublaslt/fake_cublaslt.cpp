@@ -1,12 +1,12 @@
 // A libcublasLt for the fake device: the functions of kernels/cuda/cublaslt_api.h, computing on the
-// fake device's memory. Built as a shared object of the real one's name and found as that one is, by
-// dlopen, through the test programs' run path.
+// fake device's memory. Built as a shared object of the real one's name and found as that one is,
+// by dlopen, through the test programs' run path.
 //
 // It refuses what the real one refuses (shapes and leading dimensions that do not fit, types and
 // epilogues that it has no kernel for, a workspace that is too small, buffers that are aligned less
 // than the algorithm was chosen for, an algorithm of another problem), scribbles over all of the
-// workspace that it asked for, and waits in its stream like any kernel. With the environment variable
-// FAKE_CUBLASLT_HAS_NOTHING it has no algorithm for anything.
+// workspace that it asked for, and waits in its stream like any kernel. With the environment
+// variable FAKE_CUBLASLT_HAS_NOTHING it has no algorithm for anything.
 #include <bit>
 #include <cstdlib>
 #include <cstring>

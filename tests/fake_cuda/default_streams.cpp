@@ -1,5 +1,6 @@
-// The default streams: of each device, which waits for all blocking streams of the device and they for
-// it (CUDA programming guide, "Implicit Synchronization"), and of each thread, which is a blocking one.
+// The default streams: of each device, which waits for all blocking streams of the device and they
+// for it (CUDA programming guide, "Implicit Synchronization"), and of each thread, which is
+// a blocking one.
 #include <algorithm>
 
 #include "runtime.h"

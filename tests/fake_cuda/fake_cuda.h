@@ -46,8 +46,8 @@ void fail_call_of(const std::string& function, int64_t k, cudaError_t error);
 void fail_operation(int64_t k, cudaError_t error);
 bool failure_is_pending();  // the call or operation that is to fail has not come
 
-// Lets calls name a default stream (null, cudaStreamLegacy, cudaStreamPerThread), as a caller's may.
-// Otherwise that is a violation: diabolo's own work stays away from them.
+// Lets calls name a default stream (null, cudaStreamLegacy, cudaStreamPerThread), as a caller's
+// may. Otherwise that is a violation: diabolo's own work stays away from them.
 void allow_default_streams();
 
 // Operations are dropped instead of run: to measure what the host does.

@@ -1,5 +1,5 @@
-// differentiate() on random networks: the gradients that the whole graph computes, in double with the
-// reference kernels, against the central difference of its loss.
+// differentiate() on random networks: the gradients that the whole graph computes, in double with
+// the reference kernels, against the central difference of its loss.
 #include <gtest/gtest.h>
 
 #include <cmath>

@@ -1,5 +1,5 @@
-// The dense kernels of the CPU against the reference in double, and the promises of common/kernel.h: equal
-// bits for any batch and any number of threads.
+// The dense kernels of the CPU against the reference in double, and the promises of
+// common/kernel.h: equal bits for any batch and any number of threads.
 #include <memory>
 #include <type_traits>
 
@@ -158,7 +158,8 @@ TYPED_TEST(CpuDense, ScoreIsTheReference) {
   }
 }
 
-// Rows with a NaN, an infinity, and a number whose square f32 cannot hold; the others stay as they are.
+// Rows with a NaN, an infinity, and a number whose square f32 cannot hold; the others stay as they
+// are.
 TYPED_TEST(CpuDense, AScoreThatIsNotFiniteIsInfinite) {
   using T = TypeParam;
   Layer<T> layer({5, 3, 4}, false, 250);

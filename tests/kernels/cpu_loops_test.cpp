@@ -269,8 +269,8 @@ TYPED_TEST(CpuLoops, RowScoreIsTheReference) {
   }
 }
 
-// All that is not finite counts as +inf, and ties go to the lower feature: in the fast kernel and in
-// the reference.
+// All that is not finite counts as +inf, and ties go to the lower feature: in the fast kernel and
+// in the reference.
 TEST(CpuRowScore, WhatIsNotFiniteIsInfiniteAndTheWorst) {
   const std::vector<float> y = {-INFINITY, 1, 3, 3e38f, std::nanf(""), INFINITY, 3, 0};
   const std::vector<float> target(8, 0.0f);

@@ -1,5 +1,5 @@
-// Which products cuBLASLt is asked for, and what is said where it cannot be had. Pure but for a look
-// for the library, so these run everywhere.
+// Which products cuBLASLt is asked for, and what is said where it cannot be had. Pure but for
+// a look for the library, so these run everywhere.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

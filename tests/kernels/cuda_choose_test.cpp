@@ -1,5 +1,5 @@
-// The CUDA kernels' choices and index maps, exhaustively where they are small, and at sizes beyond 2^31
-// elements. Pure functions: no GPU, no harness.
+// The CUDA kernels' choices and index maps, exhaustively where they are small, and at sizes beyond
+// 2^31 elements. Pure functions: no GPU, no harness.
 #include <gtest/gtest.h>
 
 #include <set>
@@ -189,8 +189,8 @@ TEST(CudaTiles, CopiesWriteWithoutBankConflicts) {
   });
 }
 
-// A phase of ldmatrix, and of the FFMA loop along k, reads eight rows at one chunk. Floats along the
-// width are read by neither.
+// A phase of ldmatrix, and of the FFMA loop along k, reads eight rows at one chunk. Floats along
+// the width are read by neither.
 TEST(CudaTiles, EightRowsAtOneChunkReadWithoutBankConflicts) {
   for_each_tile([]<class Tile>() {
     if (kElemBytes<Tile> == 4 && Tile::kDirection == Along::kWidth) return;

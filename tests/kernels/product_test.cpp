@@ -1,5 +1,6 @@
-// Products by own loops against double, on every instruction set of this machine, and their promise:
-// an element does not depend on the rows around it, nor on threads, nor on how its operands lie.
+// Products by own loops against double, on every instruction set of this machine, and their
+// promise: an element does not depend on the rows around it, nor on threads, nor on how its
+// operands lie.
 #include "kernels/cpu/product.h"
 
 #include <sys/wait.h>

@@ -1,5 +1,6 @@
-// Model files that want to do harm or are simply wrong: each is refused with ErrorCode::kModel, also
-// where the user takes unverified files (R3; the data files are in tests/data/hostile_data_test.cpp).
+// Model files that want to do harm or are simply wrong: each is refused with ErrorCode::kModel,
+// also where the user takes unverified files (R3; the data files are in
+// tests/data/hostile_data_test.cpp).
 #include <gtest/gtest.h>
 
 #include "base/expect_error.h"
@@ -163,7 +164,8 @@ TEST(HostileModelTest, Sizes) {
   expect_refused(hostile_sizes());
 }
 
-// The same builder makes files that are taken, so the refusals above are not for a reason of its own.
+// The same builder makes files that are taken, so the refusals above are not for a reason of its
+// own.
 TEST(HostileModelTest, TheirHarmlessCousins) {
   for (const std::string& good :
        {file("{}"), file("{}   "), one("U8", "[1]", "[0,1]", "x"), one("U8", "[]", "[0,1]", "x"),

@@ -1,6 +1,6 @@
-// Every op's gradient against the derivative of its own reference, by complex steps: for an analytic
-// f, Im f(x + ih) / h is f'(x) with an error of h^2, so h = 1e-30 leaves rounding alone. This is the root of the chain of trust: everything faster is checked against these
-// references.
+// Every op's gradient against the derivative of its own reference, by complex steps: for an
+// analytic f, Im f(x + ih) / h is f'(x) with an error of h^2, so h = 1e-30 leaves rounding alone.
+// This is the root of the chain of trust: everything faster is checked against these references.
 #include <gtest/gtest.h>
 
 #include <complex>

@@ -1,6 +1,6 @@
-// Our definitions against PyTorch's (tests/golden/golden.json, made by scripts/make_golden.py): layers
-// with every activation and their gradients, losses, optimizers, clipping, and a whole training
-// through graph, gradients, plan and executor.
+// Our definitions against PyTorch's (tests/golden/golden.json, made by scripts/make_golden.py):
+// layers with every activation and their gradients, losses, optimizers, clipping, and a whole
+// training through graph, gradients, plan and executor.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -311,8 +311,8 @@ class GoldenTraining {
 
 void expect_golden_training(const Policy& policy) {
   GoldenTraining training(policy);
-  // PyTorch ran in double, we in float: after 20 steps losses differ by 2e-8 and parameters by 4e-7.
-  // Ten times that is allowed; another rule, order of batches or clipping is off by 1e-3.
+  // PyTorch ran in double, we in float: after 20 steps losses differ by 2e-8 and parameters by
+  // 4e-7. Ten times that is allowed; another rule, order of batches or clipping is off by 1e-3.
   expect_near(training.json()["losses"], training.run(), 2e-7, "losses");
   for (size_t k = 0; k < training.json()["end"].size(); ++k)
     expect_near(training.json()["end"][k], training.parameter(k), 4e-6, cat("parameter ", k));

@@ -1,5 +1,5 @@
-// Numbers that are not finite, from file to file: none comes out unannounced, the first of the file is
-// named, whatever the batch and the threads.
+// Numbers that are not finite, from file to file: none comes out unannounced, the first of the file
+// is named, whatever the batch and the threads.
 #include <gmock/gmock.h>
 
 #include <limits>

@@ -1,5 +1,5 @@
-// A configuration key that comes later opens what is there today, and a file that uses one that this
-// version lacks is refused by its name.
+// A configuration key that comes later opens what is there today, and a file that uses one that
+// this version lacks is refused by its name.
 #include <gmock/gmock.h>
 
 #include <filesystem>

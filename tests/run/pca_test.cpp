@@ -101,7 +101,8 @@ TEST(Pca, IsTheBestForANearlyFlatSpectrum) {
   expect_least_mse(rows_with(500, 700, [](int64_t) { return 1.0; }), 8);
 }
 
-// A few strong directions over noise that is a thousand times weaker, and more components than they.
+// A few strong directions over noise that is a thousand times weaker, and more components than
+// they.
 TEST(Pca, IsTheBestWithinTheNoiseToo) {
   const auto stepped = [](int64_t j) { return j < 4 ? 30.0 : 0.03; };
   expect_least_mse(rows_with(400, 450, stepped), 4);

@@ -263,7 +263,8 @@ TEST_F(TrainTest, TargetsOutsideTheRangeOfTheLossAreNamed) {
   }
 }
 
-// Bytes are scaled on the device, but looked at too; so are other types where bytes were trained on.
+// Bytes are scaled on the device, but looked at too; so are other types where bytes were trained
+// on.
 TEST_F(TrainTest, BytesAreTargetsToo) {
   Config config = small_config();
   config.model.loss.kind = kernels::Loss::kBce;

@@ -19,8 +19,8 @@ class HostLedger {
   uint64_t submitted() const { return submitted_.load(std::memory_order_acquire); }
   void add_submitted();
 
-  // Both sides spin before they sleep, for as long as a sleep and a wake-up would cost, but not on the
-  // core on which the other was last seen: it needs that core.
+  // Both sides spin before they sleep, for as long as a sleep and a wake-up would cost, but not on
+  // the core on which the other was last seen: it needs that core.
 
   // The worker's side. A failure that nobody has heard of stays; later ones are its consequences.
   void spin_until_submitted(uint64_t number) const;

@@ -16,8 +16,8 @@
 namespace diabolo {
 
 // The CPUs that this process may run on, ascending; never empty. Those of its first thread and of
-// the calling one; where OpenMP has bound its first thread (OMP_PROC_BIND), those of OpenMP's places
-// too, which its runtime made of the process's CPUs before it bound that thread.
+// the calling one; where OpenMP has bound its first thread (OMP_PROC_BIND), those of OpenMP's
+// places too, which its runtime made of the process's CPUs before it bound that thread.
 std::vector<int> allowed_cpus();
 
 struct ThreadChoice {

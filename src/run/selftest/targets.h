@@ -1,5 +1,6 @@
-// Where a kernel is run: a device as it is, and as it would look to the choices inside kernels if it
-// could do less or were larger. So every path of a kernel is run on every machine that can run it.
+// Where a kernel is run: a device as it is, and as it would look to the choices inside kernels if
+// it could do less or were larger. So every path of a kernel is run on every machine that can run
+// it.
 #pragma once
 
 #include <vector>
