@@ -41,13 +41,16 @@ float element(const std::byte* bytes, size_t i) {
   return Reader::value(stored);
 }
 
-// Whether no value is NaN or infinite: those have all bits of the exponent set. In integers and
-// without a way out, so that the loop is vectorised.
-inline bool all_finite(std::span<const float> values) {
+// 1 for NaN and infinity, which have all bits of the exponent set, else 0. In integers, and without a
+// branch, so that loops are vectorised.
+inline uint32_t is_not_finite(float value) {
   constexpr uint32_t kExponent = 0x7f800000u;
+  return (std::bit_cast<uint32_t>(value) & kExponent) == kExponent ? 1u : 0u;
+}
+
+inline bool all_finite(std::span<const float> values) {
   uint32_t found = 0;
-  for (const float value : values)
-    found |= (std::bit_cast<uint32_t>(value) & kExponent) == kExponent ? 1u : 0u;
+  for (const float value : values) found |= is_not_finite(value);
   return found == 0;
 }
 

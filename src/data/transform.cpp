@@ -19,23 +19,62 @@ constexpr uint64_t kGroupElems = 4096;
 constexpr std::array kScaleNames = {"unit", "standard", "minmax", "none"};
 constexpr std::array kBadValueNames = {"error", "zero", "mean", "skip"};
 
-// Without aliases the loops are vectorised.
-void scale_values(float* __restrict values, const float* __restrict shift,
-                  const float* __restrict scale, size_t count) {
-  for (size_t i = 0; i < count; ++i) values[i] = (values[i] - shift[i]) * scale[i];
+// Returns whether all results are finite. Without aliases the loops are vectorised.
+template <class Reader>
+bool scale_values(const std::byte* __restrict raw, const float* __restrict shift,
+                  const float* __restrict scale, float* __restrict out, size_t count) {
+  uint32_t found = 0;
+  for (size_t i = 0; i < count; ++i) {
+    out[i] = (element<Reader>(raw, i) - shift[i]) * scale[i];
+    found |= is_not_finite(out[i]);
+  }
+  return found == 0;
+}
+
+// Rows of a few numbers are scaled several at once, so that the loops are long.
+constexpr size_t kStretch = 128;
+struct Stretch {
+  std::array<float, kStretch> shift, scale;
+  size_t count = 0;
+};
+void fill_stretch(const Scaling& scaling, Stretch& out) {
+  const size_t width = scaling.shift.size();
+  for (out.count = 0; out.count + width <= kStretch; out.count += width) {
+    std::ranges::copy(scaling.shift, out.shift.begin() + static_cast<ptrdiff_t>(out.count));
+    std::ranges::copy(scaling.scale, out.scale.begin() + static_cast<ptrdiff_t>(out.count));
+  }
+}
+
+template <class Reader>
+bool scale_in_float(const Scaling& scaling, const std::byte* raw, std::span<float> out) {
+  const size_t width = scaling.shift.size();
+  Stretch stretch;
+  const bool is_short = 2 * width <= kStretch && 2 * width <= out.size();
+  if (is_short) fill_stretch(scaling, stretch);
+  const float* const shift = is_short ? stretch.shift.data() : scaling.shift.data();
+  const float* const scale = is_short ? stretch.scale.data() : scaling.scale.data();
+  const size_t step = is_short ? stretch.count : width;
+  bool is_finite = true;
+  for (size_t start = 0; start < out.size(); start += step)
+    is_finite &= scale_values<Reader>(raw + start * sizeof(typename Reader::Stored), shift, scale,
+                                      out.data() + start, std::min(step, out.size() - start));
+  return is_finite;
 }
 
 template <class T>
-void scale_wide(const std::byte* __restrict raw, const Scaling::Wide& wide, float* __restrict out,
+bool scale_wide(const std::byte* __restrict raw, const Scaling::Wide& wide, float* __restrict out,
                 size_t count) {
   const double* __restrict shift = wide.shift.data();
   const double* __restrict rest = wide.rest.data();
   const double* __restrict scale = wide.scale.data();
+  uint32_t found = 0;
   for (size_t i = 0; i < count; ++i) {
     T value;
     std::memcpy(&value, raw + i * sizeof(T), sizeof(T));
     out[i] = static_cast<float>(difference(value, shift[i], rest[i]) * scale[i]);
+    found |= is_not_finite(out[i]);
   }
+  return found == 0;
 }
 
 std::vector<double> widened(const std::vector<float>& values) {
@@ -156,15 +195,18 @@ uint64_t convert_rows(const Scaling& scaling, BadValue policy, const BlockPlace&
     if (kept) kept->push_back(row);
     ++rows_kept;
   };
-  const auto scale = [&](uint64_t row, uint64_t count) {
-    const auto to = out.subspan(rows_kept * width, count * width);
-    scale_rows(used, dtype, raw.subspan(row * row_bytes, count * row_bytes), to);
-    return to;
+  const auto place_of = [&](uint64_t count) {
+    return out.subspan(rows_kept * width, count * width);
+  };
+  const auto scale = [&](uint64_t row, uint64_t count) {  // whether the results are finite
+    return scale_rows(used, dtype, raw.subspan(row * row_bytes, count * row_bytes),
+                      place_of(count));
   };
   const auto convert_row = [&](uint64_t row) {
-    const auto to = scale(row, 1);
+    const bool is_good = scale(row, 1);
+    const std::span<float> to = place_of(1);
     size_t column = 0;
-    if (all_finite(to) || mend(used, in_double, policy, to, column)) return keep(row);
+    if (is_good || mend(used, in_double, policy, to, column)) return keep(row);
     if (policy == BadValue::kSkip) return;
     const uint64_t at = row * row_bytes + column * size_bytes(dtype);
     float value = 0;
@@ -174,7 +216,7 @@ uint64_t convert_rows(const Scaling& scaling, BadValue policy, const BlockPlace&
   };
   for (uint64_t first = 0; first < rows; first += group) {
     const uint64_t count = std::min(group, rows - first);
-    const bool is_good = all_finite(scale(first, count));
+    const bool is_good = scale(first, count);
     for (uint64_t row = first; row < first + count; ++row) is_good ? keep(row) : convert_row(row);
   }
   return rows_kept;
@@ -190,21 +232,24 @@ Scaling with_wide(const Scaling& scaling) {
   return out;
 }
 
-void scale_rows(const Scaling& scaling, DType dtype, std::span<const std::byte> raw,
+bool scale_rows(const Scaling& scaling, DType dtype, std::span<const std::byte> raw,
                 std::span<float> out) {
   const size_t width = scaling.shift.size();
   DIABOLO_CHECK(raw.size() == out.size() * size_bytes(dtype), raw.size(), " bytes");
+  bool is_finite = true;
   if (!is_wide(dtype) || scaling.rounds_first) {
-    to_f32(dtype, raw, out);
-    for (size_t start = 0; start < out.size(); start += width)
-      scale_values(out.data() + start, scaling.shift.data(), scaling.scale.data(), width);
-    return;
+    visit_dtype(dtype, [&]<class Reader>(Reader) {
+      is_finite = scale_in_float<Reader>(scaling, raw.data(), out);
+    });
+    return is_finite;
   }
   if (scaling.wide.shift.empty()) return scale_rows(with_wide(scaling), dtype, raw, out);
   visit_wide(dtype, [&]<class T>(T) {
     for (size_t start = 0; start < out.size(); start += width)
-      scale_wide<T>(raw.data() + start * sizeof(T), scaling.wide, out.data() + start, width);
+      is_finite &=
+          scale_wide<T>(raw.data() + start * sizeof(T), scaling.wide, out.data() + start, width);
   });
+  return is_finite;
 }
 
 void unscale_rows(const Scaling& scaling, std::span<float> rows) {

@@ -19,11 +19,13 @@ uint32_t limit_of(DType type) {
   return type == DType::kBf16 ? 0x7f7f8000u : 0x7f800000u;
 }
 
-// Without a way out, so that the loop is vectorised. The bits of NaN are above those of infinity.
+// Without a way out, and with signs, so that the loop is vectorised well. The bits of NaN are above
+// those of infinity.
 bool all_below(std::span<const float> values, uint32_t limit) {
+  const auto signed_limit = static_cast<int32_t>(limit);
   uint32_t found = 0;
   for (const float value : values)
-    found |= (std::bit_cast<uint32_t>(value) & 0x7fffffffu) >= limit ? 1u : 0u;
+    found |= (std::bit_cast<int32_t>(value) & 0x7fffffff) >= signed_limit ? 1u : 0u;
   return found == 0;
 }
 

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 #include <random>
 
 #include "base/expect_error.h"
@@ -127,6 +128,30 @@ TEST(ScaleTest, MinmaxByHand) {
   const Scaling scaling = fit_scaling(*table.data, Scale::kMinmax, BadValue::kError);
   EXPECT_THAT(table.convert(scaling, BadValue::kError),
               ElementsAre(0.0f, 0.0f, 1.0f, 0.0f, 0.5f, 0.0f));
+}
+
+// Narrow rows are scaled several at once: every column has its own shift and scale, in any number of
+// rows, and what is not finite is seen wherever it stands.
+TEST(ScaleTest, ColumnsOfNarrowRowsKeepTheirOwnScale) {
+  for (const size_t width : {1u, 3u, 8u, 63u, 64u, 65u, 200u})
+    for (const size_t rows : {1u, 2u, 43u, 700u}) {
+      Scaling scaling{Scale::kStandard, {}, {}, {}};
+      for (size_t i = 0; i < width; ++i) {
+        scaling.shift.push_back(static_cast<float>(i));
+        scaling.scale.push_back(1.0f / static_cast<float>(i + 1));
+      }
+      std::vector<float> raw(rows * width), out(rows * width), expected;
+      for (size_t i = 0; i < raw.size(); ++i) raw[i] = static_cast<float>(i % 101);
+      for (size_t i = 0; i < raw.size(); ++i)
+        expected.push_back((raw[i] - scaling.shift[i % width]) * scaling.scale[i % width]);
+      const auto scale = [&] {
+        return scale_rows(scaling, DType::kF32, std::as_bytes(std::span(raw)), out);
+      };
+      EXPECT_TRUE(scale());
+      EXPECT_EQ(out, expected) << width << " x " << rows;
+      raw.back() = std::numeric_limits<float>::infinity();
+      EXPECT_FALSE(scale());
+    }
 }
 
 TEST(ScaleTest, UnscaleIsTheInverse) {
