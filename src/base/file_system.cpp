@@ -51,6 +51,9 @@ int FileSystem::unlink(const char* path) {
 int FileSystem::lock(int fd) {
   return ::flock(fd, LOCK_EX | LOCK_NB);
 }
+void FileSystem::start_write_back(int fd, int64_t offset, int64_t bytes) {
+  (void)::sync_file_range(fd, offset, bytes, SYNC_FILE_RANGE_WRITE);
+}
 int FileSystem::free_bytes(const char* path, uint64_t* out) {
   struct statvfs info {};
   if (::statvfs(path, &info) != 0) return -1;

@@ -28,6 +28,9 @@ class FileSystem {
   virtual int rename(const char* from, const char* to);
   virtual int unlink(const char* path);
   virtual int lock(int fd);  // flock(LOCK_EX | LOCK_NB)
+  // A hint, which may be left undone: that bytes written should go to disk now
+  // (SYNC_FILE_RANGE_WRITE).
+  virtual void start_write_back(int fd, int64_t offset, int64_t bytes);
   // Bytes that an ordinary user may still write on the file system of path.
   virtual int free_bytes(const char* path, uint64_t* out);
 };

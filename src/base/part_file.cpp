@@ -45,7 +45,7 @@ void PartFile::continue_at(uint64_t bytes, const std::string& expected_hash) {
   const auto kept = static_cast<int64_t>(bytes);
   if (uninterrupted([&] { return fs.ftruncate(descriptor_.get(), kept); }) != 0)
     fail_write(path_, "write", errno);
-  size_bytes_ = bytes;
+  size_bytes_ = sent_bytes_ = bytes;
 }
 
 void PartFile::write(std::span<const std::byte> bytes) {
@@ -54,6 +54,12 @@ void PartFile::write(std::span<const std::byte> bytes) {
   const uint64_t unhashed = header_bytes_ - std::min(header_bytes_, size_bytes_);
   hasher_.update(bytes.subspan(std::min<uint64_t>(unhashed, bytes.size())));
   size_bytes_ += bytes.size();
+  // What goes to disk meanwhile, the flush at the end need not wait for.
+  constexpr uint64_t kSendBytes = uint64_t{4} << 20;
+  if (size_bytes_ - sent_bytes_ < kSendBytes) return;
+  descriptor_.fs().start_write_back(descriptor_.get(), static_cast<int64_t>(sent_bytes_),
+                                    static_cast<int64_t>(size_bytes_ - sent_bytes_));
+  sent_bytes_ = size_bytes_;
 }
 
 void PartFile::write_at(uint64_t offset, std::span<const std::byte> bytes) {

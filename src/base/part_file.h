@@ -45,6 +45,7 @@ class PartFile {
   LockedFile descriptor_;
   Hasher hasher_;
   uint64_t size_bytes_ = 0;
+  uint64_t sent_bytes_ = 0;  // the system was told to write so much back
 };
 
 // The hash of what follows the header of a file of at least `bytes`, up to there.

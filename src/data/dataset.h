@@ -48,6 +48,10 @@ class Dataset {
   uint64_t read(size_t field, uint64_t first_row, uint64_t count,
                 std::span<std::byte> destination) const;
 
+  // Whether a few rows are read as cheaply as many, and by several threads: not columns, not
+  // a stream.
+  bool gives_parts() const { return gives_parts_; }
+
   // "u8[60000,28,28]", or "u8[*,28,28]" where the number of rows is unknown.
   std::string text() const;
 
@@ -59,6 +63,7 @@ class Dataset {
                              std::span<std::byte> destination) const = 0;
 
   bool is_stream_ = false;
+  bool gives_parts_ = false;
   std::string identity_;
 
  private:

@@ -41,7 +41,7 @@ float element(const std::byte* bytes, size_t i) {
   return Reader::value(stored);
 }
 
-// 1 for NaN and infinity, which have all bits of the exponent set, else 0. In integers, and without a
+// 1 for NaN and infinity, which have all bits of the exponent set, else 0. In integers, without a
 // branch, so that loops are vectorised.
 inline uint32_t is_not_finite(float value) {
   constexpr uint32_t kExponent = 0x7f800000u;

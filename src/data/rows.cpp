@@ -33,6 +33,7 @@ class RowFileDataset final : public Dataset {
         options_(options),
         start_(source_.position()) {
     is_stream_ = source_.is_stream();
+    gives_parts_ = !is_stream_;
     if (!is_stream_) identity_ = source_.file().identity();
     if (is_stream_) expect_end();
   }
@@ -83,7 +84,9 @@ class MemoryDataset final : public Dataset {
   MemoryDataset(std::string name, std::span<const std::byte> bytes, const RowFileOptions& options)
       : Dataset(std::move(name), {{"x", options.row}}, options.rows),
         bytes_(bytes),
-        options_(options) {}
+        options_(options) {
+    gives_parts_ = true;
+  }
   MemoryDataset(std::string name, std::string identity, std::unique_ptr<std::byte[]> bytes,
                 const RowFileOptions& options)
       : MemoryDataset(std::move(name), {bytes.get(), *options.rows * options.row.bytes()},

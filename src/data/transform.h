@@ -109,7 +109,7 @@ uint64_t convert_rows(const Scaling& scaling, BadValue policy, const BlockPlace&
 Error bad_result(const BlockPlace& place, const char* what, uint64_t row, uint64_t column,
                  float value);
 
-// Scaled values of raw rows, bad ones as NaN or infinity; whether all are finite. A scaling with_wide
+// Scaled values of raw rows, bad ones as NaN or infinity; whether all are good. One with_wide
 // costs nothing more.
 bool scale_rows(const Scaling& scaling, DType dtype, std::span<const std::byte> raw,
                 std::span<float> out);

@@ -202,17 +202,35 @@ void Inference::require_means(const RowRules& rules) const {
 
 namespace {
 
+// Raw rows to a place of their own.
+void copy_rows(const RawRows& in, uint64_t first, uint64_t count, std::span<std::byte> to,
+               RowWatch& watch) {
+  if (!in.fetch) {
+    std::memcpy(to.data(), in.bytes.data() + first * (to.size() / count), to.size());
+    return;
+  }
+  try {
+    in.fetch(first, count, to);
+  } catch (const Error& error) {
+    watch.fail(first, error);
+    std::ranges::fill(to, std::byte{0});
+  }
+}
+
 // Rows on their way in; those that are there already as the plan takes them are copied.
 void fill(const RawRows& in, Source source, const Scaling& scaling, uint64_t first, uint64_t count,
           void* staging, RowWatch& watch) {
   const uint64_t width = scaling.shift.size();
-  const uint64_t row_bytes = width * size_bytes(in.dtype);
-  const std::span<const std::byte> raw = in.bytes.subspan(first * row_bytes, count * row_bytes);
-  if (in.is_scaled || source == Source::kRawU8) {
-    std::memcpy(staging, raw.data(), raw.size());
-    return;
-  }
-  watch.convert(scaling, in.dtype, raw, first, {static_cast<float*>(staging), count * width});
+  const uint64_t bytes = count * width * size_bytes(in.dtype);
+  if (in.is_scaled || source == Source::kRawU8)
+    return copy_rows(in, first, count, {static_cast<std::byte*>(staging), bytes}, watch);
+  const std::span<float> to(static_cast<float*>(staging), count * width);
+  if (!in.fetch)
+    return watch.convert(scaling, in.dtype, in.bytes.subspan(first * (bytes / count), bytes), first,
+                         to);
+  const auto room = std::make_unique_for_overwrite<std::byte[]>(bytes);
+  copy_rows(in, first, count, {room.get(), bytes}, watch);
+  watch.convert(scaling, in.dtype, {room.get(), bytes}, first, to);
 }
 
 // One output of a piece of rows, to where the caller wants it.
@@ -246,7 +264,8 @@ void Inference::run(const Task& task, const RawRows& in, std::span<const TaskRes
                     const RowRules& rules, const TaskCall& options) const {
   const Source source = task.reads_codes ? Source::kScaled : source_of(in);
   const Scaling& scaling = task.reads_codes ? code_scaling_ : scaling_of(in.dtype);
-  require_size("rows", in.rows * scaling.shift.size() * size_bytes(in.dtype), in.bytes.size());
+  if (!in.fetch)
+    require_size("rows", in.rows * scaling.shift.size() * size_bytes(in.dtype), in.bytes.size());
   if (!task.reads_codes) require_means(rules);
   RowWatch watch(rules, in.rows);
   std::vector<Taker> takers;

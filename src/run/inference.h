@@ -40,8 +40,11 @@ int64_t usual_max_rows(const DeviceInfo& device);
 struct RawRows {
   DType dtype = DType::kF32;
   bool is_scaled = false;  // f32 that convert_rows has made: taken as it is
-  std::span<const std::byte> bytes;
+  std::span<const std::byte> bytes = {};
   uint64_t rows = 0;
+  // Instead of bytes: reads rows [first, first + count) of them to where they are wanted. Called by
+  // the threads that compute, at once; an Error of its ends the call as a bad row does: the first.
+  std::function<void(uint64_t first, uint64_t count, std::span<std::byte> to)> fetch = {};
 };
 
 // Where the results of one output of a task go: [rows, width] numbers of its type.

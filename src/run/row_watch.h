@@ -42,6 +42,8 @@ class RowWatch {
   // Looks at results of whole rows, `width` numbers each; what: "codes", for messages. One that the
   // result type cannot hold is a failure under every policy: another type mends it.
   void check_results(const char* what, uint64_t first, uint64_t width, std::span<float> results);
+  // That the rows from `row` on cannot be had, or that it is bad; the first row's failure counts.
+  void fail(uint64_t row, const Error& error);
   // The results of rows that were left out become NaN.
   void blank(uint64_t first, uint64_t width, std::span<float> results) const;
 
@@ -57,7 +59,6 @@ class RowWatch {
   void mark_bad_inputs(std::span<const uint64_t> kept, uint64_t first, std::span<float> rows,
                        uint64_t width);
   void check_row(const char* what, uint64_t row, std::span<const float> values);
-  void fail(uint64_t row, const Error& error);
 
   RowRules rules_;
   uint32_t limit_bits_;

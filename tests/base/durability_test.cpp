@@ -37,6 +37,9 @@ class RecordingFileSystem final : public FileSystem {
     add("write " + names_[fd]);
     return FileSystem::pwrite(fd, data, bytes, offset);
   }
+  void start_write_back(int fd, int64_t offset, int64_t bytes) override {
+    add(cat("send ", names_[fd], " ", offset, "+", bytes));
+  }
   int fsync(int fd) override {
     add("fsync " + names_[fd]);
     return 0;
@@ -68,6 +71,19 @@ class DurabilityTest : public ::testing::Test {
   TemporaryFolder folder_;
   RecordingFileSystem fs_{folder_};
 };
+
+// The flush at the end then has little left to wait for.
+TEST_F(DurabilityTest, ALongOutputGoesToDiskWhileItIsMade) {
+  PartialWriter writer(folder_.file("out"), {.identity = "x"}, fs_);
+  fs_.take();
+  const std::vector<std::byte> part(uint64_t{3} << 20);
+  for (int i = 0; i < 3; ++i) writer.write(std::span(part));
+  EXPECT_THAT(fs_.take(),
+              ElementsAre("write out.partial", "send out.partial 0+6291456", "write out.partial"));
+  writer.commit();
+  EXPECT_THAT(fs_.take(), ElementsAre("fsync out.partial", "rename out.partial out", "fsync folder",
+                                      "unlink out.partial.journal"));
+}
 
 TEST_F(DurabilityTest, AFileIsFlushedThenNamedThenItsFolderIsFlushed) {
   AtomicWriter writer(folder_.file("out"), fs_);

@@ -130,7 +130,7 @@ TEST(ScaleTest, MinmaxByHand) {
               ElementsAre(0.0f, 0.0f, 1.0f, 0.0f, 0.5f, 0.0f));
 }
 
-// Narrow rows are scaled several at once: every column has its own shift and scale, in any number of
+// Narrow rows are scaled several at once: every column has its own scale, in any number of
 // rows, and what is not finite is seen wherever it stands.
 TEST(ScaleTest, ColumnsOfNarrowRowsKeepTheirOwnScale) {
   for (const size_t width : {1u, 3u, 8u, 63u, 64u, 65u, 200u})

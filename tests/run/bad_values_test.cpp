@@ -320,8 +320,10 @@ TEST_F(LeftOut, StreamsHaveNoPlaceForAList) {
 TEST_F(BadValues, ABadRowComesBeforeAReadErrorBehindIt) {
   class Broken : public Dataset {
    public:
-    explicit Broken(const Dataset& whole)
-        : Dataset("broken", {{"x", whole.x().row}}, whole.rows()), whole_(whole) {}
+    Broken(const Dataset& whole, bool gives_parts)
+        : Dataset("broken", {{"x", whole.x().row}}, whole.rows()), whole_(whole) {
+      gives_parts_ = gives_parts;
+    }
 
    private:
     uint64_t read_rows(size_t, uint64_t first, uint64_t count,
@@ -331,8 +333,8 @@ TEST_F(BadValues, ABadRowComesBeforeAReadErrorBehindIt) {
     }
     const Dataset& whole_;
   };
-  const Broken broken(*data_.data);
-  const auto what = [&] {
+  const auto what = [&](bool gives_parts) {
+    const Broken broken(*data_.data, gives_parts);
     try {
       run_pipeline(*backend_, model(), broken, options(kEncodeTask));
     } catch (const Error& error) {
@@ -340,9 +342,12 @@ TEST_F(BadValues, ABadRowComesBeforeAReadErrorBehindIt) {
     }
     return std::string();
   };
-  EXPECT_EQ(what(), "broken: cannot read");
+  // Read ahead, and by the threads that compute.
+  for (const bool gives_parts : {false, true}) EXPECT_EQ(what(gives_parts), "broken: cannot read");
   data_.values[299 * kWidth] = kNan;
-  for (int i = 0; i < 20; ++i) EXPECT_THAT(what(), HasSubstr("row 299, column 0 is NaN"));
+  for (int i = 0; i < 20; ++i)
+    for (const bool gives_parts : {false, true})
+      EXPECT_THAT(what(gives_parts), HasSubstr("row 299, column 0 is NaN"));
 }
 
 }  // namespace
