@@ -4,8 +4,8 @@
 
 #include "base/error.h"
 #include "bench_main.h"
+#include "infer/inference.h"
 #include "inference_bed.h"
-#include "run/inference.h"
 
 namespace diabolo::bench {
 namespace {

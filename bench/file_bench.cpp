@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "bench_main.h"
 #include "inference_bed.h"
-#include "run/encode_pipeline.h"
+#include "jobs/encode_pipeline.h"
 
 namespace diabolo::bench {
 namespace {

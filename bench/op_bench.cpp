@@ -14,7 +14,7 @@
 #include "kernels/common/philox.h"
 #include "ops/dense.h"
 #include "ops/training.h"
-#include "run/selftest/case.h"
+#include "selftest/case.h"
 #include "training_bed.h"
 
 namespace diabolo::bench {

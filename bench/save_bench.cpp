@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/seconds.h"
 #include "bench_main.h"
-#include "run/trainer.h"
+#include "train/trainer.h"
 #include "training_bed.h"
 
 namespace diabolo::bench {

@@ -17,8 +17,8 @@
 #include "base/error.h"
 #include "base/seconds.h"
 #include "bench_main.h"
+#include "infer/inference.h"
 #include "inference_bed.h"
-#include "run/inference.h"
 
 namespace diabolo::bench {
 namespace {

@@ -8,7 +8,7 @@
 #include "kernels/common/philox.h"
 #include "model/presets.h"
 #include "model/training_graph.h"
-#include "run/schedule.h"
+#include "train/schedule.h"
 
 namespace diabolo::bench {
 namespace {

@@ -1,6 +1,6 @@
 // The activation functions, each written once for host and device, CPU and CUDA, reference and fast
 // path. To add one: a struct and a line in the list below; everything else follows from the list,
-// and the cases of src/run/selftest run over all of it (CONTRIBUTING.md).
+// and the cases of src/selftest run over all of it (CONTRIBUTING.md).
 //
 //   forward(z)         h = f(z)
 //   derivative(saved)  f'(z), from h where that is enough (kSavesZ false), else from z

@@ -1,6 +1,6 @@
 // Scalar types of kernels: bf16, what a type is accumulated in, and the two-line helpers that let a
 // reference run on real numbers, on complex ones (complex-step differentiation) and on tracked ones
-// (error bounds, src/run/selftest).
+// (error bounds, src/selftest).
 #pragma once
 
 #include <bit>

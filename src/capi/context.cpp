@@ -5,7 +5,7 @@
 #include "capi/arguments.h"
 #include "capi/handles.h"
 #include "capi/status.h"
-#include "run/open.h"
+#include "jobs/open.h"
 
 namespace diabolo::capi {
 

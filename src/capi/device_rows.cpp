@@ -3,7 +3,7 @@
 #include "capi/arguments.h"
 #include "capi/handles.h"
 #include "capi/status.h"
-#include "run/device_inference.h"
+#include "infer/device_inference.h"
 
 namespace diabolo::capi {
 

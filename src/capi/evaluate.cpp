@@ -1,5 +1,5 @@
 // diabolo_evaluate and diabolo_evaluate_file.
-#include "run/evaluate.h"
+#include "evaluate/evaluate.h"
 
 #include <functional>
 #include <limits>

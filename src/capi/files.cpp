@@ -9,8 +9,8 @@
 #include "capi/input_file.h"
 #include "capi/model_texts.h"
 #include "capi/status.h"
-#include "run/encode_pipeline.h"
-#include "run/output_check.h"
+#include "jobs/encode_pipeline.h"
+#include "jobs/output_check.h"
 
 namespace diabolo::capi {
 

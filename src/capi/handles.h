@@ -17,8 +17,8 @@
 #include "backend/backend.h"
 #include "base/log.h"
 #include "diabolo/diabolo.h"
+#include "infer/inference.h"
 #include "model/model_file.h"
-#include "run/inference.h"
 
 namespace diabolo::capi {
 

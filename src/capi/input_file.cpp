@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "capi/arguments.h"
-#include "run/open.h"
+#include "jobs/open.h"
 
 namespace diabolo::capi {
 

@@ -11,7 +11,7 @@
 #include "capi/model_texts.h"
 #include "capi/rows_progress.h"
 #include "capi/status.h"
-#include "run/explain.h"
+#include "infer/explain.h"
 
 namespace diabolo::capi {
 

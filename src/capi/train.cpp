@@ -10,10 +10,10 @@
 #include "capi/model_texts.h"
 #include "capi/status.h"
 #include "capi/train_config.h"
+#include "jobs/open.h"
 #include "model/config_toml.h"
-#include "run/open.h"
-#include "run/train_data.h"
-#include "run/trainer.h"
+#include "train/train_data.h"
+#include "train/trainer.h"
 
 namespace diabolo::capi {
 

@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "capi/arguments.h"
 #include "model/presets.h"
-#include "run/run_directory.h"
+#include "train/run_directory.h"
 
 namespace diabolo::capi {
 

@@ -2,11 +2,11 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "backend/product_rates.h"
 #include "cli/commands.h"
 #include "cli/json_output.h"
 #include "cli/options.h"
 #include "cli/table.h"
-#include "run/product_rates.h"
 
 namespace diabolo::cli {
 namespace {

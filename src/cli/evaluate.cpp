@@ -1,5 +1,5 @@
 // diabolo evaluate
-#include "run/evaluate.h"
+#include "evaluate/evaluate.h"
 
 #include <algorithm>
 #include <functional>
@@ -11,8 +11,8 @@
 #include "cli/options.h"
 #include "cli/progress.h"
 #include "cli/table.h"
-#include "run/file_stamp.h"
-#include "run/labels.h"
+#include "data/file_stamp.h"
+#include "data/labels.h"
 
 namespace diabolo::cli {
 namespace {

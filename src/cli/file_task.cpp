@@ -14,7 +14,7 @@
 #include "cli/options.h"
 #include "cli/progress.h"
 #include "cli/table.h"
-#include "run/encode_pipeline.h"
+#include "jobs/encode_pipeline.h"
 
 namespace diabolo::cli {
 namespace {

@@ -11,9 +11,9 @@
 #include "cli/arguments.h"
 #include "cli/terminal.h"
 #include "data/dataset.h"
+#include "infer/inference.h"
+#include "jobs/open.h"
 #include "model/model_file.h"
-#include "run/inference.h"
-#include "run/open.h"
 
 namespace diabolo::cli {
 

@@ -12,7 +12,7 @@
 #include "graph/dump.h"
 #include "model/task.h"
 #include "model/training_graph.h"
-#include "run/train_session.h"
+#include "train/train_session.h"
 
 namespace diabolo::cli {
 namespace {

@@ -7,9 +7,9 @@
 
 #include "base/seconds.h"
 #include "cli/terminal.h"
-#include "run/encode_pipeline.h"
-#include "run/evaluate.h"
-#include "run/trainer.h"
+#include "evaluate/evaluate.h"
+#include "jobs/encode_pipeline.h"
+#include "train/trainer.h"
 
 namespace diabolo::cli {
 

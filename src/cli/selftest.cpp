@@ -1,5 +1,5 @@
 // diabolo selftest
-#include "run/selftest/selftest.h"
+#include "selftest/selftest.h"
 
 #include <chrono>
 #include <nlohmann/json.hpp>

@@ -12,9 +12,9 @@
 #include "cli/train_config.h"
 #include "model/config_toml.h"
 #include "model/model_texts.h"
-#include "run/train_data.h"
-#include "run/trainer.h"
-#include "run/training_identity.h"
+#include "train/train_data.h"
+#include "train/trainer.h"
+#include "train/training_identity.h"
 
 namespace diabolo::cli {
 namespace {

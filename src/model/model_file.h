@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/file_system.h"
+#include "data/file_stamp.h"
 #include "model/config.h"
 #include "model/model.h"
 #include "model/model_texts.h"
@@ -17,12 +18,6 @@
 #include "model/safetensors.h"
 
 namespace diabolo {
-
-// A file by its place and its content, so that another one at that place is not taken for it.
-struct FileStamp {
-  std::string path = {};     // absolute; empty: no file, or a model from before this was kept
-  std::string content = {};  // File::content_identity
-};
 
 // Where the weights come from; for people and for defaults, never for arithmetic.
 struct Provenance {

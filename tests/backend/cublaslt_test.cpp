@@ -13,7 +13,7 @@
 #include "graph/plan.h"
 #include "kernels/cuda/cublaslt_library.h"
 #include "model/training_graph.h"
-#include "run/training_fixture.h"
+#include "train/training_fixture.h"
 
 namespace diabolo {
 namespace {

@@ -7,7 +7,7 @@
 #include "cuda_host/kernel_run.h"
 #include "kernels/optimizer.h"
 #include "kernels/penalty.h"
-#include "run/selftest/tracked.h"
+#include "selftest/tracked.h"
 
 namespace diabolo {
 namespace {

@@ -7,10 +7,10 @@
 
 #include <algorithm>
 
-#include "run/inference.h"
-#include "run/stateful_part.h"
-#include "run/train_session.h"
-#include "run/training_fixture.h"
+#include "infer/inference.h"
+#include "train/stateful_part.h"
+#include "train/train_session.h"
+#include "train/training_fixture.h"
 
 namespace diabolo {
 namespace {

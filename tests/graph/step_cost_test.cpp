@@ -10,7 +10,7 @@
 #include "model/model.h"
 #include "model/presets.h"
 #include "model/training_graph.h"
-#include "run/training_fixture.h"
+#include "train/training_fixture.h"
 
 namespace diabolo {
 namespace {

@@ -1,4 +1,4 @@
-// The testing ladder: every case of src/run/selftest/cases on every kernel that accepts it, on
+// The testing ladder: every case of src/selftest/cases on every kernel that accepts it, on
 // every device of the machine. A case's name is its filter:
 //   ladder_test --gtest_filter='*dense_forward/relu f32 7x13x31 uniform*'
 // Without a GPU the CUDA kernels are skipped with the reason; with DIABOLO_REQUIRE_CUDA=1 that is a
@@ -14,8 +14,8 @@
 #include "backend/forwarding_backend.h"
 #include "kernels/cuda/cublaslt_library.h"
 #include "ops/registry.h"
-#include "run/selftest/check.h"
-#include "run/selftest/selftest.h"
+#include "selftest/check.h"
+#include "selftest/selftest.h"
 #ifdef DIABOLO_HARNESS
 #include "cuda_host/cuda_host.h"
 #endif
@@ -170,7 +170,7 @@ TEST(LadderList, EveryOpHasCasesForEveryKernelType) {
   std::set<std::string> names;
   for (const OpDef* op : all_ops()) {
     const selftest::OpCases* cases = selftest::find_cases(*op);
-    ASSERT_NE(cases, nullptr) << op->name << " has no entry in src/run/selftest/cases/list.cpp";
+    ASSERT_NE(cases, nullptr) << op->name << " has no entry in src/selftest/cases/list.cpp";
     const std::vector<Case> all = cases_of(*cases);
     EXPECT_GE(all.size(), 5u) << op->name;
     bool has_quick = false;

@@ -12,7 +12,7 @@
 #include "ops/loss.h"
 #include "ops/training.h"
 #include "ops/update_state.h"
-#include "run/selftest/check.h"
+#include "selftest/check.h"
 
 namespace diabolo {
 namespace {

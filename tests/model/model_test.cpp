@@ -11,10 +11,10 @@
 #include <set>
 
 #include "diabolo/diabolo.h"
+#include "infer/inference.h"
 #include "model/safetensors.h"
 #include "model/task.h"
-#include "run/inference.h"
-#include "run/training_fixture.h"
+#include "train/training_fixture.h"
 
 namespace diabolo {
 namespace {

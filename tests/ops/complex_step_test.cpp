@@ -15,9 +15,9 @@
 #include "ops/grad_builder.h"
 #include "ops/noise.h"
 #include "ops/registry.h"
-#include "run/selftest/case.h"
-#include "run/selftest/expected.h"
-#include "run/selftest/fill.h"
+#include "selftest/case.h"
+#include "selftest/expected.h"
+#include "selftest/fill.h"
 
 namespace diabolo {
 namespace {
@@ -240,7 +240,7 @@ double distance_of(const selftest::OpCases& cases, const OpDef& op,
     node.out.push_back(tape.add(operand.desc, std::vector<std::byte>(operand.desc.bytes())));
   tape.emit_into(*cases.op, node.attrs, node.in, node.out, node.name);
   // The gradient of a loss is implied to be 1.
-  const TensorDesc& y = tape.desc(node.out[0]);
+  const TensorDesc y = tape.desc(node.out[0]);
   const Reals dy = y.elems() == 1 ? Reals{1} : random(static_cast<size_t>(y.elems()), 8);
   tape.contribute(node.out[0], tape.add(y, dy));
   op.grad(tape, node);

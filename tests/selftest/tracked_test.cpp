@@ -1,6 +1,6 @@
 // The bound that Tracked gives holds for every order of a sum, is not much larger than it must be,
 // and is 0 where float arithmetic is exact.
-#include "run/selftest/tracked.h"
+#include "selftest/tracked.h"
 
 #include <gtest/gtest.h>
 

@@ -1,0 +1,324 @@
+#include "infer/inference.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "backend/host/host_threads.h"
+#include "data/wide.h"
+#include "infer/device_inference.h"
+#include "infer/inference_lane.h"
+#include "kernels/common/scalar.h"
+
+namespace diabolo {
+
+namespace {
+
+void require_size(const char* what, uint64_t expected, uint64_t found) {
+  if (expected != found)
+    throw Error(ErrorCode::kUsage,
+                cat(what, ": expected ", expected, " numbers, found room for ", found));
+}
+
+// Results of a chunk as floats.
+void copy_floats(const TensorView& from, uint64_t elems, float* to) {
+  if (from.desc.dtype() == DType::kF32) {
+    std::memcpy(to, from.data, elems * sizeof(float));
+    return;
+  }
+  const auto* low = from.as<kernels::Bf16>();
+  for (uint64_t i = 0; i < elems; ++i) to[i] = kernels::to_float(low[i]);
+}
+
+}  // namespace
+
+struct Inference::Pool {
+  Pool(Backend& backend_in, const ModelFile& model, const Network& network,
+       const InferenceOptions& options)
+      : config(model.config.model), plans(backend_in, config, network, options) {
+    const std::unique_ptr<Stream> stream = backend_in.create_stream(StreamKind::kCallerThread);
+    // On the host the weights are used where the model has them.
+    const bool is_host = backend_in.info().space == Space::kHost;
+    store = std::make_unique<ParameterStore>(backend_in, network.parameters(),
+                                             inference_states(network, options.precision),
+                                             is_host ? model.parameters.shared() : nullptr);
+    if (!is_host)
+      store->write(store->state(store_names::kMaster), model.parameters.blob().data(), *stream);
+    store->refresh_low(*stream);
+    write_states(*store, network, model.scaling, model.states, *stream);
+    device = std::make_unique<DeviceInference>(plans, *store);
+  }
+
+  // Takes an idle lane or makes one; whoever is done gives it back.
+  std::unique_ptr<Lane> take(const LaneKind& kind) {
+    {
+      const std::lock_guard lock(mutex);
+      std::vector<std::unique_ptr<Lane>>& free = idle[kind];
+      if (!free.empty()) {
+        std::unique_ptr<Lane> lane = std::move(free.back());
+        free.pop_back();
+        return lane;
+      }
+    }
+    return std::make_unique<Lane>(plans, *store, kind);
+  }
+  void give_back(const LaneKind& kind, std::unique_ptr<Lane> lane) {
+    const std::lock_guard lock(mutex);
+    idle[kind].push_back(std::move(lane));
+  }
+
+  // Threads that wait for work: one call at a time has all of them, and a call that finds them
+  // taken, or may not start them, does its rows alone. Null: not now.
+  kernels::cpu::ThreadTeam* team_for_call(std::unique_lock<std::mutex>& lock) {
+    if (plans.most_lanes() <= 1) return nullptr;
+    lock = std::unique_lock(team_mutex, std::try_to_lock);
+    if (!lock.owns_lock() || team_is_refused) return nullptr;
+    try {
+      if (!team) team = create_call_team(plans.most_lanes());
+    } catch (const Error&) {
+      team_is_refused = true;
+    }
+    return team.get();
+  }
+
+  // A lane that failed is not given back, and ends the call.
+  void work(const LaneKind& kind, const LaneJob& job, RowPieces& pieces) {
+    if (pieces.none_left()) return;
+    try {
+      std::unique_ptr<Lane> lane = take(kind);
+      lane->run(job, pieces);
+      give_back(kind, std::move(lane));
+    } catch (...) {
+      pieces.stop();
+      throw;
+    }
+  }
+
+  // On the caller's thread and, where there is enough to do, on helpers.
+  void run(const LaneKind& kind, const LaneJob& job) {
+    RowPieces pieces(job.rows, plans.row_counts(), plans.lanes_for(kind, job.rows));
+    std::unique_lock<std::mutex> lock;
+    const bool is_shared = pieces.lanes() > 1 || plans.shares_kernels(job.rows);
+    kernels::cpu::ThreadTeam* const helpers = is_shared ? team_for_call(lock) : nullptr;
+    if (!helpers) return work(kind, job, pieces);
+    if (pieces.lanes() == 1) {
+      const kernels::cpu::TeamScope scope(helpers);
+      return work(kind, job, pieces);
+    }
+    std::mutex failure_mutex;
+    std::exception_ptr failure;
+    const auto lane = [&] {
+      try {
+        work(kind, job, pieces);
+      } catch (...) {
+        const std::lock_guard failing(failure_mutex);
+        if (!failure) failure = std::current_exception();
+      }
+    };
+    helpers->run(
+        pieces.lanes(), pieces.lanes(),
+        [](const void* body, int64_t) { (*static_cast<const decltype(lane)*>(body))(); }, &lane);
+    if (failure) std::rethrow_exception(failure);
+  }
+
+  ModelConfig config;
+  LanePlans plans;
+  std::unique_ptr<ParameterStore> store;
+  std::mutex mutex;
+  std::map<LaneKind, std::vector<std::unique_ptr<Lane>>> idle;
+  std::unique_ptr<DeviceInference> device;
+  std::mutex team_mutex;
+  std::unique_ptr<kernels::cpu::ThreadTeam> team;
+  bool team_is_refused = false;
+};
+
+int64_t usual_max_rows(const DeviceInfo& device) {
+  return device.space == Space::kHost ? LanePlans::kMostHostRows : 4096;
+}
+
+namespace {
+
+// Codes are taken as they are; their mean is unknown and near 0.
+Scaling no_scaling(size_t width) {
+  return {Scale::kNone, std::vector(width, 0.0f), std::vector(width, 1.0f),
+          std::vector(width, 0.0f)};
+}
+
+InferenceOptions completed(InferenceOptions options, const DeviceInfo& device) {
+  if (options.max_rows == 0) options.max_rows = usual_max_rows(device);
+  return options;
+}
+
+}  // namespace
+
+uint64_t scoring_bytes(Backend& backend, const ModelConfig& config, const Network& network,
+                       InferenceOptions options, Source source, uint64_t rows) {
+  options = completed(options, backend.info());
+  LanePlans plans(backend, config, network, options);
+  const LaneKind kind{&kScoreTask, source, 0};
+  const uint64_t bytes = store_bytes(network, inference_states(network, options.precision));
+  const RowPieces pieces(rows, plans.row_counts(), plans.most_lanes());
+  return bytes + static_cast<uint64_t>(pieces.lanes()) * plans.lane_bytes(kind);
+}
+
+Inference::Inference(Backend& backend, const ModelFile& model, const InferenceOptions& options)
+    : backend_(backend),
+      network_(model.network()),
+      scaling_(model.scaling),
+      code_scaling_(no_scaling(static_cast<size_t>(network_.code_size))),
+      wide_scaling_(with_wide(model.scaling)),
+      options_(completed(options, backend.info())),
+      pool_(std::make_unique<Pool>(backend_, model, network_, options_)) {}
+
+Inference::~Inference() = default;
+
+DeviceInference& Inference::on_device() const {
+  return *pool_->device;
+}
+
+uint64_t Inference::bytes() const {
+  const std::lock_guard lock(pool_->mutex);
+  uint64_t sum = pool_->store->bytes() + pool_->device->bytes();
+  for (const auto& [kind, lanes] : pool_->idle)
+    for (const auto& lane : lanes) sum += lane->bytes();
+  return sum;
+}
+
+const Scaling& Inference::scaling_of(DType dtype) const {
+  return is_wide(dtype) ? wide_scaling_ : scaling_;
+}
+
+// Bytes go to the device as they are; all else becomes scaled floats on the way in.
+Source Inference::source_of(const RawRows& in) const {
+  return in.dtype == DType::kU8 && !in.is_scaled ? Source::kRawU8 : Source::kScaled;
+}
+
+void Inference::require_means(const RowRules& rules) const {
+  if (rules.on_bad_value == BadValue::kMean && scaling_.mean.empty())
+    throw Error(ErrorCode::kUsage, cat(rules.place.option,
+                                       " mean: the model has no means; it was trained without a "
+                                       "pass over its data (use zero or skip)"));
+}
+
+namespace {
+
+// Raw rows to a place of their own.
+void copy_rows(const RawRows& in, uint64_t first, uint64_t count, std::span<std::byte> to,
+               RowWatch& watch) {
+  if (!in.fetch) {
+    std::memcpy(to.data(), in.bytes.data() + first * (to.size() / count), to.size());
+    return;
+  }
+  try {
+    in.fetch(first, count, to);
+  } catch (const Error& error) {
+    watch.fail(first, error);
+    std::ranges::fill(to, std::byte{0});
+  }
+}
+
+// Rows on their way in; those that are there already as the plan takes them are copied.
+void fill(const RawRows& in, Source source, const Scaling& scaling, uint64_t first, uint64_t count,
+          void* staging, RowWatch& watch) {
+  const uint64_t width = scaling.shift.size();
+  const uint64_t bytes = count * width * size_bytes(in.dtype);
+  if (in.is_scaled || source == Source::kRawU8)
+    return copy_rows(in, first, count, {static_cast<std::byte*>(staging), bytes}, watch);
+  const std::span<float> to(static_cast<float*>(staging), count * width);
+  if (!in.fetch)
+    return watch.convert(scaling, in.dtype, in.bytes.subspan(first * (bytes / count), bytes), first,
+                         to);
+  const auto room = std::make_unique_for_overwrite<std::byte[]>(bytes);
+  copy_rows(in, first, count, {room.get(), bytes}, watch);
+  watch.convert(scaling, in.dtype, {room.get(), bytes}, first, to);
+}
+
+// One output of a piece of rows, to where the caller wants it.
+struct Taker {
+  const TaskOutput& output;
+  uint64_t width;
+  const Scaling* scaling;  // null: the numbers stay as they are
+  RowWatch& watch;
+
+  void operator()(std::span<float> whole, const TensorView& from, uint64_t first,
+                  uint64_t count) const {
+    const std::span<float> out = whole.subspan(first * width, count * width);
+    copy_floats(from, out.size(), out.data());
+    if (scaling) unscale_rows(*scaling, out);
+    if (!output.may_be_infinite) watch.check_results(output.what, first, width, out);
+    watch.blank(first, width, out);
+  }
+  void operator()(std::span<uint32_t> whole, const TensorView& from, uint64_t first,
+                  uint64_t count) const {
+    std::memcpy(whole.data() + first * width, from.data, count * width * sizeof(uint32_t));
+  }
+};
+
+size_t size_of(const TaskResults& results) {
+  return std::visit([](const auto& span) { return span.size(); }, results);
+}
+
+}  // namespace
+
+void Inference::run(const Task& task, const RawRows& in, std::span<const TaskResults> out,
+                    const RowRules& rules, const TaskCall& options) const {
+  const Source source = task.reads_codes ? Source::kScaled : source_of(in);
+  const Scaling& scaling = task.reads_codes ? code_scaling_ : scaling_of(in.dtype);
+  if (!in.fetch)
+    require_size("rows", in.rows * scaling.shift.size() * size_bytes(in.dtype), in.bytes.size());
+  if (!task.reads_codes) require_means(rules);
+  RowWatch watch(rules, in.rows);
+  std::vector<Taker> takers;
+  for (const TaskOutput& output : outputs_of(task, options.worst)) {
+    const auto width = static_cast<uint64_t>(width_of(output, network_, options.worst));
+    DIABOLO_CHECK(takers.size() < out.size(), task.name);
+    require_size(output.what, in.rows * width, size_of(out[takers.size()]));
+    const bool goes_back = output.is_scaled && !options.keeps_scaled;
+    takers.push_back({output, width, goes_back ? &scaling_ : nullptr, watch});
+  }
+  CallWatch call(rules.progress);
+  LaneJob job;
+  job.rows = in.rows;
+  job.is_over = [&] { return watch.is_over() || call.is_stopped(); };
+  job.fill = [&](uint64_t first, uint64_t count, void* staging) {
+    fill(in, source, scaling, first, count, staging, watch);
+  };
+  job.take = [&](uint64_t first, uint64_t count, const ChunkResult& result) {
+    call.add_rows(count);
+    for (size_t i = 0; i < takers.size(); ++i)
+      std::visit([&](const auto& whole) { takers[i](whole, result.out[i], first, count); }, out[i]);
+  };
+  pool_->run({&task, source, options.worst}, job);
+  watch.finish();
+  call.finish();
+}
+
+void Inference::encode(const RawRows& in, std::span<float> codes, const RowRules& rules) const {
+  run(kEncodeTask, in, std::array<TaskResults, 1>{codes}, rules);
+}
+
+void Inference::decode(const RawRows& codes, std::span<float> rows, const RowRules& rules) const {
+  run(kDecodeTask, codes, std::array<TaskResults, 1>{rows}, rules);
+}
+
+void Inference::decode(std::span<const float> codes, std::span<float> rows,
+                       const RowRules& rules) const {
+  const uint64_t count = codes.size() / static_cast<uint64_t>(code_size());
+  decode({.bytes = std::as_bytes(codes), .rows = count}, rows, rules);
+}
+
+void Inference::reconstruct_scaled(const RawRows& in, std::span<float> rows,
+                                   const RowRules& rules) const {
+  run(kReconstructTask, in, std::array<TaskResults, 1>{rows}, rules, {.keeps_scaled = true});
+}
+
+void Inference::reconstruct(const RawRows& in, std::span<float> rows, const RowRules& rules) const {
+  run(kReconstructTask, in, std::array<TaskResults, 1>{rows}, rules);
+}
+
+void Inference::score(const RawRows& in, const Scores& out, const RowRules& rules) const {
+  run(kScoreTask, in, std::array<TaskResults, 3>{out.score, out.index, out.error}, rules,
+      {.worst = out.worst});
+}
+
+}  // namespace diabolo

@@ -1,0 +1,262 @@
+#include "jobs/encode_pipeline.h"
+
+#include <algorithm>
+#include <exception>
+#include <mutex>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "backend/host/host_threads.h"
+#include "base/seconds.h"
+#include "data/coarse_rows.h"
+#include "data/unit_floats.h"
+#include "infer/fitting_inference.h"
+#include "jobs/handover_queue.h"
+#include "jobs/pipeline_block.h"
+#include "jobs/pipeline_plan.h"
+
+namespace diabolo {
+
+namespace {
+
+// One run: a thread that reads, the caller that computes, a thread that writes. Rows of which few
+// are read as cheaply as many are read by the threads of the model, into the cache where they
+// compute: the first thread then only cuts them into blocks.
+class Pipeline {
+ public:
+  Pipeline(Backend& backend, const ModelFile& model, const Dataset& input,
+           const PipelineOptions& options);
+  PipelineResult run();
+
+ private:
+  void read_all();
+  void read_blocks();
+  uint64_t read_rows(Block& block, uint64_t first, uint64_t wanted);
+  bool read_block(Block& block, uint64_t first);
+  void compute_all();
+  RowRules rules(Block& block) const;
+  void compute(Block& block, const Inference& inference);
+  void write_all();
+  void count_scores(const Block& block);
+  bool report(uint64_t rows_read);
+  void fail();
+  template <class Work>
+  void guarded(Work work);
+
+  const ModelFile& model_;
+  const Dataset& input_;
+  const PipelineOptions& options_;
+  uint64_t block_rows_;
+  FittingInference inference_;
+  bool is_read_in_parts_;  // by the threads that compute, right before they do
+  RowOutput output_;
+  std::vector<Block> blocks_ = std::vector<Block>(kPipelineBlocks);
+  HandoverQueue<Block*> free_, read_, computed_;
+  std::mutex failure_mutex_;
+  std::exception_ptr failure_;
+  std::exception_ptr read_failure_;  // comes after whatever the rows read before it have to say
+  Clock::time_point start_ = Clock::now();
+  PipelineResult result_;
+};
+
+Pipeline::Pipeline(Backend& backend, const ModelFile& model, const Dataset& input,
+                   const PipelineOptions& options)
+    : model_(model),
+      input_(input),
+      options_(options),
+      block_rows_(block_rows(options, input)),
+      inference_(backend, model, inference_options(options, input, backend.info()), options.log),
+      is_read_in_parts_(input.gives_parts() && backend.info().space == Space::kHost),
+      output_(
+          output_options(model, input, options, pipeline_identity(backend, model, input, options)),
+          options.fs ? *options.fs : real_file_system()) {
+  result_.resumed_rows = output_.resumed().rows_read;
+  result_.rows_read = output_.resumed().rows_read;
+  result_.rows_written = output_.resumed().rows_written;
+  result_.above_threshold = output_.resumed().rows_counted;
+}
+
+// The first failure ends all three.
+void Pipeline::fail() {
+  {
+    const std::lock_guard lock(failure_mutex_);
+    if (!failure_) failure_ = std::current_exception();
+  }
+  for (auto* queue : {&free_, &read_, &computed_}) queue->abort();
+}
+
+template <class Work>
+void Pipeline::guarded(Work work) {
+  try {
+    work();
+  } catch (...) {
+    fail();
+  }
+}
+
+uint64_t Pipeline::read_rows(Block& block, uint64_t first, uint64_t wanted) {
+  if (is_read_in_parts_) return wanted;
+  const uint64_t row_bytes = input_.x().row.bytes();
+  block.raw.resize(wanted * row_bytes);
+  const uint64_t count = input_.read(0, first, wanted, block.raw);
+  block.raw.resize(count * row_bytes);
+  return count;
+}
+
+bool Pipeline::read_block(Block& block, uint64_t first) {
+  const uint64_t wanted =
+      input_.rows() ? std::min(block_rows_, *input_.rows() - first) : block_rows_;
+  if (wanted == 0) return false;
+  const uint64_t count = read_rows(block, first, wanted);
+  block.first = first;
+  block.rows_read = first + count;
+  block.rows = count;
+  return count > 0;
+}
+
+void Pipeline::read_all() {
+  try {
+    read_blocks();
+  } catch (...) {
+    read_failure_ = std::current_exception();
+  }
+  read_.close();
+}
+
+void Pipeline::read_blocks() {
+  uint64_t first = output_.resumed().rows_read;
+  while (const auto block = free_.pop()) {
+    if (!read_block(**block, first)) break;
+    first = (*block)->rows_read;
+    const bool is_last = (*block)->rows < block_rows_;
+    read_.push(*block);
+    if (is_last) break;
+  }
+}
+
+RowRules Pipeline::rules(Block& block) const {
+  RowRules out;
+  out.on_bad_value = options_.on_bad_value;
+  out.place = {input_.name(), block.first};
+  out.result_type = options_.output_dtype;
+  if (options_.on_bad_value != BadValue::kSkip) return out;
+  block.states.resize(block.rows);
+  out.states = block.states;
+  return out;
+}
+
+void Pipeline::compute(Block& block, const Inference& inference) {
+  RawRows in{.dtype = input_.x().row.dtype(), .bytes = block.raw, .rows = block.rows};
+  if (is_read_in_parts_)
+    in.fetch = [&](uint64_t first, uint64_t count, std::span<std::byte> to) {
+      input_.read(0, block.first + first, count, to);
+    };
+  const auto worst = static_cast<uint64_t>(options_.worst);
+  const auto width = static_cast<uint64_t>(output_row(model_, options_).elems());
+  block.values.resize(block.rows * width);
+  block.index.resize(block.rows * worst);
+  block.error.resize(block.rows * worst);
+  const RowRules row_rules = rules(block);
+  const TaskResults results[kMostTaskOutputs] = {std::span(block.values), std::span(block.index),
+                                                 std::span(block.error)};
+  inference.run(*options_.task, in, results, row_rules, {.worst = options_.worst});
+  if (!row_rules.states.empty()) block.drop_rows(width, worst);
+}
+
+void Pipeline::compute_all() {
+  while (const auto block = read_.pop()) {
+    if ((*block)->rows > 0)
+      inference_.run([&](const Inference& inference) { compute(**block, inference); });
+    const uint64_t rows_read = (*block)->rows_read;
+    computed_.push(*block);
+    if (report(rows_read)) continue;
+    result_.is_cancelled = true;
+    free_.abort();  // the reader ends; what it has read is left
+    break;
+  }
+  computed_.close();
+}
+
+bool Pipeline::report(uint64_t rows_read) {
+  if (!options_.progress) return true;
+  PipelineProgress progress;
+  progress.rows = rows_read;
+  progress.total_rows = input_.rows();
+  const auto done = static_cast<double>(rows_read - result_.resumed_rows);
+  progress.rows_per_s = done / std::max(seconds_since(start_), 1e-9);
+  return options_.progress(progress);
+}
+
+void Pipeline::count_scores(const Block& block) {
+  if (!options_.task->has_threshold || !model_.threshold) return;
+  for (uint64_t i = 0; i < block.rows; ++i)
+    if (static_cast<double>(block.values[i]) > *model_.threshold) ++result_.above_threshold;
+}
+
+void Pipeline::write_all() {
+  Clock::time_point last_checkpoint = Clock::now();
+  const auto progress = [&] {
+    return Progress{result_.rows_read, result_.rows_written, result_.above_threshold};
+  };
+  while (const auto block = computed_.pop()) {
+    if ((*block)->rows > 0) output_.write((*block)->results());
+    count_scores(**block);
+    result_.rows_read = (*block)->rows_read;
+    result_.rows_written += (*block)->rows;
+    free_.push(*block);
+    if (seconds_since(last_checkpoint) < options_.checkpoint_seconds) continue;
+    if (!input_.is_stream()) output_.checkpoint(progress());
+    last_checkpoint = Clock::now();
+  }
+  if (result_.is_cancelled && !input_.is_stream()) output_.checkpoint(progress());
+}
+
+PipelineResult Pipeline::run() {
+  for (Block& block : blocks_) free_.push(&block);
+  std::thread reader, writer;
+  guarded([&] {
+    const SignalsBlocked blocked;  // they are for the threads of whoever calls us
+    try {
+      reader = std::thread([this] { guarded([this] { read_all(); }); });
+      writer = std::thread([this] { guarded([this] { write_all(); }); });
+    } catch (const std::system_error& error) {
+      throw Error(ErrorCode::kResource, cat("cannot start a thread: ", error.what(),
+                                            "; raise the limit on threads (ulimit -u)"));
+    }
+  });
+  guarded([this] { compute_all(); });
+  if (reader.joinable()) reader.join();
+  if (writer.joinable()) writer.join();
+  for (const auto& failure : {failure_, read_failure_})
+    if (failure) std::rethrow_exception(failure);
+  if (!result_.is_cancelled) {
+    if (result_.rows_written < result_.rows_read)
+      options_.log.warning(input_.name(),
+                           ": rows with bad values or results that are not finite are left out: ",
+                           result_.rows_read - result_.rows_written, "; ", output_.numbers_place(),
+                           " has the numbers of the others");
+    output_.finish(result_.rows_written);
+  }
+  result_.seconds = seconds_since(start_);
+  result_.batch_rows = static_cast<uint64_t>(inference_.max_rows());
+  return result_;
+}
+
+}  // namespace
+
+PipelineResult run_pipeline(Backend& backend, const ModelFile& model, const Dataset& input,
+                            const PipelineOptions& options) {
+  require_pipeline(model, input, options);
+  if (options.resume && input.is_stream())
+    throw Error(ErrorCode::kUsage, input.name() +
+                                       ": a stream cannot be read again from the "
+                                       "middle; leave out --resume");
+  if (!options.task->reads_codes) {
+    warn_of_unit_floats(input, model.row, model.scaling, options.log);
+    warn_of_coarse_rows(input, model.scaling, options.log);
+  }
+  return Pipeline(backend, model, input, options).run();
+}
+
+}  // namespace diabolo

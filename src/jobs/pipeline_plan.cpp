@@ -1,0 +1,114 @@
+#include "jobs/pipeline_plan.h"
+
+#include <algorithm>
+
+#include "base/hash.h"
+#include "data/row_fit.h"
+#include "jobs/output_check.h"
+
+namespace diabolo {
+
+namespace {
+
+constexpr uint64_t kPiecesOfBlock = 4;
+constexpr uint64_t kBlockBytes = uint64_t{16} << 20;  // of input; bounds memory for wide rows
+// Handing a block over takes tens of microseconds, and at its end the model's threads wait for the
+// last of them: a block should compute for longer. One that is read whole before it is computed
+// should stay in the cache that the threads share, too.
+constexpr uint64_t kUsualRows = 4096;
+constexpr uint64_t kUsualBytes = uint64_t{1} << 20;
+constexpr uint64_t kUsualBytesInParts = uint64_t{4} << 20;
+
+void check_input(const ModelFile& model, const Dataset& input, const PipelineOptions& options) {
+  if (options.worst > 0 && outputs_of(*options.task, 0).size() == options.task->outputs.size())
+    throw Error(ErrorCode::kUsage, cat("worst features: ", options.task->name, " names none"));
+  if (options.worst > model.features())
+    throw Error(ErrorCode::kUsage, cat("worst features: expected at most ", model.features(),
+                                       ", which a row has, found ", options.worst));
+  if (!options.task->reads_codes) return require_rows_fit(model.row, input);
+  require_rows_fit(TensorDesc(DType::kF32, {model.network().code_size}), input, " (codes)");
+}
+
+// What tells one model from another: the hash of its file, or of the file that it would be in.
+std::string model_identity(const ModelFile& model) {
+  return model.hash.empty() ? model_file_hash(model) : model.hash;
+}
+
+}  // namespace
+
+void require_pipeline(const ModelFile& model, const Dataset& input,
+                      const PipelineOptions& options) {
+  check_input(model, input, options);
+  require_output_is_free(options.output, input.name(), options.model_path,
+                         options.fs ? *options.fs : real_file_system());
+}
+
+TensorDesc output_row(const ModelFile& model, const PipelineOptions& options) {
+  const TaskOutput& output = options.task->outputs.front();
+  if (output.width == RowWidth::kOne) return TensorDesc(output.dtype, std::span<const int64_t>{});
+  if (output.width == RowWidth::kFeatures)
+    return TensorDesc(options.output_dtype, model.row.extents());
+  return TensorDesc(options.output_dtype, {model.network().code_size});
+}
+
+RowOutputOptions output_options(const ModelFile& model, const Dataset& input,
+                                const PipelineOptions& options, std::string identity) {
+  RowOutputOptions out;
+  out.path = options.output;
+  out.format = options.output_format;
+  out.row = output_row(model, options);
+  out.worst = options.worst;
+  out.identity = std::move(identity);
+  out.resume = options.resume;
+  out.rows = input.rows();
+  out.may_skip = options.on_bad_value == BadValue::kSkip;
+  return out;
+}
+
+std::string pipeline_identity(const Backend& backend, const ModelFile& model, const Dataset& input,
+                              const PipelineOptions& options) {
+  const std::string text =
+      cat(options.task->number - 1, " ", input.identity(), " ", input.text(), " ",
+          model_identity(model), " ", name(options.output_dtype), " ", options.output_format, " ",
+          name(options.on_bad_value), " ", options.worst, " ", name(options.inference.precision),
+          " ", options.inference.fast_policy, " ",
+          backend.info().space == Space::kHost ? "cpu" : backend.info().name);
+  return hash_of(text).hex();
+}
+
+uint64_t block_rows(const PipelineOptions& options, const Dataset& input) {
+  const uint64_t row_bytes = std::max<uint64_t>(1, input.x().row.bytes());
+  const uint64_t usual_bytes = input.gives_parts() ? kUsualBytesInParts : kUsualBytes;
+  const uint64_t usual = std::max(kUsualRows, usual_bytes / row_bytes);
+  const uint64_t asked = options.batch_rows > 0 ? static_cast<uint64_t>(options.batch_rows) : usual;
+  return std::clamp<uint64_t>(kBlockBytes / row_bytes, 1, asked);
+}
+
+InferenceOptions inference_options(const PipelineOptions& options, const Dataset& input,
+                                   const DeviceInfo& device) {
+  InferenceOptions out = options.inference;
+  if (out.max_rows == 0) out.max_rows = usual_max_rows(device);
+  const uint64_t pieces = device.space == Space::kHost ? 1 : kPiecesOfBlock;
+  const uint64_t piece_rows = (block_rows(options, input) + pieces - 1) / pieces;
+  out.max_rows = std::min(out.max_rows, static_cast<int64_t>(piece_rows));
+  return out;
+}
+
+PipelineEstimate estimate_pipeline(const ModelFile& model, const Dataset& input,
+                                   const PipelineOptions& options) {
+  require_pipeline(model, input, options);
+  PipelineEstimate out;
+  out.rows = input.rows();
+  out.row = output_row(model, options);
+  out.output_bytes = output_bytes(output_options(model, input, options));
+  for (const auto& values : model.parameters) out.weight_bytes += values.size() * sizeof(float);
+  const uint64_t row_bytes =
+      input.x().row.bytes() + static_cast<uint64_t>(out.row.elems()) * sizeof(float) +
+      static_cast<uint64_t>(options.worst) * (sizeof(uint32_t) + sizeof(float)) +
+      (options.on_bad_value == BadValue::kSkip ? sizeof(RowState) + sizeof(uint64_t) : 0);
+  const uint64_t rows = block_rows(options, input);
+  out.buffer_bytes = kPipelineBlocks * row_bytes * (out.rows ? std::min(rows, *out.rows) : rows);
+  return out;
+}
+
+}  // namespace diabolo

@@ -1,0 +1,29 @@
+// What a run from file to file comes to before its first row is read: if it may be, the type and
+// shape of its output, what it is told apart by, and how its rows are cut into blocks.
+#pragma once
+
+#include "jobs/encode_pipeline.h"
+#include "jobs/row_output.h"
+
+namespace diabolo {
+
+// Blocks that go round: one being read, one computed, one written, one to spare.
+inline constexpr uint64_t kPipelineBlocks = 4;
+
+// Throws what run_pipeline says of inputs, options and outputs that cannot be.
+void require_pipeline(const ModelFile& model, const Dataset& input, const PipelineOptions& options);
+
+// Type and shape of one row of results.
+TensorDesc output_row(const ModelFile& model, const PipelineOptions& options);
+RowOutputOptions output_options(const ModelFile& model, const Dataset& input,
+                                const PipelineOptions& options, std::string identity = {});
+// Everything that decides the bytes of the output, as one hash.
+std::string pipeline_identity(const Backend& backend, const ModelFile& model, const Dataset& input,
+                              const PipelineOptions& options);
+
+uint64_t block_rows(const PipelineOptions& options, const Dataset& input);
+// A block goes through a device in pieces, of which one is copied in while another computes.
+InferenceOptions inference_options(const PipelineOptions& options, const Dataset& input,
+                                   const DeviceInfo& device);
+
+}  // namespace diabolo

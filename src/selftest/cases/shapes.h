@@ -1,0 +1,50 @@
+// What the case files share: sizes, types, text.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "selftest/case.h"
+
+namespace diabolo::selftest {
+
+// A reference on all three scalars.
+#define DIABOLO_REFERENCE(function)                                               \
+  Reference {                                                                     \
+    function<Tracked<InF32>>, function<Tracked<InTf32>>, function<Tracked<InF64>> \
+  }
+// The same for an op without products of matrices (which alone round to tf32).
+#define DIABOLO_REFERENCE_WITHOUT_TF32(function)                \
+  Reference {                                                   \
+    function<Tracked<InF32>>, nullptr, function<Tracked<InF64>> \
+  }
+
+using Complex = std::complex<double>;
+
+inline constexpr DType kComputeTypes[] = {DType::kF32, DType::kBf16, DType::kF64};
+
+inline DType accum_of(DType dtype) {
+  return dtype == DType::kBf16 ? DType::kF32 : dtype;
+}
+
+// B rows, I inputs, O outputs.
+struct LayerSize {
+  int64_t B, I, O;
+  std::string text() const { return cat(B, "x", I, "x", O); }
+};
+
+// 1, primes, and one less and one more than the tiles in use (16, 64, 128), in each place.
+inline constexpr LayerSize kLayerSizes[] = {
+    {1, 1, 1},    {1, 17, 1},      {2, 3, 5},       {7, 13, 31},    {15, 16, 17}, {16, 64, 16},
+    {17, 15, 64}, {63, 65, 64},    {64, 64, 64},    {65, 63, 65},   {1, 257, 33}, {257, 1, 3},
+    {3, 1, 257},  {127, 129, 128}, {128, 128, 128}, {129, 127, 130}};
+inline constexpr LayerSize kSmallLayers[] = {{7, 13, 31}, {33, 17, 66}};
+inline constexpr LayerSize kRealLayer = {32, 784, 512};
+
+// Lengths of things without a shape.
+inline constexpr int64_t kLengths[] = {1, 2, 7, 63, 64, 65, 127, 128, 129, 1000, 1021, 4099};
+
+}  // namespace diabolo::selftest

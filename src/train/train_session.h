@@ -1,0 +1,131 @@
+// The device side of a training: parameters, plans and buffers of one model, and the steps that run
+// on them. The loop around it is trainer.cpp.
+//
+// Two ways to feed the steps, with the same bits:
+//   resident  all rows lie where the step runs and a batch is picked by index; several steps are
+//             one launch
+//   slots     the host picks the rows of a batch into one of two slots, whose copy to the device
+//             overlaps the step before
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "graph/executor.h"
+#include "model/model.h"
+#include "model/parameter_values.h"
+#include "model/training_graph.h"
+#include "train/schedule.h"
+#include "train/store_blobs.h"
+#include "train/train_data.h"
+#include "train/trainer.h"
+
+namespace diabolo {
+
+// The states of a training whose `rows` rows are resident: with the order of the rows.
+std::vector<StateSpec> resident_states(const Network& network, const Config& config, uint64_t rows);
+
+// What a launch of some steps came to.
+struct StepsDone {
+  uint64_t first_step = 0;
+  std::vector<float> losses;  // of each step, whole
+  // The same by LossTerm; empty where reconstruction is all there is.
+  std::vector<std::array<float, kernels::kMaxLossTerms>> terms;
+  bool has_halted = false;  // a step was void; the parameters are those before it
+  uint64_t halted_step = 0;
+};
+
+class TrainSession {
+ public:
+  // Borrows backend, config and data. Throws Error{kResource, kDevice}.
+  TrainSession(Backend& backend, const Config& config, const Network& network,
+               const TrainData& data, const TrainOptions& options);
+  ~TrainSession();
+  TrainSession(TrainSession&&) = delete;
+
+  uint64_t rows() const { return data_.train.rows; }
+  uint64_t batch_rows() const { return batch_rows_; }
+  uint64_t steps_per_epoch() const { return (rows() + batch_rows_ - 1) / batch_rows_; }
+  const Schedule& schedule() const { return schedule_; }
+  bool is_resident() const { return is_resident_; }
+  uint64_t store_bytes() const { return store_->bytes(); }
+  uint64_t arena_bytes() const { return arena_.bytes(); }
+
+  // Sets the parameters (one vector each); moments are zero at the start.
+  void set_parameters(const std::vector<std::vector<float>>& parameters);
+  // The parameters and the model's states as they are, and both as Checkpoint::best has them. They
+  // wait for all steps.
+  ParameterValues parameters();
+  StateValues states();
+  void read_model(std::vector<std::vector<float>>& out);
+  // The blobs of a checkpoint where they lie. After they were filled: refresh_low.
+  StoreBlobs blobs() { return {backend_, *store_, *stream_}; }
+  void refresh_low() { store_->refresh_low(*stream_); }
+  // The part of a flat blob that is one parameter.
+  std::span<const float> part_of(const std::vector<float>& blob, size_t index) const;
+
+  // Before the first step of an epoch (counted from 0) or of what is left of it: `step` steps are
+  // done in all, `position` rows of this epoch. Waits for what runs.
+  void begin_epoch(uint32_t epoch, uint64_t step, uint64_t position);
+
+  // Enqueues `count` whole batches, or the last, shorter one (count 1). At most kMaxInFlight
+  // launches may be waiting; the oldest comes first.
+  static constexpr size_t kMaxInFlight = 2;
+  void launch(int count);
+  size_t in_flight() const { return in_flight_; }
+  StepsDone wait_for_oldest();
+
+  // Mean loss over the validation rows with the parameters as they are now, without penalty.
+  double validate();
+
+ private:
+  struct Slot;
+  struct Ticket;
+  struct Validation;
+
+  bool has_terms() const { return config_.model.penalty.l2 > 0; }
+  void read(const std::string& name, std::vector<float>& out);
+  void choose_residency(Residency wanted);
+  TrainingGraphOptions graph_options(uint64_t batch, Source source) const;
+  Plan compile(const Graph& graph) const;
+  Plan training_plan(uint64_t batch) const;
+  Plan validation_plan(uint64_t batch) const;
+  void make_executors();
+  void make_validation();
+  void write_plans_until(uint64_t step);
+  void run_resident(int count, bool is_tail);
+  void run_from_slots(int count, uint64_t rows);
+  void run_from_slot(Slot& slot, uint64_t rows);
+
+  Backend& backend_;
+  const Config& config_;
+  const Network& network_;
+  const TrainData& data_;
+  TrainOptions options_;
+  uint64_t batch_rows_ = 0, tail_rows_ = 0;
+  Schedule schedule_;
+  bool is_resident_ = false;
+
+  std::unique_ptr<Stream> stream_, copies_;
+  std::unique_ptr<ParameterStore> store_;
+  Arena arena_;
+  Buffer resident_;  // of the rows; empty on the host, where they are used in place
+  std::unique_ptr<Plan> full_plan_, tail_plan_;
+  std::unique_ptr<Executor> full_, tail_;  // resident
+  std::array<std::unique_ptr<Slot>, 2> slots_;
+  std::unique_ptr<Validation> validation_;
+
+  std::vector<uint32_t> order_;
+  StagingBuffer staged_order_, staged_state_, staged_plans_;
+  std::array<std::unique_ptr<Ticket>, kMaxInFlight> tickets_;
+  uint64_t next_ticket_ = 0;
+  size_t in_flight_ = 0;
+  uint64_t step_ = 0, position_ = 0;  // of the next launch
+  uint64_t plans_until_ = 0;          // steps before this one have their plan on the device
+};
+
+}  // namespace diabolo

@@ -1,0 +1,71 @@
+// What --dry-run says against what a training takes.
+#include "infer/inference.h"
+#include "infer/threshold.h"
+#include "model/presets.h"
+#include "train/train_session.h"
+#include "train/train_test.h"
+
+namespace diabolo {
+namespace {
+
+class EstimateTest : public TrainTest {};
+
+TEST_F(EstimateTest, EstimateSaysWhatTrainingTakes) {
+  const TrainEstimate estimate = estimate_training(*backend_, small_config(), *data_.data);
+  EXPECT_EQ(estimate.rows, 300u);
+  EXPECT_EQ(estimate.parameters,
+            12u * 16 + 16 + 16 * 8 + 8 + 8 * 3 + 3 + 3 * 8 + 8 + 8 * 16 + 16 + 16 * 12 + 12);
+  EXPECT_EQ(estimate.steps, 30u);
+  EXPECT_EQ(estimate.data_bytes, 300u * 12 * 4);
+  EXPECT_GT(estimate.arena_bytes, 0u);
+}
+
+TEST_F(EstimateTest, AllocatesWhatADryRunSays) {
+  const ByteData bytes(77, 12, 3);
+  for (const Dataset* data : {data_.data.get(), bytes.data.get()}) {
+    for (const char* changed :
+         {"model.penalty.l2=0.1", "optimizer.kind=sgd", "train.precision=bf16",
+          "train.batch_size=1000", "optimizer.clip_norm=1"}) {
+      Config config = small_config();
+      set_config_pair(config, changed);
+      if (config.train.precision == Precision::kBf16 && !backend_->info().cpu.has_bf16) continue;
+      const TrainEstimate said = estimate_training(*backend_, config, *data);
+      config = resolved(config, default_scale(*data));
+      const TrainData loaded = load_train_data(config, *data, nullptr, {});
+      const Network network = Network::of(config.model, loaded.train.features);
+      const TrainSession session(*backend_, config, network, loaded, {});
+      EXPECT_EQ(said.store_bytes, session.store_bytes()) << changed;
+      EXPECT_EQ(said.arena_bytes, session.arena_bytes()) << changed;
+      EXPECT_EQ(said.data_bytes, loaded.train.bytes.size()) << changed;
+    }
+  }
+}
+
+// What a lane holds is bounded by the rows that there are and, where they are wide, in bytes.
+TEST_F(EstimateTest, ADryRunCountsTheScoringAtTheEnd) {
+  constexpr int64_t kWide = 200000;
+  const FloatData wide(planar_rows(20, kWide, 1), kWide);
+  Config config = small_config();
+  config.model.encoder.hidden = {2};
+  for (const Dataset* data : {data_.data.get(), wide.data.get()}) {
+    const TrainEstimate said = estimate_training(*backend_, config, *data);
+    const TrainResult result = run(config, *data);
+    const Inference inference(*backend_, result.model, threshold_options(config.train, said.rows));
+    const FloatData& values = data == wide.data.get() ? wide : data_;
+    std::vector<float> scores(said.rows);
+    Scores out;
+    out.score = scores;
+    inference.score({DType::kF32, false, std::as_bytes(std::span(values.values)), said.rows}, out);
+    EXPECT_GE(said.scoring_bytes, inference.bytes());
+    EXPECT_LE(said.scoring_bytes, 5 * inference.bytes());  // which counts no staging, and a lane
+    EXPECT_GE(said.peak_bytes, said.data_bytes + said.scoring_bytes);
+    EXPECT_GE(said.peak_bytes, said.data_bytes + said.store_bytes + said.arena_bytes);
+    // 20 rows of input and two activations as wide, for each of two lanes, and the weights.
+    if (data == wide.data.get()) {
+      EXPECT_LT(said.scoring_bytes, 2 * 4 * 20 * kWide * sizeof(float));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace diabolo

@@ -1,0 +1,127 @@
+// What a training says when it warns or refuses: the reason, and a way out.
+#include <gmock/gmock.h>
+
+#include "train/training_fixture.h"
+
+namespace diabolo {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+Config split_config() {
+  Config config = small_config();
+  config.train.validation = "0.2";
+  config.train.patience = 0;
+  return config;
+}
+
+class TrainingMessages : public ::testing::Test {
+ protected:
+  TrainResult run(const Config& config, const Dataset& data, const TrainOptions& options = {},
+                  const Dataset* validation = nullptr, const TrainCallbacks& callbacks = {}) {
+    return train(*backend_, config, data, validation, options, callbacks);
+  }
+  Error error_of(const Config& config, const Dataset& data) {
+    try {
+      run(config, data);
+    } catch (const Error& error) {
+      return error;
+    }
+    ADD_FAILURE() << "no error";
+    return Error(ErrorCode::kOk, "");
+  }
+  TrainOptions options_for(const std::string& name, RunUse use) {
+    TrainOptions options;
+    options.directory = open_run_directory(folder_ / name, use);
+    options.resume = use == RunUse::kResume;
+    return options;
+  }
+  void stop_after_an_epoch(const Config& config) {
+    TrainCallbacks callbacks;
+    callbacks.progress = [](const TrainProgress& now) { return now.step < 10; };
+    run(config, *data_.data, options_for("run", RunUse::kNew), nullptr, callbacks);
+  }
+
+  TemporaryFolder folder_;
+  std::unique_ptr<Backend> backend_ = create_host_backend(2);
+  FloatData data_{planar_rows(300, 12, 1), 12};
+};
+
+// Held-out rows leave the training range: the message has a way out.
+TEST_F(TrainingMessages, TargetsOutsideOfTheRangeHaveARemedy) {
+  Config config = small_config();
+  config.model.loss.kind = kernels::Loss::kBce;
+  config.model.decoder.output = kernels::Activation::kSigmoid;
+  config.data.scale = Scale::kMinmax;
+  config.train.validation = "0.2";
+  std::vector<float> rows;
+  for (uint32_t i = 0; i < 300 * 12; ++i)
+    rows.push_back(1 / (1 + std::exp(-kernels::normal_at({1, 3, 0}, i, 0))));
+  const FloatData within(rows, 12);
+  EXPECT_THAT(error_of(config, *within.data).what(), HasSubstr("scale none for numbers in [0,1]"));
+  config.data.scale = Scale::kNone;
+  EXPECT_GT(*run(config, *within.data).metrics.back().validation_loss, 0.0);
+}
+
+TEST_F(TrainingMessages, AValidationLossThatIsNotFiniteIsSaidOnce) {
+  std::vector<float> rows = planar_rows(20, 12, 2);
+  rows[7 * 12 + 3] = 1e30f;
+  const FloatData extreme(rows, 12);
+  std::vector<std::string> said;
+  TrainOptions options;
+  options.log = Log([&](LogLevel level, std::string_view line) {
+    if (level == LogLevel::kWarning && line.find("not finite") != std::string_view::npos)
+      said.emplace_back(line);
+  });
+  const TrainResult result = run(small_config(), *data_.data, options, extreme.data.get());
+  ASSERT_EQ(said.size(), 1u);
+  EXPECT_THAT(said[0],
+              HasSubstr("rows: row 7 is too large for the loss in f32: the validation loss "
+                        "of epoch 1 is not finite"));
+  EXPECT_FALSE(result.metrics.back().validation_loss.has_value());
+}
+
+// What differs, or may: names of files, and what early builds did otherwise.
+TEST_F(TrainingMessages, TheReasonOfARefusalIsNamed) {
+  Config config = split_config();
+  stop_after_an_epoch(config);
+  const auto message = [&](const Config& other) {
+    TrainOptions options = options_for("run", RunUse::kResume);
+    options.renamed = "train.validation = \"a\", now \"b\"";
+    try {
+      run(other, *data_.data, options);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string("no error");
+  };
+  config.train.seed = 8;
+  EXPECT_THAT(message(config),
+              HasSubstr("configuration (train.validation = \"a\", now \"b\"), or was "
+                        "begun by an early build of 0.1"));
+  config.train.validation = "";
+  EXPECT_THAT(message(config), Not(HasSubstr("early build")));
+}
+
+// Labels serve a later evaluate.
+TEST_F(TrainingMessages, GoesOnWithoutItsLabels) {
+  Config config = split_config();
+  const std::string labels = folder_ / "labels.raw";
+  config.data.labels = labels;
+  EXPECT_THROW(run(config, *data_.data, options_for("new", RunUse::kNew)), Error);
+  config.data.labels = "";
+  stop_after_an_epoch(config);
+  config.data.labels = labels;
+  TrainOptions options = options_for("run", RunUse::kResume);
+  std::string said;
+  options.log = Log([&](LogLevel level, std::string_view line) {
+    if (level == LogLevel::kWarning) said += cat(line, "\n");
+  });
+  EXPECT_EQ(run(config, *data_.data, options).epochs, config.train.epochs);
+  EXPECT_THAT(said, HasSubstr("labels.raw: "));
+  EXPECT_THAT(said, HasSubstr("goes on without labels"));
+}
+
+}  // namespace
+}  // namespace diabolo
