@@ -4,16 +4,13 @@
 #include <optional>
 #include <vector>
 
-#include "base/file_writer.h"
 #include "capi/arguments.h"
 #include "capi/handles.h"
 #include "capi/model_texts.h"
 #include "capi/status.h"
 #include "capi/train_config.h"
 #include "jobs/open.h"
-#include "model/config_toml.h"
-#include "train/train_data.h"
-#include "train/trainer.h"
+#include "jobs/training.h"
 
 namespace diabolo::capi {
 
@@ -39,18 +36,13 @@ diabolo_train_progress progress_of(const TrainProgress& now) {
   return out;
 }
 
-TrainCallbacks callbacks_of(const diabolo_train_options& options, const TrainOptions& train) {
+TrainCallbacks callbacks_of(const diabolo_train_options& options) {
   TrainCallbacks callbacks;
   if (options.progress) {
     callbacks.progress = [&options](const TrainProgress& now) {
       const diabolo_train_progress progress = progress_of(now);
       const CallerEnvironment environment;
       return options.progress(&progress, options.progress_user) == 0;
-    };
-  }
-  if (train.directory) {
-    callbacks.resolved = [path = train.directory->config()](const Config& config) {
-      write_file(path, config_toml(config));
     };
   }
   return callbacks;
@@ -77,14 +69,6 @@ TrainOptions options_of(const Context& context, const diabolo_train_options& opt
   return train;
 }
 
-std::unique_ptr<Dataset> open_validation(const diabolo_train_options& options,
-                                         const Config& config) {
-  if (options.validation) return dataset_of("validation", options.validation);
-  const std::string& text = config.train.validation;
-  if (text.empty() || validation_fraction(config)) return nullptr;
-  return open_dataset(text, open_options(config.data));
-}
-
 diabolo_train_result describe(const TrainResult& result) {
   diabolo_train_result out{};
   const EpochMetrics* last = result.metrics.empty() ? nullptr : &result.metrics.back();
@@ -97,13 +81,13 @@ diabolo_train_result describe(const TrainResult& result) {
 }
 
 // What both functions do once the data are open.
-void run_training(const std::shared_ptr<Context>& context, const Config& config,
-                  const Dataset& data, const diabolo_train_options& options,
-                  const TrainOptions& train_options, diabolo_model** model,
-                  diabolo_train_result* out) {
-  const auto validation = open_validation(options, config);
-  TrainResult result = train(*context->backend, config, data, validation.get(), train_options,
-                             callbacks_of(options, train_options));
+void train_on(const std::shared_ptr<Context>& context, const Config& config, const Dataset& data,
+              const diabolo_train_options& options, const TrainOptions& train_options,
+              diabolo_model** model, diabolo_train_result* out) {
+  const auto validation =
+      options.validation ? dataset_of("validation", options.validation) : open_validation(config);
+  TrainResult result = diabolo::run_training(*context->backend, config, data, validation.get(),
+                                             train_options, callbacks_of(options));
   give_result("train result", describe(result), out);
   *model = new_handle(std::make_shared<Model>(
       context, std::move(result.model),
@@ -134,7 +118,7 @@ diabolo_status diabolo_train(const diabolo_context* context, const diabolo_rows*
     const diabolo_train_options given = options_or_defaults("train options", options);
     const TrainOptions train = options_of(*found, given);
     const auto data = dataset_of("rows", rows);
-    run_training(found, train_config(*found, given), *data, given, train, model, result);
+    train_on(found, train_config(*found, given), *data, given, train, model, result);
   });
 }
 
@@ -149,6 +133,6 @@ diabolo_status diabolo_train_file(const diabolo_context* context, const char* pa
     diabolo::Config config = train_config(*found, given);
     config.data.train = required_path("path", path);
     const auto data = diabolo::open_dataset(config.data.train, open_options(config.data));
-    run_training(found, config, *data, given, train, model, result);
+    train_on(found, config, *data, given, train, model, result);
   });
 }

@@ -2,7 +2,6 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "base/file_writer.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/json_output.h"
@@ -10,11 +9,8 @@
 #include "cli/progress.h"
 #include "cli/table.h"
 #include "cli/train_config.h"
+#include "jobs/training.h"
 #include "model/config_toml.h"
-#include "model/model_texts.h"
-#include "train/train_data.h"
-#include "train/trainer.h"
-#include "train/training_identity.h"
 
 namespace diabolo::cli {
 namespace {
@@ -40,18 +36,6 @@ void describe(Arguments& arguments, TrainArguments& target) {
   arguments.flag("--help-config", target.help_config, "every key of the configuration; no more");
   target.out.describe(arguments, true);
   target.config.describe(arguments);
-}
-
-// Another file's name would stand in config.toml and in the model, and --resume would look for it.
-void require_utf8(const Config& config) {
-  for (const ConfigKey& key : config_keys()) {
-    const ConfigValue value = key.get(config);
-    const auto* text = std::get_if<std::string>(&value);
-    if (text && !is_utf8(*text))
-      throw Error(ErrorCode::kUsage, cat(key.path(), ": ", value_text(value),
-                                         " is not UTF-8, which config.toml and the model keep; "
-                                         "rename the file, or link to it by another name"));
-  }
 }
 
 Config configuration(const TrainArguments& arguments) {
@@ -84,12 +68,6 @@ void require_data(const TrainArguments& arguments, const Config& config) {
       ErrorCode::kUsage,
       cat("train: DATA is missing, and no configuration names it (it is ",
           RunDirectory{arguments.output}.config(), " unless --preset or --config is given)"));
-}
-
-std::unique_ptr<Dataset> open_validation(const Config& config) {
-  const std::string& text = config.train.validation;
-  if (text.empty() || validation_fraction(config)) return nullptr;
-  return open_dataset(text, open_options(config.data));
 }
 
 nlohmann::json json_of(const TrainEstimate& estimate) {
@@ -157,29 +135,6 @@ void say(const TrainResult& result, const RunDirectory& directory, Terminal& ter
   terminal.line(line);
 }
 
-// Nothing where there is none that can be read.
-std::optional<Config> earlier_config(const RunDirectory& directory) {
-  if (!path_exists(directory.config())) return std::nullopt;
-  try {
-    Config before;
-    assign(read_config_toml(directory.config()), before);
-    return before;
-  } catch (const Error&) {
-    return std::nullopt;
-  }
-}
-
-// A checkpoint of another training is refused in any case; the configuration beside it tells what
-// is not as it was.
-void check_same_training(const RunDirectory& directory, const Config& config, const Dataset& data) {
-  const auto before = earlier_config(directory);
-  if (!before) return;
-  const std::string changes = changes_of_training(*before, resolved(config, default_scale(data)));
-  if (!changes.empty())
-    throw Error(ErrorCode::kModel, cat(directory.checkpoint(), ": belongs to a training with ",
-                                       changes, "; leave that as it was, or use --overwrite"));
-}
-
 TrainResult train_in(const RunDirectory& directory, const TrainArguments& arguments,
                      const Config& config, const Dataset& data, Backend& backend,
                      Terminal& terminal) {
@@ -187,8 +142,6 @@ TrainResult train_in(const RunDirectory& directory, const TrainArguments& argume
   TrainOptions options;
   options.directory = directory;
   options.resume = arguments.resume;
-  if (const auto before = arguments.resume ? earlier_config(directory) : std::nullopt)
-    options.renamed = renamed_files(*before, config);
   options.log = terminal.log();
   ProgressLine line(terminal);
   TrainCallbacks callbacks;
@@ -196,10 +149,7 @@ TrainResult train_in(const RunDirectory& directory, const TrainArguments& argume
     line.show(progress);
     return !stop_is_requested();
   };
-  callbacks.resolved = [&directory](const Config& resolved) {
-    write_file(directory.config(), config_toml(resolved));
-  };
-  TrainResult result = train(backend, config, data, validation.get(), options, callbacks);
+  TrainResult result = run_training(backend, config, data, validation.get(), options, callbacks);
   if (!result.is_cancelled) line.finish();
   return result;
 }
@@ -259,7 +209,6 @@ int run(const TrainArguments& arguments) {
     print_estimate(estimate_training(*backend, config, *data), arguments, config, terminal);
     return 0;
   }
-  if (arguments.resume) check_same_training(*directory, config, *data);
   const TrainResult result = train_in(*directory, arguments, config, *data, *backend, terminal);
   if (result.is_cancelled)
     throw Error(stop_code(), cat(directory->checkpoint(), ": interrupted after ",

@@ -137,6 +137,17 @@ TEST_F(Train, AFileIsTheSameAsItsRows) {
   EXPECT_EQ(diabolo_model_destroy(from_file), DIABOLO_OK);
 }
 
+// Neither config.toml nor the model could keep it.
+TEST_F(Train, AFileNameThatIsNotUtf8IsRefused) {
+  const Folder folder;
+  const std::string path = folder.file("rows\xff.npy");
+  write_npy(path, values, kFeatures);
+  const diabolo_train_options options = quick_training();
+  diabolo_model* model = nullptr;
+  EXPECT_EQ(diabolo_train_file(context, path.c_str(), &options, &model, nullptr), DIABOLO_USAGE);
+  EXPECT_NE(std::strstr(diabolo_last_error(), "is not UTF-8"), nullptr) << diabolo_last_error();
+}
+
 TEST_F(Train, ValidationRowsAreMeasured) {
   diabolo_train_options options = quick_training();
   const std::vector<float> other = wave_rows(40);
@@ -216,6 +227,11 @@ TEST_F(Train, ACancelledTrainingGoesOnToTheSameBits) {
   auto resume = sized<diabolo_train_options>();
   resume.run_directory = run.c_str();
   resume.run_use = DIABOLO_RUN_RESUME;
+  resume.seed = 7;
+  EXPECT_EQ(train(resume, &resumed), DIABOLO_MODEL);
+  EXPECT_NE(std::strstr(diabolo_last_error(), "train.seed = 0, now 7"), nullptr)
+      << diabolo_last_error();
+  resume.seed = 0;
   ASSERT_EQ(train(resume, &resumed), DIABOLO_OK) << diabolo_last_error();
   EXPECT_EQ(codes_of(whole), codes_of(resumed));
   for (diabolo_model* model : {whole, part, resumed})
