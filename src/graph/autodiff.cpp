@@ -86,7 +86,8 @@ void differentiate(Graph& graph, std::span<const ValueId> loss_terms) {
   GraphGradBuilder builder(graph);
   for (auto id = static_cast<NodeId>(graph.nodes().size()) - 1; id >= 0; --id) {
     const Node node = graph.node(id);  // a copy: the list grows under us
-    const bool is_loss = std::ranges::find(loss_terms, node.out[0]) != loss_terms.end();
+    const bool is_loss = std::ranges::any_of(
+        loss_terms, [&](ValueId term) { return graph.root(term) == node.out[0]; });
     const bool has_gradient = std::ranges::any_of(
         node.out, [&](ValueId out) { return builder.gradient(out) != kNoValue; });
     const bool leads_to_parameter =

@@ -9,9 +9,11 @@
 namespace diabolo {
 namespace {
 
-// How many nodes read the value, in whatever shape.
+// How many nodes read the value, in whatever shape, and how many outputs are the value in another.
 int64_t readers(const std::vector<Node>& nodes, const Graph& graph, ValueId value) {
-  int64_t count = 0;
+  int64_t count = std::ranges::count_if(graph.values(), [&](const Value& other) {
+    return other.alias_of == value && other.role == Role::kOutput;
+  });
   for (const Node& node : nodes)
     count += std::ranges::count_if(node.in, [&](ValueId in) { return graph.root(in) == value; });
   return count;

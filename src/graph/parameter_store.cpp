@@ -65,6 +65,8 @@ ParameterStore::Entry ParameterStore::zeroed(const TensorDesc& desc) const {
 
 void ParameterStore::add_state(const StateSpec& spec) {
   DIABOLO_CHECK(!entries_.contains(spec.name), spec.name);
+  // The graph, which knows no kinds, goes by the name.
+  DIABOLO_CHECK((spec.kind == StateKind::kOfModel) == !spec.name.starts_with('@'), spec.name);
   DIABOLO_CHECK(spec.kind == StateKind::kOfRun || spec.desc.dtype() == DType::kF32, spec.name, " ",
                 spec.desc.text());
   entries_.emplace(spec.name, zeroed(spec.desc));

@@ -67,6 +67,29 @@ TEST(Reshape, FusionSeesAReaderOfTheAlias) {
   EXPECT_EQ(fuse(graph).nodes().size(), 3u);
 }
 
+TEST(Reshape, FusionSeesThatTheAliasIsAnOutput) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", kRows);
+  const ValueId weight = graph.add_parameter("w", TensorDesc(DType::kF32, {6, 6}));
+  const ValueId dx = graph.add(kDenseDataGrad, DenseDataGradAttrs{}, {x, weight}, "dx")[0];
+  graph.add(kActivationGrad, ActivationGradAttrs{}, {dx, x}, "dz");
+  const ValueId images = graph.reshape(dx, {4, 3, 2});
+  graph.mark_output(images, "images");
+  EXPECT_EQ(fuse(graph).nodes().size(), 2u);
+  EXPECT_NE(compiled(graph).offset(images), Plan::kNotInArena);
+}
+
+TEST(Reshape, OfALossHasTheLosssGradients) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", kRows);
+  const ValueId weight = graph.add_parameter("w", TensorDesc(DType::kF32, {6, 6}));
+  const DenseForwardAttrs attrs{.has_bias = false};
+  const ValueId y = graph.add(kDenseForward, attrs, {x, weight}, "y")[0];
+  const ValueId loss = graph.reshape(graph.add(kLoss, LossAttrs{}, {y, x}, "loss")[0], {1, 1});
+  differentiate(graph, std::span(&loss, 1));
+  EXPECT_NE(graph.find("w", Role::kGradient), kNoValue);
+}
+
 // A weight that is read in two shapes has one gradient, of its own shape.
 TEST(Reshape, OfAParameterHasThatParametersGradient) {
   Graph graph;
