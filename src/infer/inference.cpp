@@ -26,6 +26,7 @@ void copy_floats(const TensorView& from, uint64_t elems, float* to) {
     std::memcpy(to, from.data, elems * sizeof(float));
     return;
   }
+  DIABOLO_CHECK(from.desc.dtype() == DType::kBf16, from.desc.text());
   const auto* low = from.as<kernels::Bf16>();
   for (uint64_t i = 0; i < elems; ++i) to[i] = kernels::to_float(low[i]);
 }
@@ -272,10 +273,15 @@ void Inference::run(const Task& task, const RawRows& in, std::span<const TaskRes
   for (const TaskOutput& output : outputs_of(task, options.worst)) {
     const auto width = static_cast<uint64_t>(width_of(output, network_, options.worst));
     DIABOLO_CHECK(takers.size() < out.size(), task.name);
+    DIABOLO_CHECK(std::holds_alternative<std::span<uint32_t>>(out[takers.size()]) ==
+                      (output.dtype == DType::kU32),
+                  output.what);
     require_size(output.what, in.rows * width, size_of(out[takers.size()]));
     const bool goes_back = output.is_scaled && !options.keeps_scaled;
     takers.push_back({output, width, goes_back ? &scaling_ : nullptr, watch});
   }
+  for (size_t i = takers.size(); i < out.size(); ++i)  // results that this call does not have
+    require_size(task.name, 0, size_of(out[i]));
   CallWatch call(rules.progress);
   LaneJob job;
   job.rows = in.rows;

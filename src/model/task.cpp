@@ -48,20 +48,28 @@ constexpr const Task* kTasks[] = {&kEncodeTask, &kDecodeTask, &kReconstructTask,
 
 }  // namespace
 
-const Task kEncodeTask = {1,      "encode",    "rows to codes, file to file", false, false,
-                          kCodes, build_encode};
-const Task kDecodeTask = {
-    2, "decode", "codes to rows, file to file", true, false, kDecodedRows, build_decode};
-const Task kReconstructTask = {3,
-                               "reconstruct",
-                               "rows to rows through the code, file to file",
-                               false,
-                               false,
-                               kReconstruction,
-                               build_reconstruct};
-const Task kScoreTask = {4,          "score", "reconstruction error of each row, file to file",
-                         false,      true,    kScores,
-                         build_score};
+const Task kEncodeTask = {.number = 1,
+                          .name = "encode",
+                          .what = "rows to codes, file to file",
+                          .outputs = kCodes,
+                          .build = build_encode};
+const Task kDecodeTask = {.number = 2,
+                          .name = "decode",
+                          .what = "codes to rows, file to file",
+                          .reads_codes = true,
+                          .outputs = kDecodedRows,
+                          .build = build_decode};
+const Task kReconstructTask = {.number = 3,
+                               .name = "reconstruct",
+                               .what = "rows to rows through the code, file to file",
+                               .outputs = kReconstruction,
+                               .build = build_reconstruct};
+const Task kScoreTask = {.number = 4,
+                         .name = "score",
+                         .what = "reconstruction error of each row, file to file",
+                         .has_threshold = true,
+                         .outputs = kScores,
+                         .build = build_score};
 
 std::span<const Task* const> tasks() {
   return kTasks;

@@ -24,14 +24,14 @@ struct TaskOutput {
 };
 
 struct Task {
-  int32_t number;                       // diabolo_verb
-  const char* name;                     // "encode": of the command, in plans and in JSON
-  const char* what;                     // one line of help
-  bool reads_codes;                     // else rows of data
-  bool has_threshold;                   // the first output is compared with the model's threshold
-  std::span<const TaskOutput> outputs;  // those of width kWorst are the last
+  int32_t number = 0;          // diabolo_verb
+  const char* name;            // "encode": of the command, in plans and in JSON
+  const char* what;            // one line of help
+  bool reads_codes = false;    // else rows of data
+  bool has_threshold = false;  // the first output is compared with the model's threshold
+  std::span<const TaskOutput> outputs = {};  // those of width kWorst are the last
   // From the input, scaled, to the outputs, which it marks; worst: features to name per row.
-  void (*build)(ModelGraph& graph, ValueId input, int64_t worst);
+  void (*build)(ModelGraph& graph, ValueId input, int64_t worst) = nullptr;
 };
 
 inline constexpr size_t kMostTaskOutputs = 3;
