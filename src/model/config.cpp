@@ -280,6 +280,9 @@ Config resolved(const Config& config, Scale default_scale) {
   }
   if (out.model.corruption.kind == CorruptionKind::kMasking && out.model.corruption.amount > 1)
     refuse("model.corruption.amount: a masked share is at most 1");
+  for (const ConfigKey& key : config_keys())
+    if (key.applies && !key.applies(out) && key.get(out) != key.get(Config()))
+      refuse(cat(key.path(), ": means nothing in this model; leave it out"));
   return out;
 }
 

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <filesystem>
 #include <limits>
@@ -102,7 +103,9 @@ void read_tensors(const SafetensorsFile& file, ModelFile& model) {
   require_known_tensors(file, network);
   const std::vector<ParameterSpec> specs = network.parameters();
   const bool has_mean = file.find(kMean) != nullptr;
-  const bool has_wide = file.find(kWideShift) != nullptr;
+  const bool has_wide =  // all of them, then
+      std::ranges::any_of(std::array{kWideShift, kWideRest, kWideScale, kWideMean},
+                          [&](const char* name) { return file.find(name) != nullptr; });
   const TensorDesc vector(DType::kF32, {model.features()});
   model.scaling.shift = read_vector(file, kShift, vector);
   model.scaling.scale = read_vector(file, kScale, vector);

@@ -53,6 +53,8 @@ TEST(LaterKey, IsHeldOnlyWhereItAppliesAndSaysSomething) {
   EXPECT_THAT(config_toml(other), ::testing::Not(HasSubstr("later")));
   EXPECT_THAT(config_toml(with_later(0.1)), HasSubstr("later = 0.1"));
   EXPECT_THAT(config_toml(other, true), HasSubstr("later = 0.2"));
+  EXPECT_THROW(resolved(other, Scale::kStandard), Error) << "asked for, and means nothing";
+  EXPECT_NO_THROW(resolved(with_later(0.2), Scale::kStandard));
 }
 
 TEST(LaterKey, ModelsOfTodayOpen) {
