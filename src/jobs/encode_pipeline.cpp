@@ -65,9 +65,9 @@ Pipeline::Pipeline(Backend& backend, const ModelFile& model, const Dataset& inpu
     : model_(model),
       input_(input),
       options_(options),
-      block_rows_(block_rows(options, input)),
+      block_rows_(block_rows(options, input, backend.info().space)),
       inference_(backend, model, inference_options(options, input, backend.info()), options.log),
-      is_read_in_parts_(input.gives_parts() && backend.info().space == Space::kHost),
+      is_read_in_parts_(is_read_in_parts(input, backend.info().space)),
       output_(
           output_options(model, input, options, pipeline_identity(backend, model, input, options)),
           options.fs ? *options.fs : real_file_system()) {

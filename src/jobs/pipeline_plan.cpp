@@ -76,9 +76,13 @@ std::string pipeline_identity(const Backend& backend, const ModelFile& model, co
   return hash_of(text).hex();
 }
 
-uint64_t block_rows(const PipelineOptions& options, const Dataset& input) {
+bool is_read_in_parts(const Dataset& input, Space space) {
+  return input.gives_parts() && space == Space::kHost;
+}
+
+uint64_t block_rows(const PipelineOptions& options, const Dataset& input, Space space) {
   const uint64_t row_bytes = std::max<uint64_t>(1, input.x().row.bytes());
-  const uint64_t usual_bytes = input.gives_parts() ? kUsualBytesInParts : kUsualBytes;
+  const uint64_t usual_bytes = is_read_in_parts(input, space) ? kUsualBytesInParts : kUsualBytes;
   const uint64_t usual = std::max(kUsualRows, usual_bytes / row_bytes);
   const uint64_t asked = options.batch_rows > 0 ? static_cast<uint64_t>(options.batch_rows) : usual;
   return std::clamp<uint64_t>(kBlockBytes / row_bytes, 1, asked);
@@ -89,7 +93,7 @@ InferenceOptions inference_options(const PipelineOptions& options, const Dataset
   InferenceOptions out = options.inference;
   if (out.max_rows == 0) out.max_rows = usual_max_rows(device);
   const uint64_t pieces = device.space == Space::kHost ? 1 : kPiecesOfBlock;
-  const uint64_t piece_rows = (block_rows(options, input) + pieces - 1) / pieces;
+  const uint64_t piece_rows = (block_rows(options, input, device.space) + pieces - 1) / pieces;
   out.max_rows = std::min(out.max_rows, static_cast<int64_t>(piece_rows));
   return out;
 }
@@ -106,7 +110,7 @@ PipelineEstimate estimate_pipeline(const ModelFile& model, const Dataset& input,
       input.x().row.bytes() + static_cast<uint64_t>(out.row.elems()) * sizeof(float) +
       static_cast<uint64_t>(options.worst) * (sizeof(uint32_t) + sizeof(float)) +
       (options.on_bad_value == BadValue::kSkip ? sizeof(RowState) + sizeof(uint64_t) : 0);
-  const uint64_t rows = block_rows(options, input);
+  const uint64_t rows = block_rows(options, input, Space::kHost);
   out.buffer_bytes = kPipelineBlocks * row_bytes * (out.rows ? std::min(rows, *out.rows) : rows);
   return out;
 }

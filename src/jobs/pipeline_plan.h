@@ -21,7 +21,9 @@ RowOutputOptions output_options(const ModelFile& model, const Dataset& input,
 std::string pipeline_identity(const Backend& backend, const ModelFile& model, const Dataset& input,
                               const PipelineOptions& options);
 
-uint64_t block_rows(const PipelineOptions& options, const Dataset& input);
+// By the threads that compute, right before they do.
+bool is_read_in_parts(const Dataset& input, Space space);
+uint64_t block_rows(const PipelineOptions& options, const Dataset& input, Space space);
 // A block goes through a device in pieces, of which one is copied in while another computes.
 InferenceOptions inference_options(const PipelineOptions& options, const Dataset& input,
                                    const DeviceInfo& device);
