@@ -55,6 +55,7 @@ struct GlobalNorm {
 inline constexpr int kMaxTerms = 8;
 template <class T>
 struct SumTerms {
+  using NoExtents = void;
   int count = 0;
   const T* terms[kMaxTerms] = {};
   T* total = nullptr;
@@ -64,6 +65,7 @@ struct SumTerms {
 // if the step was void; else moves state to the next step: step + 1, batch_row + batch_rows, plan =
 // plans[(step + 1) % kStepSlots].
 struct Advance {
+  using NoExtents = void;
   uint64_t batch_rows = 0;
   StepState* state = nullptr;
   const StepPlan* plans = nullptr;  // [kStepSlots]

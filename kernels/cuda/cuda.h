@@ -31,7 +31,8 @@ const char* refuse_device(const Device& device);
 const char* refuse_count(int64_t n, const Device& device);
 const char* refuse_matrix(int64_t B, int64_t D, const Device& device);
 
-// By the extents that a record has: a shape of its family, rows and columns, a count, or none.
+// By the extents that a record has: a shape of its family, rows and columns, a count; or none that
+// could be too large, and then it says so. Others have an overload of their own.
 template <class P>
 const char* refusal(const P& p, const Device& device) {
   if constexpr (requires { p.shape; }) {
@@ -44,6 +45,8 @@ const char* refusal(const P& p, const Device& device) {
   } else if constexpr (requires { p.n; }) {
     return refuse_count(p.n, device);
   } else {
+    static_assert(
+        requires { typename P::NoExtents; }, "what refuses this record?");
     return refuse_device(device);
   }
 }
