@@ -18,9 +18,9 @@ import tempfile
 LAYERS = {"base": 0, "backend": 1, "ops": 2, "graph": 3, "selftest": 4, "data": 4, "model": 5,
           "infer": 6, "train": 7, "evaluate": 7, "jobs": 8, "cli": 9, "capi": 9}
 # Layers that may not include each other though their order would allow it.
-SEPARATE = {("data", "graph"), ("data", "ops"), ("data", "selftest"),
-            ("selftest", "data"), ("train", "evaluate"), ("evaluate", "train"),
-            ("cli", "capi"), ("capi", "cli")}
+SEPARATE = {("data", "graph"), ("data", "ops"), ("data", "selftest"), ("selftest", "data"),
+            ("selftest", "graph"), ("train", "evaluate"), ("evaluate", "train"), ("cli", "capi"),
+            ("capi", "cli")}
 # Formats that have nothing to parse.
 UNPARSED_FORMATS = {"raw"}
 SOURCES = ("*.h", "*.hpp", "*.cpp", "*.cu", "*.cuh", "*.c")

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <nlohmann/json.hpp>
 
+#include "base/seconds.h"
 #include "cli/commands.h"
 #include "cli/json_output.h"
 #include "cli/options.h"
@@ -90,7 +91,7 @@ nlohmann::json json_of(const std::vector<SelftestRow>& rows, double seconds) {
 
 int run(const SelftestArguments& arguments) {
   Terminal terminal(arguments.out);
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = Clock::now();
   const auto owned = open_backends(arguments, terminal);
   std::vector<Backend*> backends;
   for (const auto& backend : owned) backends.push_back(backend.get());
@@ -102,13 +103,12 @@ int run(const SelftestArguments& arguments) {
     return true;
   };
   const std::vector<SelftestRow> rows = run_selftest(backends, options);
-  const auto seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start);
-  arguments.out.json ? print_json(arguments.out, terminal, json_of(rows, seconds.count()))
+  const double seconds = seconds_since(start);
+  arguments.out.json ? print_json(arguments.out, terminal, json_of(rows, seconds))
                      : print_result(table(rows));
   const int64_t failed = count(rows, SelftestVerdict::kFail);
   terminal.line(cat(count(rows, SelftestVerdict::kPass), " kernels passed, ", failed, " failed, ",
-                    count(rows, SelftestVerdict::kSkip), " skipped, ", number_text(seconds.count()),
-                    " s"));
+                    count(rows, SelftestVerdict::kSkip), " skipped, ", number_text(seconds), " s"));
   return failed == 0 ? 0 : static_cast<int>(ErrorCode::kFailure);
 }
 

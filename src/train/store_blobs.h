@@ -1,4 +1,4 @@
-// Those of a training's parameter store as a checkpoint takes and gives them: on the host in
+// The blobs of a training's parameter store as a checkpoint takes and gives them: on the host in
 // place, from a device through a block of staging memory.
 #pragma once
 

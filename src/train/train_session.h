@@ -1,5 +1,5 @@
 // The device side of a training: parameters, plans and buffers of one model, and the steps that run
-// on them. The loop around it is trainer.cpp.
+// on them. The loop around it is training_steps.cpp.
 //
 // Two ways to feed the steps, with the same bits:
 //   resident  all rows lie where the step runs and a batch is picked by index; several steps are

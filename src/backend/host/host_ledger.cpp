@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "base/error.h"
+#include "base/seconds.h"
 
 namespace diabolo {
 
@@ -19,12 +20,12 @@ constexpr int kPausesPerLook = 16;
 bool spin_until(const std::atomic<uint64_t>& count, uint64_t at_least,
                 const std::atomic<int>& other_cpu) {
   if (count.load(std::memory_order_acquire) >= at_least) return true;
-  const auto end = std::chrono::steady_clock::now() + kSpin;
+  const auto end = Clock::now() + kSpin;
   do {
     if (other_cpu.load(std::memory_order_relaxed) == sched_getcpu()) return false;
     for (int pause = 0; pause < kPausesPerLook; ++pause) _mm_pause();
     if (count.load(std::memory_order_acquire) >= at_least) return true;
-  } while (std::chrono::steady_clock::now() < end);
+  } while (Clock::now() < end);
   return false;
 }
 
