@@ -116,13 +116,18 @@ TEST_F(FakeDevice, ValidatesAndStopsTheSameWithCaptureOnAndOff) {
   expect_clean("validation");
 }
 
-TEST_F(FakeDevice, ALossThatIsNotFiniteHaltsAndKeepsTheParameters) {
+Config diverging_config() {
   Config bad = tiny_config();
   bad.optimizer.kind = kernels::Optimizer::kSgd;
   bad.optimizer.momentum = 0;
   bad.optimizer.clip_norm = 0;
   bad.optimizer.learning_rate = 1e6;
   bad.train.epochs = 8;
+  return bad;
+}
+
+TEST_F(FakeDevice, ALossThatIsNotFiniteHaltsAndKeepsTheParameters) {
+  const Config bad = diverging_config();
   for (uint64_t seed = 0; seed < 3; ++seed) {
     const TemporaryFolder folder;
     TrainOptions options;
@@ -166,12 +171,7 @@ TEST_F(FakeDeviceWithState, ItIsAsOnTheHostAndItsBitsDoNotDependOnCaptureOrLaten
 
 // Steps grow until no weights survive them; at the step before everything was well.
 TEST_F(FakeDeviceWithState, AVoidStepLeavesItAsItWas) {
-  Config bad = tiny_config();
-  bad.optimizer.kind = kernels::Optimizer::kSgd;
-  bad.optimizer.momentum = 0;
-  bad.optimizer.clip_norm = 0;
-  bad.optimizer.learning_rate = 1e6;
-  bad.train.epochs = 8;
+  const Config bad = diverging_config();
   for (uint64_t seed = 0; seed < 3; ++seed) {
     const TemporaryFolder folder;
     TrainOptions options;
