@@ -121,9 +121,9 @@ void TrainingBed::write_inputs(const Net& net, int64_t rows) {
   store_.refresh_low(*stream_);
   const Schedule schedule{config_.schedule, config_.optimizer,
                           static_cast<uint64_t>(steps_per_epoch_), kernels::kStepSlots};
-  std::vector<kernels::StepPlan> plans(kernels::kStepSlots);
-  for (size_t s = 0; s < plans.size(); ++s) plans[s] = schedule.plan(s + 1000);
-  store_.write(store_.state(store_names::kPlans), plans.data(), *stream_);
+  std::vector<kernels::StepScalars> scalars(kernels::kStepSlots);
+  for (size_t s = 0; s < scalars.size(); ++s) scalars[s] = schedule.scalars(s + 1000);
+  store_.write(store_.state(store_names::kScalars), scalars.data(), *stream_);
   rewind();
 }
 
@@ -133,8 +133,8 @@ void TrainingBed::rewind() {
   store_.read(view, &state, *stream_);
   state.batch_row = 0;
   if (state.step == 0) {
-    const TensorView plans = store_.state(store_names::kPlans);
-    store_.read({TensorDesc(DType::kF32, {4}), plans.data}, &state.plan, *stream_);
+    const TensorView scalars = store_.state(store_names::kScalars);
+    store_.read({TensorDesc(DType::kF32, {4}), scalars.data}, &state.scalars, *stream_);
   }
   store_.write(view, &state, *stream_);
   steps_in_epoch_ = 0;

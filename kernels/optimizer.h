@@ -62,13 +62,13 @@ struct SumTerms {
 };
 
 // Writes the loss into losses[step % kStepSlots] and each term into its place beside it; sets halt
-// if the step was void; else moves state to the next step: step + 1, batch_row + batch_rows, plan =
-// plans[(step + 1) % kStepSlots].
+// if the step was void; else moves state to the next step: step + 1, batch_row + batch_rows, and
+// scalars[(step + 1) % kStepSlots] as its own.
 struct Advance {
   using NoExtents = void;
   uint64_t batch_rows = 0;
   StepState* state = nullptr;
-  const StepPlan* plans = nullptr;  // [kStepSlots]
+  const StepScalars* scalars = nullptr;  // [kStepSlots]
   const float* loss = nullptr;
   const float* norm = nullptr;  // null unless clipped
   float* losses = nullptr;      // [kStepSlots]
@@ -84,9 +84,9 @@ struct Updated {
 };
 
 template <class T>
-DIABOLO_HD Updated<T> update_element(const OptimizerRule& rule, const StepPlan& plan, T grad, T w,
-                                     T m, T v) {
-  const T lr(plan.learning_rate);
+DIABOLO_HD Updated<T> update_element(const OptimizerRule& rule, const StepScalars& scalars, T grad,
+                                     T w, T m, T v) {
+  const T lr(scalars.learning_rate);
   if (rule.kind != Optimizer::kAdamW) grad = grad + T(rule.weight_decay) * w;
   if (rule.kind == Optimizer::kSgd) {
     m = T(rule.momentum) * m + grad;
@@ -95,8 +95,8 @@ DIABOLO_HD Updated<T> update_element(const OptimizerRule& rule, const StepPlan& 
   if (rule.kind == Optimizer::kAdamW) w = w - lr * T(rule.weight_decay) * w;
   m = T(rule.beta1) * m + (T(1) - T(rule.beta1)) * grad;
   v = T(rule.beta2) * v + (T(1) - T(rule.beta2)) * grad * grad;
-  const T denominator = sqrt_of(v) / T(plan.bias_correction2_sqrt) + T(rule.epsilon);
-  return {w - lr / T(plan.bias_correction1) * m / denominator, m, v};
+  const T denominator = sqrt_of(v) / T(scalars.bias_correction2_sqrt) + T(rule.epsilon);
+  return {w - lr / T(scalars.bias_correction1) * m / denominator, m, v};
 }
 
 // What the gradient is multiplied by.
@@ -114,7 +114,7 @@ void optimizer_reference(const OptimizerStep<T>& p) {
   if (step_is_void(*p.state, &loss, p.norm ? &norm : nullptr)) return;
   const T scale = clip_scale(p.rule, p.norm);
   for (int64_t k = 0; k < p.n; ++k) {
-    const auto now = update_element<T>(p.rule, p.state->plan, p.grad[k] * scale, p.master[k],
+    const auto now = update_element<T>(p.rule, p.state->scalars, p.grad[k] * scale, p.master[k],
                                        p.m ? p.m[k] : T(0), p.v ? p.v[k] : T(0));
     p.master[k] = now.master;
     if (p.m) p.m[k] = now.m;
@@ -148,7 +148,7 @@ DIABOLO_HD inline void advance_state(const Advance& p) {
   }
   state.step += 1;
   state.batch_row += p.batch_rows;
-  state.plan = p.plans[state.step % kStepSlots];
+  state.scalars = p.scalars[state.step % kStepSlots];
 }
 
 DIABOLO_KERNEL(OptimizerStep<float>)

@@ -12,7 +12,7 @@
 namespace diabolo::kernels {
 
 // The optimizer's scalars of one step, made on the host in double, ahead of time.
-struct StepPlan {
+struct StepScalars {
   float learning_rate;
   float bias_correction1;       // 1 - beta1^t, t counted from 1
   float bias_correction2_sqrt;  // sqrt(1 - beta2^t)
@@ -25,12 +25,12 @@ struct StepState {
   uint64_t batch_row;  // where in the epoch's order this step's batch begins
   uint32_t halt;       // 1 after a step whose loss or gradient norm was not finite
   uint32_t unused;
-  StepPlan plan;  // of the step under way
+  StepScalars scalars;  // of the step under way
 };
 static_assert(sizeof(StepState) == 48);
 
-// Slots of the rings beside the state: plans ahead of the device, losses and their terms behind it.
-// Step s uses slot s % kStepSlots.
+// Slots of the rings beside the state: scalars ahead of the device, losses and their terms behind
+// it. Step s uses slot s % kStepSlots.
 inline constexpr uint64_t kStepSlots = 1024;
 // Terms of a loss that have a place in a slot.
 inline constexpr int kMaxLossTerms = 4;

@@ -78,7 +78,8 @@ Launch make(const L2PenaltyGrad<float>& p, const CpuFeatures& cpu, void*) {
 // The update of [begin, end). kind and the absence of buffers are template parameters so that the
 // loop has no branch; update_element then folds to the one rule.
 template <Optimizer kind, bool has_m>
-void update_range(const OptimizerStep<float>& p, const StepPlan plan, float scale, Range range) {
+void update_range(const OptimizerStep<float>& p, const StepScalars scalars, float scale,
+                  Range range) {
   OptimizerRule rule = p.rule;
   rule.kind = kind;
   DIABOLO_IVDEP
@@ -86,7 +87,7 @@ void update_range(const OptimizerStep<float>& p, const StepPlan plan, float scal
     const float m = has_m ? p.m[k] : 0.0f;
     const float v = kind == Optimizer::kSgd ? 0.0f : p.v[k];
     const Updated<float> now =
-        update_element<float>(rule, plan, p.grad[k] * scale, p.master[k], m, v);
+        update_element<float>(rule, scalars, p.grad[k] * scale, p.master[k], m, v);
     p.master[k] = now.master;
     if constexpr (has_m) p.m[k] = now.m;
     if constexpr (kind != Optimizer::kSgd) p.v[k] = now.v;
@@ -94,19 +95,19 @@ void update_range(const OptimizerStep<float>& p, const StepPlan plan, float scal
 }
 
 void update_chunk(const OptimizerStep<float>& p, float scale, Range range) {
-  const StepPlan plan = p.state->plan;
+  const StepScalars scalars = p.state->scalars;
   switch (p.rule.kind) {
     case Optimizer::kAdam:
-      update_range<Optimizer::kAdam, true>(p, plan, scale, range);
+      update_range<Optimizer::kAdam, true>(p, scalars, scale, range);
       break;
     case Optimizer::kAdamW:
-      update_range<Optimizer::kAdamW, true>(p, plan, scale, range);
+      update_range<Optimizer::kAdamW, true>(p, scalars, scale, range);
       break;
     case Optimizer::kSgd:
       if (p.m) {
-        update_range<Optimizer::kSgd, true>(p, plan, scale, range);
+        update_range<Optimizer::kSgd, true>(p, scalars, scale, range);
       } else {
-        update_range<Optimizer::kSgd, false>(p, plan, scale, range);
+        update_range<Optimizer::kSgd, false>(p, scalars, scale, range);
       }
       break;
   }

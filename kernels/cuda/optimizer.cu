@@ -22,7 +22,7 @@ __global__ void __launch_bounds__(kFlatThreads)
     optimizer_kernel(const __grid_constant__ OptimizerCall call) {
   const auto& p = call.p;
   if (step_is_void(*p.state, p.loss, p.norm)) return;
-  const StepPlan plan = p.state->plan;
+  const StepScalars scalars = p.state->scalars;
   const float scale = clip_scale(p.rule, p.norm);
   for_each_flat_quad(p.n, [&](int64_t at, int count) {
     const bool is_vector = call.is_vector && count == 4;
@@ -34,7 +34,7 @@ __global__ void __launch_bounds__(kFlatThreads)
     if (p.v) v = gpu::load_quad(p.v + at, count, is_vector);
     for (int i = 0; i < 4; ++i) {
       const auto now =
-          update_element<float>(p.rule, plan, grad.v[i] * scale, w.v[i], m.v[i], v.v[i]);
+          update_element<float>(p.rule, scalars, grad.v[i] * scale, w.v[i], m.v[i], v.v[i]);
       w.v[i] = now.master;
       m.v[i] = now.m;
       v.v[i] = now.v;

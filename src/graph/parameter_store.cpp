@@ -38,7 +38,7 @@ std::vector<StateSpec> step_states(std::span<const ParameterSpec> parameters, DT
   if (has_m(rule)) states.push_back({store_names::kM, blob, StateKind::kOfOptimizer});
   if (has_v(rule)) states.push_back({store_names::kV, blob, StateKind::kOfOptimizer});
   states.push_back({store_names::kStepState, step_state_desc()});
-  states.push_back({store_names::kPlans, step_plans_desc()});
+  states.push_back({store_names::kScalars, step_scalars_desc()});
   states.push_back({store_names::kLosses, step_losses_desc()});
   states.push_back({store_names::kTerms, step_terms_desc()});
   return states;

@@ -49,7 +49,7 @@ inline constexpr const char* kM = "@m";            // f32[n]
 inline constexpr const char* kV = "@v";            // f32[n]
 inline constexpr const char* kLow = "@low";        // bf16[n]
 inline constexpr const char* kStepState = "@step_state";
-inline constexpr const char* kPlans = "@plans";
+inline constexpr const char* kScalars = "@scalars";
 inline constexpr const char* kLosses = "@losses";
 inline constexpr const char* kTerms = "@terms";
 }  // namespace store_names

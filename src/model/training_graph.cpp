@@ -108,7 +108,7 @@ void Training::update_states(ValueId loss, ValueId norm) {
 
 // Moves the state to the next step and leaves the loss, with its terms where there are several.
 void Training::advance(ValueId loss, ValueId norm, std::span<const ValueId> terms) {
-  std::vector<ValueId> in = {graph_.add_state(store_names::kPlans, step_plans_desc()), loss};
+  std::vector<ValueId> in = {graph_.add_state(store_names::kScalars, step_scalars_desc()), loss};
   std::vector<ValueId> out = {model_.step_state(),
                               graph_.add_state(store_names::kLosses, step_losses_desc())};
   AdvanceAttrs attrs{static_cast<uint64_t>(options_.rows), norm != kNoValue};

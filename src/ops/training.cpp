@@ -17,8 +17,8 @@ bool has_v(const kernels::OptimizerRule& rule) {
 TensorDesc step_state_desc() {
   return TensorDesc(DType::kU8, {static_cast<int64_t>(sizeof(kernels::StepState))});
 }
-TensorDesc step_plans_desc() {
-  constexpr int64_t kFields = sizeof(kernels::StepPlan) / sizeof(float);
+TensorDesc step_scalars_desc() {
+  constexpr int64_t kFields = sizeof(kernels::StepScalars) / sizeof(float);
   return TensorDesc(DType::kF32, {static_cast<int64_t>(kernels::kStepSlots), kFields});
 }
 TensorDesc step_losses_desc() {
@@ -183,7 +183,7 @@ struct AdvanceGlue {
     const auto attrs = call.attrs.as<AdvanceAttrs>();
     P p{.batch_rows = attrs.batch_rows,
         .state = output<kernels::StepState>(call, 0),
-        .plans = input<kernels::StepPlan>(call, 0),
+        .scalars = input<kernels::StepScalars>(call, 0),
         .loss = input<float>(call, 1),
         .norm = attrs.has_norm ? input<float>(call, 2) : nullptr,
         .losses = output<float>(call, 1),
@@ -201,7 +201,7 @@ std::vector<TensorDesc> infer_advance(const Attrs& any, std::span<const TensorDe
   DIABOLO_CHECK(attrs.terms >= 0 && attrs.terms <= kernels::kMaxLossTerms, attrs.terms);
   const size_t first_term = attrs.has_norm ? 3 : 2;
   glue::expect_count(first_term + static_cast<size_t>(attrs.terms), in.size());
-  glue::expect_desc("plans", step_plans_desc(), in[0]);
+  glue::expect_desc("scalars", step_scalars_desc(), in[0]);
   glue::expect_desc("loss", scalar_desc(), in[1]);
   if (attrs.has_norm) glue::expect_desc("norm", scalar_desc(), in[2]);
   for (size_t i = first_term; i < in.size(); ++i) glue::expect_desc("term", scalar_desc(), in[i]);
@@ -209,9 +209,9 @@ std::vector<TensorDesc> infer_advance(const Attrs& any, std::span<const TensorDe
   return {step_state_desc(), step_losses_desc(), step_terms_desc()};
 }
 
-// One plan and one loss of the rings are touched.
+// One entry of each ring is touched.
 Cost cost_advance(const Attrs&, std::span<const TensorDesc>, std::span<const TensorDesc>) {
-  return {.flops = 1, .bytes = 2 * sizeof(kernels::StepState) + sizeof(kernels::StepPlan) + 8};
+  return {.flops = 1, .bytes = 2 * sizeof(kernels::StepState) + sizeof(kernels::StepScalars) + 8};
 }
 
 std::string describe_advance(const Attrs& any) {

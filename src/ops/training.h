@@ -24,8 +24,9 @@ bool has_v(const kernels::OptimizerRule& rule);
 struct SumTermsAttrs {};
 extern const OpDef kSumTerms;
 
-// plans f32[kStepSlots,4], loss f32[1], norm f32[1] if has_norm, the loss's terms f32[1] as many as
-// `terms` -> writes state, losses f32[kStepSlots] and, with terms, f32[kStepSlots,kMaxLossTerms].
+// scalars f32[kStepSlots,4], loss f32[1], norm f32[1] if has_norm, the loss's terms f32[1] as many
+// as `terms` -> writes state, losses f32[kStepSlots] and, with terms,
+// f32[kStepSlots,kMaxLossTerms].
 struct AdvanceAttrs {
   uint64_t batch_rows = 0;
   bool has_norm = false;
@@ -35,7 +36,7 @@ extern const OpDef kAdvance;
 
 // The step state as a tensor.
 TensorDesc step_state_desc();
-TensorDesc step_plans_desc();
+TensorDesc step_scalars_desc();
 TensorDesc step_losses_desc();
 TensorDesc step_terms_desc();
 

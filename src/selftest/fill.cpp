@@ -123,10 +123,10 @@ void fill_state(std::byte* data, const TensorDesc& desc, bool is_halted) {
   state.step = 41;
   state.batch_row = 3;
   state.halt = is_halted ? 1 : 0;
-  state.plan = {.learning_rate = 0.01f,
-                .bias_correction1 = 0.988f,
-                .bias_correction2_sqrt = 0.203f,
-                .unused = 0};
+  state.scalars = {.learning_rate = 0.01f,
+                   .bias_correction1 = 0.988f,
+                   .bias_correction2_sqrt = 0.203f,
+                   .unused = 0};
   DIABOLO_CHECK(desc.bytes() == sizeof(state), desc.text(), " is no step state");
   std::memcpy(data, &state, sizeof(state));
 }

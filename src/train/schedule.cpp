@@ -23,9 +23,9 @@ double Schedule::learning_rate(uint64_t step) const {
   return rate;
 }
 
-kernels::StepPlan Schedule::plan(uint64_t step) const {
+kernels::StepScalars Schedule::scalars(uint64_t step) const {
   const double t = static_cast<double>(step + 1);
-  kernels::StepPlan out{};
+  kernels::StepScalars out{};
   out.learning_rate = static_cast<float>(learning_rate(step));
   out.bias_correction1 = static_cast<float>(1 - std::pow(optimizer.beta1, t));
   out.bias_correction2_sqrt = static_cast<float>(std::sqrt(1 - std::pow(optimizer.beta2, t)));

@@ -21,7 +21,7 @@ struct Schedule {
   double learning_rate(uint64_t step) const;
 
   // What the kernels of that step read: the rate and Adam's bias corrections, t = step + 1.
-  kernels::StepPlan plan(uint64_t step) const;
+  kernels::StepScalars scalars(uint64_t step) const;
 };
 
 }  // namespace diabolo

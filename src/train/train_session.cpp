@@ -10,9 +10,9 @@ namespace diabolo {
 
 namespace {
 
-// Plans are written this many at a time, and the host's copies alternate between two halves of a
+// Scalars are written this many at a time, and the host's copies alternate between two halves of a
 // ring, so that one half can still be on its way.
-constexpr uint64_t kPlansPerWrite = kernels::kStepSlots / 4;
+constexpr uint64_t kScalarsPerWrite = kernels::kStepSlots / 4;
 
 StateSpec order_state(uint64_t rows) {
   return {model_names::kOrder, TensorDesc(DType::kU32, {static_cast<int64_t>(rows)})};
@@ -63,7 +63,7 @@ TrainSession::TrainSession(Backend& backend, const Config& config, const Network
   write_states(*store_, network, data.scaling, initial_states(network, config.train.seed),
                *stream_);
   staged_state_ = StagingBuffer(backend, sizeof(kernels::StepState));
-  staged_plans_ = StagingBuffer(backend, kernels::kStepSlots * sizeof(kernels::StepPlan));
+  staged_scalars_ = StagingBuffer(backend, kernels::kStepSlots * sizeof(kernels::StepScalars));
   for (auto& ticket : tickets_) {
     ticket = std::make_unique<Ticket>();
     ticket->losses = StagingBuffer(backend, kernels::kStepSlots * sizeof(float));
@@ -193,7 +193,7 @@ std::span<const float> TrainSession::part_of(const std::vector<float>& blob, siz
 void TrainSession::begin_epoch(uint32_t epoch, uint64_t step, uint64_t position) {
   DIABOLO_CHECK(in_flight_ == 0, in_flight_, " launches are under way");
   stream_->synchronize();
-  if (step != step_) plans_until_ = step;
+  if (step != step_) scalars_until_ = step;
   step_ = step;
   position_ = position;
   order_ = epoch_order(config_.train.seed, epoch, rows());
@@ -206,24 +206,24 @@ void TrainSession::begin_epoch(uint32_t epoch, uint64_t step, uint64_t position)
   state.seed = config_.train.seed;
   state.step = step;
   state.batch_row = is_resident_ ? position : 0;
-  state.plan = schedule_.plan(step);
+  state.scalars = schedule_.scalars(step);
   std::memcpy(staged_state_.data(), &state, sizeof(state));
   stream_->copy_in(store_->state(store_names::kStepState).data, staged_state_.data(),
                    sizeof(state));
 }
 
-// Plans of steps below `step`, and some more. A slot that is overwritten belongs to a step that
+// Scalars of steps below `step`, and some more. A slot that is overwritten belongs to a step that
 // stands before this copy in the stream.
-void TrainSession::write_plans_until(uint64_t step) {
-  const TensorView ring = store_->state(store_names::kPlans);
-  auto* staged = staged_plans_.as<kernels::StepPlan>();
-  while (plans_until_ < step) {
-    const uint64_t slot = plans_until_ % kernels::kStepSlots;
-    const uint64_t count = kPlansPerWrite - slot % kPlansPerWrite;
-    for (uint64_t i = 0; i < count; ++i) staged[slot + i] = schedule_.plan(plans_until_ + i);
-    stream_->copy_in(ring.as<kernels::StepPlan>() + slot, staged + slot,
-                     count * sizeof(kernels::StepPlan));
-    plans_until_ += count;
+void TrainSession::write_scalars_until(uint64_t step) {
+  const TensorView ring = store_->state(store_names::kScalars);
+  auto* staged = staged_scalars_.as<kernels::StepScalars>();
+  while (scalars_until_ < step) {
+    const uint64_t slot = scalars_until_ % kernels::kStepSlots;
+    const uint64_t count = kScalarsPerWrite - slot % kScalarsPerWrite;
+    for (uint64_t i = 0; i < count; ++i) staged[slot + i] = schedule_.scalars(scalars_until_ + i);
+    stream_->copy_in(ring.as<kernels::StepScalars>() + slot, staged + slot,
+                     count * sizeof(kernels::StepScalars));
+    scalars_until_ += count;
   }
 }
 
@@ -232,7 +232,7 @@ void TrainSession::launch(int count) {
   const bool is_tail = rows() - position_ < batch_rows_;
   const uint64_t batch = is_tail ? tail_rows_ : batch_rows_;
   DIABOLO_CHECK(count > 0 && position_ + static_cast<uint64_t>(count) * batch <= rows(), count);
-  write_plans_until(step_ + static_cast<uint64_t>(count) + 1);
+  write_scalars_until(step_ + static_cast<uint64_t>(count) + 1);
   is_resident_ ? run_resident(count, is_tail) : run_from_slots(count, batch);
   Ticket& ticket = *tickets_[next_ticket_++ % kMaxInFlight];
   stream_->copy_out(ticket.losses.data(), store_->state(store_names::kLosses).data,

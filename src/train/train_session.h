@@ -96,7 +96,7 @@ class TrainSession {
   Plan validation_plan(uint64_t batch) const;
   void make_executors();
   void make_validation();
-  void write_plans_until(uint64_t step);
+  void write_scalars_until(uint64_t step);
   void run_resident(int count, bool is_tail);
   void run_from_slots(int count, uint64_t rows);
   void run_from_slot(Slot& slot, uint64_t rows);
@@ -120,12 +120,12 @@ class TrainSession {
   std::unique_ptr<Validation> validation_;
 
   std::vector<uint32_t> order_;
-  StagingBuffer staged_order_, staged_state_, staged_plans_;
+  StagingBuffer staged_order_, staged_state_, staged_scalars_;
   std::array<std::unique_ptr<Ticket>, kMaxInFlight> tickets_;
   uint64_t next_ticket_ = 0;
   size_t in_flight_ = 0;
   uint64_t step_ = 0, position_ = 0;  // of the next launch
-  uint64_t plans_until_ = 0;          // steps before this one have their plan on the device
+  uint64_t scalars_until_ = 0;        // steps before this one have their scalars on the device
 };
 
 }  // namespace diabolo

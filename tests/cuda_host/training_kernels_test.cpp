@@ -86,10 +86,10 @@ struct Blobs {
   DeviceArray<Bf16> low;
 };
 
-StepState plan_of_step(uint64_t step) {
+StepState state_of_step(uint64_t step) {
   StepState state{};
   state.step = step;
-  state.plan = {1e-2f, 0.19f, 0.0447f, 0};
+  state.scalars = {1e-2f, 0.19f, 0.0447f, 0};
   return state;
 }
 
@@ -120,13 +120,13 @@ TEST_F(TrainingKernelsTest, Optimizer) {
       rule.weight_decay = 0.01f;
       rule.momentum = 0.9f;
       rule.clip_norm = 1.5f;
-      const DeviceArray<StepState> state(std::vector<StepState>{plan_of_step(1)});
+      const DeviceArray<StepState> state(std::vector<StepState>{state_of_step(1)});
       const DeviceArray<float> loss(std::vector<float>{1.0f}), norm(std::vector<float>{3.0f});
       const bool is_sgd = kind == Optimizer::kSgd;
       const std::vector<Real> grad = tracked(blobs.grad.read());
       std::vector<Real> master = tracked(blobs.master.read()), m = tracked(blobs.m.read()),
                         v = tracked(blobs.v.read());
-      const StepState host_state = plan_of_step(1);
+      const StepState host_state = state_of_step(1);
       const Real host_loss(1.0f), host_norm(3.0f);
       optimizer_reference(OptimizerStep<Real>{static_cast<int64_t>(n), rule, &host_state,
                                               &host_loss, &host_norm, grad.data(), master.data(),
@@ -155,7 +155,7 @@ TEST_F(TrainingKernelsTest, OptimizerDoesNothingInAVoidStep) {
   for (const auto& c : cases) {
     const Blobs blobs(100, 0, random_);
     const std::vector<float> master = blobs.master.read(), m = blobs.m.read(), v = blobs.v.read();
-    StepState state = plan_of_step(1);
+    StepState state = state_of_step(1);
     state.halt = c.halt;
     const DeviceArray<StepState> device_state(std::vector<StepState>{state});
     const DeviceArray<float> loss(std::vector<float>{c.loss}), norm(std::vector<float>{c.norm});
@@ -176,18 +176,17 @@ TEST_F(TrainingKernelsTest, OptimizerDoesNothingInAVoidStep) {
 }
 
 TEST_F(TrainingKernelsTest, Advance) {
-  std::vector<StepPlan> plan_ring(kStepSlots);
-  for (std::size_t i = 0; i < plan_ring.size(); ++i)
-    plan_ring[i].learning_rate = static_cast<float>(i);
-  const DeviceArray<StepPlan> plans(plan_ring);
+  std::vector<StepScalars> ring(kStepSlots);
+  for (std::size_t i = 0; i < ring.size(); ++i) ring[i].learning_rate = static_cast<float>(i);
+  const DeviceArray<StepScalars> scalars(ring);
   const DeviceArray<float> losses(unwritten<float>(kStepSlots)), loss(std::vector<float>{0.5f});
-  const DeviceArray<StepState> state(std::vector<StepState>{plan_of_step(kStepSlots - 1)});
-  const Advance p{32, state.data(), plans.data(), loss.data(), nullptr, losses.data()};
+  const DeviceArray<StepState> state(std::vector<StepState>{state_of_step(kStepSlots - 1)});
+  const Advance p{32, state.data(), scalars.data(), loss.data(), nullptr, losses.data()};
   run_kernel(p);
   EXPECT_EQ(losses.read()[kStepSlots - 1], 0.5f);
   EXPECT_EQ(state.read()[0].step, kStepSlots);
   EXPECT_EQ(state.read()[0].batch_row, 32U);
-  EXPECT_EQ(state.read()[0].plan.learning_rate, 0.0f);
+  EXPECT_EQ(state.read()[0].scalars.learning_rate, 0.0f);
   EXPECT_EQ(state.read()[0].halt, 0U);
 
   const DeviceArray<float> broken(std::vector<float>{std::numeric_limits<float>::infinity()});

@@ -79,9 +79,9 @@ struct Net {
     if (update.has_low)
       moved.push_back(g.add_state(store_names::kLow, {DType::kBf16, blob.extents()}));
     g.add_into(kOptimizer, update, std::array{grads, state, total, norm}, moved, "update");
-    const ValueId plans = g.add_state(store_names::kPlans, step_plans_desc());
+    const ValueId scalars = g.add_state(store_names::kScalars, step_scalars_desc());
     const ValueId losses = g.add_state(store_names::kLosses, step_losses_desc());
-    g.add_into(kAdvance, AdvanceAttrs{kBatch, true}, std::array{plans, total, norm},
+    g.add_into(kAdvance, AdvanceAttrs{kBatch, true}, std::array{scalars, total, norm},
                std::array{state, losses}, "advance");
   }
 };
@@ -143,12 +143,12 @@ class Training {
         view.as<float>()[k] = 0.3f * kernels::normal_at({8, 0, 0}, spec.name.size(), k);
     }
     store_.refresh_low(*stream_);
-    auto* plans = store_.state(store_names::kPlans).as<kernels::StepPlan>();
+    auto* scalars = store_.state(store_names::kScalars).as<kernels::StepScalars>();
     for (int t = 1; t <= 1024; ++t) {
       const auto bias2 = static_cast<float>(std::sqrt(1 - std::pow(0.999, t)));
-      plans[t - 1] = {0.01f, static_cast<float>(1 - std::pow(0.9, t)), bias2, 0};
+      scalars[t - 1] = {0.01f, static_cast<float>(1 - std::pow(0.9, t)), bias2, 0};
     }
-    state() = {.seed = 3, .step = 0, .batch_row = 0, .halt = 0, .unused = 0, .plan = plans[0]};
+    state() = {.seed = 3, .step = 0, .batch_row = 0, .halt = 0, .unused = 0, .scalars = scalars[0]};
   }
 
   std::vector<float> data_ = std::vector<float>(kRows * kWide);

@@ -129,15 +129,15 @@ TEST(CpuStep, TermsAreAddedAndTheStateMovesOn) {
   run_call(sum);
   EXPECT_EQ(total, 3);
 
-  std::vector<StepPlan> plans(kStepSlots);
+  std::vector<StepScalars> scalars(kStepSlots);
   std::vector<float> losses(kStepSlots);
   StepState state{};
   state.step = kStepSlots - 1;
-  plans[0].learning_rate = 0.5f;
-  run_call(Advance{32, &state, plans.data(), &total, nullptr, losses.data()});
+  scalars[0].learning_rate = 0.5f;
+  run_call(Advance{32, &state, scalars.data(), &total, nullptr, losses.data()});
   EXPECT_EQ(state.step, kStepSlots);
   EXPECT_EQ(state.batch_row, 32u);
-  EXPECT_EQ(state.plan.learning_rate, 0.5f);
+  EXPECT_EQ(state.scalars.learning_rate, 0.5f);
   EXPECT_EQ(losses[kStepSlots - 1], 3);
 }
 

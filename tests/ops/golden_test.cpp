@@ -123,7 +123,7 @@ kernels::OptimizerRule rule_of(const std::string& kind, const Json& options) {
   return rule;
 }
 
-kernels::StepPlan step_plan(const Json& options, int t) {
+kernels::StepScalars step_scalars(const Json& options, int t) {
   const double beta1 = options.contains("betas") ? options["betas"][0].get<double>() : 0;
   const double beta2 = options.contains("betas") ? options["betas"][1].get<double>() : 0;
   return {.learning_rate = options["lr"].get<float>(),
@@ -140,7 +140,7 @@ TEST(Golden, Optimizers) {
     const double loss = 1;
     for (size_t t = 0; t < entry["grads"].size(); ++t) {
       kernels::StepState state{};
-      state.plan = step_plan(options, static_cast<int>(t) + 1);
+      state.scalars = step_scalars(options, static_cast<int>(t) + 1);
       const Reals grad = entry["grads"][t];
       kernels::OptimizerStep<double> step;
       step.n = static_cast<int64_t>(w.size());
@@ -152,7 +152,7 @@ TEST(Golden, Optimizers) {
       step.m = m.data();
       step.v = v.data();
       kernels::optimizer_reference(step);
-      // The rule and the plan hold floats: each of their few factors is off by up to 6e-8.
+      // The rule and the scalars are floats: each of their few factors is off by up to 6e-8.
       expect_near(entry["after"][t], w, 5e-7, cat(entry["case"].get<std::string>(), " step ", t));
     }
   }
@@ -192,10 +192,10 @@ class GoldenTraining {
       const std::vector<float> start = floats(json_["start"][k]);
       store_.write(store_.parameter(store_.parameters()[k].name), start.data(), *stream_);
     }
-    auto* plans = store_.state(store_names::kPlans).as<kernels::StepPlan>();
-    for (int t = 0; t < steps(); ++t) plans[t] = step_plan(json_["options"], t + 1);
+    auto* scalars = store_.state(store_names::kScalars).as<kernels::StepScalars>();
+    for (int t = 0; t < steps(); ++t) scalars[t] = step_scalars(json_["options"], t + 1);
     state() = {};
-    state().plan = plans[0];
+    state().scalars = scalars[0];
     arena_.reserve(plan_.arena_bytes());
     executor_ = std::make_unique<Executor>(plan_, *backend_, store_, arena_, *stream_,
                                            std::map<std::string, void*>{{"data", data_.data()},
@@ -288,10 +288,10 @@ class GoldenTraining {
                               g.add_state(store_names::kM, blob),
                               g.add_state(store_names::kV, blob)};
     g.add_into(kOptimizer, update, std::array{grads, state, loss, norm}, moved, "update");
-    const ValueId plans = g.add_state(store_names::kPlans, step_plans_desc());
+    const ValueId scalars = g.add_state(store_names::kScalars, step_scalars_desc());
     const ValueId losses = g.add_state(store_names::kLosses, step_losses_desc());
     const AdvanceAttrs advance{static_cast<uint64_t>(json_["batch"].get<int64_t>()), true};
-    g.add_into(kAdvance, advance, std::array{plans, loss, norm}, std::array{state, losses},
+    g.add_into(kAdvance, advance, std::array{scalars, loss, norm}, std::array{state, losses},
                "advance");
   }
 

@@ -59,10 +59,10 @@ TEST(Schedule, StepChangesEverySoManyEpochs) {
 
 TEST(Schedule, PlansCarryAdamsCorrections) {
   const Schedule plain = schedule(ScheduleKind::kConstant, 0);
-  EXPECT_FLOAT_EQ(plain.plan(0).bias_correction1, 0.1f);
-  EXPECT_FLOAT_EQ(plain.plan(1).bias_correction1, 0.19f);
-  EXPECT_FLOAT_EQ(plain.plan(0).bias_correction2_sqrt, std::sqrt(0.001f));
-  EXPECT_EQ(plain.plan(1000000).bias_correction1, 1.0f);
+  EXPECT_FLOAT_EQ(plain.scalars(0).bias_correction1, 0.1f);
+  EXPECT_FLOAT_EQ(plain.scalars(1).bias_correction1, 0.19f);
+  EXPECT_FLOAT_EQ(plain.scalars(0).bias_correction2_sqrt, std::sqrt(0.001f));
+  EXPECT_EQ(plain.scalars(1000000).bias_correction1, 1.0f);
 }
 
 }  // namespace

@@ -68,7 +68,7 @@ void advance(ReferenceCall<T>& call) {
   const auto attrs = attrs_of<AdvanceAttrs>(call);
   kernels::Advance p{.batch_rows = attrs.batch_rows,
                      .state = call.template raw_output<kernels::StepState>(0),
-                     .plans = call.template raw_input<kernels::StepPlan>(0),
+                     .scalars = call.template raw_input<kernels::StepScalars>(0),
                      .loss = call.template raw_input<float>(1),
                      .norm = attrs.has_norm ? call.template raw_input<float>(2) : nullptr,
                      .losses = call.template raw_output<float>(1),
@@ -181,7 +181,7 @@ void list_advance(CaseList& list) {
   const TensorDesc one(DType::kF32, {1});
   const auto add = [&](const char* text, bool has_norm, Fill loss, Fill norm, Fill state,
                        int terms = 0) {
-    std::vector<Operand> in = {{step_plans_desc(), Fill::kUniform}, {one, loss}};
+    std::vector<Operand> in = {{step_scalars_desc(), Fill::kUniform}, {one, loss}};
     if (has_norm) in.push_back({one, norm});
     for (int i = 0; i < terms; ++i) in.push_back({one, Fill::kUnit});
     std::vector<Fill> out = {state, Fill::kZeros};
