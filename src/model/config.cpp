@@ -26,7 +26,7 @@ kernels::OptimizerRule OptimizerConfig::rule() const {
 }
 
 std::string ConfigKey::path() const {
-  return std::string(table) + "." + name;
+  return table + "." + name;
 }
 
 const ConfigKey* find_config_key(std::string_view path) {
@@ -105,7 +105,8 @@ bool is_in_range(const ConfigKey& key, const ConfigValue& value) {
            });
   if (key.type != ConfigType::kChoice) return true;
   const auto& text = std::get<std::string>(value);
-  return std::ranges::any_of(key.choices, [&](const char* choice) { return text == choice; });
+  return std::ranges::any_of(key.choices,
+                             [&](const std::string& choice) { return text == choice; });
 }
 
 const ConfigKey& require_key(std::string_view path) {
@@ -176,7 +177,7 @@ std::string nearest_name(std::string_view name, std::span<const std::string> nam
 const ConfigKey& nearest_config_key(std::string_view path) {
   const bool has_table = path.find('.') != std::string_view::npos;
   return *std::ranges::min_element(config_keys(), {}, [&](const ConfigKey& key) {
-    return edit_distance(path, has_table ? key.path() : std::string(key.name));
+    return edit_distance(path, has_table ? key.path() : key.name);
   });
 }
 
@@ -222,7 +223,7 @@ std::string type_text(const ConfigKey& key) {
       break;
   }
   std::string text = "one of";
-  for (const char* choice : key.choices) text += cat(text.size() > 6 ? ", " : " ", choice);
+  for (const std::string& choice : key.choices) text += cat(text.size() > 6 ? ", " : " ", choice);
   return text;
 }
 

@@ -4,6 +4,9 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <span>
@@ -80,6 +83,8 @@ struct ModelConfig {
   CorruptionConfig corruption;
   PenaltyConfig penalty;
   LossConfig loss;
+  // What kinds of codes and terms bring (NumberOption), by path; what is absent has its default.
+  std::map<std::string, double, std::less<>> options = {};
 };
 
 enum class Precision { kF32, kTf32, kBf16 };
@@ -138,27 +143,43 @@ using ConfigValue = std::variant<bool, int64_t, double, std::string, std::vector
 enum class ConfigType { kBool, kInt, kFloat, kText, kChoice, kIntList };
 
 struct ConfigKey {
-  const char* table;  // "model.encoder"
-  const char* name;   // "hidden"
-  ConfigType type;
-  const char* meaning;       // one line
+  std::string table;  // "model.encoder"
+  std::string name;   // "hidden"
+  ConfigType type = ConfigType::kBool;
+  std::string meaning;       // one line
   double low = 0, high = 0;  // allowed range of a number (or of each in a list), inclusive
-  std::span<const char* const> choices;  // of kChoice
-  ConfigValue (*get)(const Config&);
-  void (*set)(Config&, const ConfigValue&);  // of the type's alternative and in range
+  std::vector<std::string> choices = {};  // of kChoice
+  std::function<ConfigValue(const Config&)> get = {};
+  std::function<void(Config&, const ConfigValue&)> set =
+      {};  // of the type's alternative and in range
 
   // Of a key that is younger than 0.1: where it means anything. Its default is what was done before
-  // there was the key. Null: a key of 0.1, which is in every model and every identity.
-  bool (*applies)(const Config&) = nullptr;
+  // there was the key. Empty: a key of 0.1, which is in every model and every identity.
+  std::function<bool(const Config&)> applies = {};
 
   std::string path() const;  // "model.encoder.hidden"
 };
 
-// In the order of the file: tables together, outer before inner.
-std::span<const ConfigKey> config_keys();
+// A number that a kind of code or a term brings, whole or not, of at most 2^53. The tree does not
+// know it: ModelConfig::options holds it by its path.
+struct NumberOption {
+  std::string table;  // "model.code"
+  std::string name;   // "beta"
+  std::string meaning;
+  double low = 0, high = 0;
+  double standard = 0;  // where it is not set
+  bool is_integer = false;
+
+  std::string path() const { return table + "." + name; }
+  double value(const ModelConfig& model) const;
+  ConfigKey key(std::function<bool(const Config&)> applies) const;
+};
+
+// In the order of the file: tables together, outer before inner. A key stays where it is.
+const std::deque<ConfigKey>& config_keys();
 const ConfigKey* find_config_key(std::string_view path);  // or null
 // For tests of keys that are yet to come.
-std::vector<ConfigKey>& changeable_config_keys();
+std::deque<ConfigKey>& changeable_config_keys();
 // The key whose path is nearest to a mistyped one, by edit distance.
 const ConfigKey& nearest_config_key(std::string_view path);
 // The same for a list of names of anything.

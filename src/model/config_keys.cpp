@@ -1,6 +1,5 @@
 // The list of configuration keys: where each lives in the tree, its type, range and meaning.
 #include <algorithm>
-#include <array>
 #include <type_traits>
 
 #include "model/config.h"
@@ -14,75 +13,50 @@ namespace {
     return c.path;       \
   }
 
+template <class T, class Field>
+ConfigKey field_key(ConfigType type, const char* table, const char* name, const char* meaning,
+                    double low, double high, Field field) {
+  return {.table = table,
+          .name = name,
+          .type = type,
+          .meaning = meaning,
+          .low = low,
+          .high = high,
+          .get = [field](const Config& c) -> ConfigValue { return static_cast<T>(field(c)); },
+          .set =
+              [field](Config& c, const ConfigValue& v) {
+                auto& place = field(c);
+                place = static_cast<std::remove_cvref_t<decltype(place)>>(std::get<T>(v));
+              }};
+}
+
 template <class Field>
-ConfigKey bool_key(const char* table, const char* name, const char* meaning, Field) {
-  return {table,
-          name,
-          ConfigType::kBool,
-          meaning,
-          0,
-          0,
-          {},
-          [](const Config& c) -> ConfigValue { return Field{}(c); },
-          [](Config& c, const ConfigValue& v) { Field{}(c) = std::get<bool>(v); }};
+ConfigKey bool_key(const char* table, const char* name, const char* meaning, Field field) {
+  return field_key<bool>(ConfigType::kBool, table, name, meaning, 0, 0, field);
 }
 
 template <class Field>
 ConfigKey int_key(const char* table, const char* name, const char* meaning, double low, double high,
-                  Field) {
-  return {table,
-          name,
-          ConfigType::kInt,
-          meaning,
-          low,
-          high,
-          {},
-          [](const Config& c) -> ConfigValue { return static_cast<int64_t>(Field{}(c)); },
-          [](Config& c, const ConfigValue& v) {
-            auto& field = Field{}(c);
-            field = static_cast<std::remove_reference_t<decltype(field)>>(std::get<int64_t>(v));
-          }};
+                  Field field) {
+  return field_key<int64_t>(ConfigType::kInt, table, name, meaning, low, high, field);
 }
 
 template <class Field>
 ConfigKey float_key(const char* table, const char* name, const char* meaning, double low,
-                    double high, Field) {
-  return {table,
-          name,
-          ConfigType::kFloat,
-          meaning,
-          low,
-          high,
-          {},
-          [](const Config& c) -> ConfigValue { return Field{}(c); },
-          [](Config& c, const ConfigValue& v) { Field{}(c) = std::get<double>(v); }};
+                    double high, Field field) {
+  return field_key<double>(ConfigType::kFloat, table, name, meaning, low, high, field);
 }
 
 template <class Field>
-ConfigKey text_key(const char* table, const char* name, const char* meaning, Field) {
-  return {table,
-          name,
-          ConfigType::kText,
-          meaning,
-          0,
-          0,
-          {},
-          [](const Config& c) -> ConfigValue { return Field{}(c); },
-          [](Config& c, const ConfigValue& v) { Field{}(c) = std::get<std::string>(v); }};
+ConfigKey text_key(const char* table, const char* name, const char* meaning, Field field) {
+  return field_key<std::string>(ConfigType::kText, table, name, meaning, 0, 0, field);
 }
 
 template <class Field>
 ConfigKey list_key(const char* table, const char* name, const char* meaning, double low,
-                   double high, Field) {
-  return {table,
-          name,
-          ConfigType::kIntList,
-          meaning,
-          low,
-          high,
-          {},
-          [](const Config& c) -> ConfigValue { return Field{}(c); },
-          [](Config& c, const ConfigValue& v) { Field{}(c) = std::get<std::vector<int64_t>>(v); }};
+                   double high, Field field) {
+  return field_key<std::vector<int64_t>>(ConfigType::kIntList, table, name, meaning, low, high,
+                                         field);
 }
 
 // How a field that has named values is numbered: in the order of Names. An optional one has "auto"
@@ -104,25 +78,24 @@ struct Numbered<std::optional<T>> {
 };
 
 template <class Names, class Field>
-ConfigKey choice_key(const char* table, const char* name, const char* meaning, Names, Field) {
-  return {table,
-          name,
-          ConfigType::kChoice,
-          meaning,
-          0,
-          0,
-          Names::kNames,
-          [](const Config& c) -> ConfigValue {
-            const auto& field = Field{}(c);
-            using T = std::remove_cvref_t<decltype(field)>;
-            return std::string(Names::kNames[Numbered<T>::index(field)]);
+ConfigKey choice_key(const char* table, const char* name, const char* meaning, Names, Field field) {
+  return {.table = table,
+          .name = name,
+          .type = ConfigType::kChoice,
+          .meaning = meaning,
+          .choices = {std::begin(Names::kNames), std::end(Names::kNames)},
+          .get = [field](const Config& c) -> ConfigValue {
+            const auto& place = field(c);
+            using T = std::remove_cvref_t<decltype(place)>;
+            return std::string(Names::kNames[Numbered<T>::index(place)]);
           },
-          [](Config& c, const ConfigValue& v) {
-            auto& field = Field{}(c);
-            using T = std::remove_cvref_t<decltype(field)>;
-            for (size_t i = 0; i < std::size(Names::kNames); ++i)
-              if (std::get<std::string>(v) == Names::kNames[i]) Numbered<T>::assign(field, i);
-          }};
+          .set =
+              [field](Config& c, const ConfigValue& v) {
+                auto& place = field(c);
+                using T = std::remove_cvref_t<decltype(place)>;
+                for (size_t i = 0; i < std::size(Names::kNames); ++i)
+                  if (std::get<std::string>(v) == Names::kNames[i]) Numbered<T>::assign(place, i);
+              }};
 }
 
 #define NAMES(type, ...)                                   \
@@ -301,22 +274,47 @@ std::vector<ConfigKey> schedule_and_output_keys() {
 #undef FIELD
 #undef NAMES
 
-std::vector<ConfigKey> all_keys() {
-  std::vector<ConfigKey> keys = data_keys();
-  for (const auto& part : {network_keys(), objective_keys(), train_keys(), optimizer_keys(),
-                           schedule_and_output_keys()})
+std::deque<ConfigKey> all_keys() {
+  std::deque<ConfigKey> keys;
+  for (const auto& part : {data_keys(), network_keys(), objective_keys(), train_keys(),
+                           optimizer_keys(), schedule_and_output_keys()})
     keys.insert(keys.end(), part.begin(), part.end());
   return keys;
 }
 
 }  // namespace
 
-std::vector<ConfigKey>& changeable_config_keys() {
-  static std::vector<ConfigKey> keys = all_keys();
+double NumberOption::value(const ModelConfig& model) const {
+  const auto found = model.options.find(path());
+  return found == model.options.end() ? standard : found->second;
+}
+
+ConfigKey NumberOption::key(std::function<bool(const Config&)> applies) const {
+  const auto get = [option = *this](const Config& c) { return option.value(c.model); };
+  const auto set = [path = path()](Config& c, double value) {
+    c.model.options.insert_or_assign(path, value);
+  };
+  ConfigKey key{.table = table, .name = name, .meaning = meaning, .low = low, .high = high};
+  key.type = is_integer ? ConfigType::kInt : ConfigType::kFloat;
+  key.applies = std::move(applies);
+  if (is_integer) {
+    key.get = [get](const Config& c) -> ConfigValue { return static_cast<int64_t>(get(c)); };
+    key.set = [set](Config& c, const ConfigValue& v) {
+      set(c, static_cast<double>(std::get<int64_t>(v)));
+    };
+  } else {
+    key.get = [get](const Config& c) -> ConfigValue { return get(c); };
+    key.set = [set](Config& c, const ConfigValue& v) { set(c, std::get<double>(v)); };
+  }
+  return key;
+}
+
+std::deque<ConfigKey>& changeable_config_keys() {
+  static std::deque<ConfigKey> keys = all_keys();
   return keys;
 }
 
-std::span<const ConfigKey> config_keys() {
+const std::deque<ConfigKey>& config_keys() {
   return changeable_config_keys();
 }
 

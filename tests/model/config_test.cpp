@@ -144,6 +144,41 @@ TEST(Config, CombinationsThatMeanNothingAreRefused) {
   EXPECT_THAT(message_of([&] { resolved(tied, Scale::kUnit); }), HasSubstr("tied"));
 }
 
+// While it lives, the last of the keys.
+class AddedKey {
+ public:
+  explicit AddedKey(ConfigKey key) { changeable_config_keys().push_back(std::move(key)); }
+  ~AddedKey() { changeable_config_keys().pop_back(); }
+  AddedKey(AddedKey&&) = delete;
+};
+
+TEST(Config, AnOptionIsAKeyLikeAnyOther) {
+  const auto applies = [](const Config& config) { return config.model.code.size == 3; };
+  for (const bool is_integer : {false, true}) {
+    const NumberOption option{"model.code", "later", "a number", 0, 9, 2, is_integer};
+    const AddedKey added(option.key(applies));
+    Config config;
+    config.model.code.size = 3;
+    EXPECT_EQ(option.value(config.model), 2);
+    EXPECT_FALSE(stored_config_json(config)["model"]["code"].contains("later"));
+    set_config_text(config, "model.code.later", "5");
+    EXPECT_EQ(option.value(config.model), 5);
+    EXPECT_EQ(option.value(config_from_json(stored_config_json(config)).model), 5);
+    EXPECT_THAT(message_of([&] { set_config_text(config, "model.code.later", "10"); }),
+                HasSubstr(is_integer ? "an integer from 0 to 9" : "a number from 0 to 9"));
+    config.model.code.size = 4;
+    EXPECT_THAT(message_of([&] { resolved(config, Scale::kUnit); }), HasSubstr("means nothing"));
+  }
+}
+
+TEST(Config, AKeyStaysWhereItIs) {
+  const ConfigKey* const first = find_config_key("data.train");
+  const ConfigKey* const last = &config_keys().back();
+  const AddedKey added(*last);
+  EXPECT_EQ(find_config_key("data.train"), first);
+  EXPECT_EQ(last->path(), config_keys().back().path());
+}
+
 TEST(Presets, AreWhatTheirNamesSay) {
   EXPECT_EQ(preset_config("dense").model.encoder.hidden, (std::vector<int64_t>{512, 256}));
   EXPECT_EQ(preset_config("deep").model.encoder.hidden, (std::vector<int64_t>{1000, 500, 250}));
