@@ -19,12 +19,6 @@
 namespace diabolo::kernels::cuda {
 namespace {
 
-template <class P>
-struct WithVector {
-  P p;
-  bool is_vector;
-};
-
 template <class T>
 __global__ void __launch_bounds__(kFlatThreads)
     activation_grad_kernel(const __grid_constant__ WithVector<ActivationGrad<T>> call) {
@@ -101,19 +95,6 @@ __global__ void __launch_bounds__(kFlatThreads)
   });
 }
 
-template <class Kernel, class P>
-Launch flat(Kernel* kernel, const P& p, bool is_vector, const Device& device) {
-  const WithVector<P> call{p, is_vector};
-  const int64_t blocks = choose_flat_blocks(ceil_div(p.n, 4), device);
-  return [=](void* stream) { launch_flat(kernel, blocks, stream, call); };
-}
-
-// A flat array is one row of a multiple of four elements, and a tail.
-template <class... Pointer>
-bool all_aligned(const Pointer*... data) {
-  return (gpu::has_vector_rows(data, 4) && ...);
-}
-
 template <class T>
 Launch prepare_loss(const LossOf<T>& p, void* scratch) {
   const FlatSum split = choose_flat_sum(p.n);
@@ -131,19 +112,19 @@ Launch prepare_loss(const LossOf<T>& p, void* scratch) {
 }  // namespace
 
 Launch prepare(const ActivationGrad<float>& p, const Device& device, void*) {
-  return flat(activation_grad_kernel<float>, p, all_aligned(p.dy, p.saved, p.dz), device);
+  return flat_quads(activation_grad_kernel<float>, p, all_aligned(p.dy, p.saved, p.dz), device);
 }
 Launch prepare(const ActivationGrad<Bf16>& p, const Device& device, void*) {
-  return flat(activation_grad_kernel<Bf16>, p, all_aligned(p.dy, p.saved, p.dz), device);
+  return flat_quads(activation_grad_kernel<Bf16>, p, all_aligned(p.dy, p.saved, p.dz), device);
 }
 Launch prepare(const Add<float>& p, const Device& device, void*) {
-  return flat(add_kernel<float>, p, all_aligned(p.a, p.b, p.y), device);
+  return flat_quads(add_kernel<float>, p, all_aligned(p.a, p.b, p.y), device);
 }
 Launch prepare(const Add<Bf16>& p, const Device& device, void*) {
-  return flat(add_kernel<Bf16>, p, all_aligned(p.a, p.b, p.y), device);
+  return flat_quads(add_kernel<Bf16>, p, all_aligned(p.a, p.b, p.y), device);
 }
 Launch prepare(const L2PenaltyGrad<float>& p, const Device& device, void*) {
-  return flat(l2_penalty_grad_kernel, p, all_aligned(p.weight, p.d_weight), device);
+  return flat_quads(l2_penalty_grad_kernel, p, all_aligned(p.weight, p.d_weight), device);
 }
 Launch prepare(const LossOf<float>& p, const Device&, void* scratch) {
   return prepare_loss(p, scratch);

@@ -63,4 +63,33 @@ void launch_flat(void (*kernel)(Params), int64_t blocks, void* stream, const Par
   gpu::launch(kernel, {static_cast<unsigned>(blocks)}, {kFlatThreads}, 0, stream, params);
 }
 
+// A record, and whether every quad of its tensors can be one access.
+template <class P>
+struct WithVector {
+  P p;
+  bool is_vector;
+};
+
+// For for_each_flat_quad: a flat array is one row of a multiple of four elements, and a tail.
+template <class... T>
+bool all_aligned(const T*... data) {
+  return (gpu::has_vector_rows(data, 4) && ...);
+}
+
+// The launch of a kernel that runs for_each_flat_quad(p.n).
+template <class P>
+Launch flat_quads(void (*kernel)(WithVector<P>), const P& p, bool is_vector, const Device& device) {
+  const WithVector<P> call{p, is_vector};
+  const int64_t blocks = choose_flat_blocks(ceil_div(p.n, 4), device);
+  return [=](void* stream) { launch_flat(kernel, blocks, stream, call); };
+}
+
+// The same for for_each_row_quad(p.B, p.D).
+template <class P>
+Launch row_quads(void (*kernel)(WithVector<P>), const P& p, bool is_vector, const Device& device) {
+  const WithVector<P> call{p, is_vector};
+  const int64_t blocks = choose_flat_blocks(p.B * ceil_div(p.D, 4), device);
+  return [=](void* stream) { launch_flat(kernel, blocks, stream, call); };
+}
+
 }  // namespace diabolo::kernels::cuda

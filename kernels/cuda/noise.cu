@@ -14,20 +14,14 @@
 namespace diabolo::kernels::cuda {
 namespace {
 
-template <class P>
-struct WithVectorRows {
-  P p;
-  bool has_vector_rows;
-};
-
 template <class T>
 __global__ void __launch_bounds__(kFlatThreads)
-    dropout_kernel(const __grid_constant__ WithVectorRows<Dropout<T>> call) {
+    dropout_kernel(const __grid_constant__ WithVector<Dropout<T>> call) {
   const auto& p = call.p;
   const RandomKey key = random_key(*p.state, p.purpose);
   const float scale = 1.0f / (1.0f - p.rate);
   for_each_row_quad(p.B, p.D, [&](int64_t row, int64_t column, int count) {
-    const bool is_vector = call.has_vector_rows && count == 4;
+    const bool is_vector = call.is_vector && count == 4;
     const int64_t at = row * p.D + column;
     const Philox4 draw =
         draw_quad(key, static_cast<uint32_t>(row), static_cast<uint32_t>(column >> 2));
@@ -45,11 +39,11 @@ GPU_VERB float clamped(float value, float low, float high) {
 
 template <class T>
 __global__ void __launch_bounds__(kFlatThreads)
-    corrupt_kernel(const __grid_constant__ WithVectorRows<Corrupt<T>> call) {
+    corrupt_kernel(const __grid_constant__ WithVector<Corrupt<T>> call) {
   const auto& p = call.p;
   const RandomKey key = random_key(*p.state, p.purpose);
   for_each_row_quad(p.B, p.D, [&](int64_t row, int64_t column, int count) {
-    const bool is_vector = call.has_vector_rows && count == 4;
+    const bool is_vector = call.is_vector && count == 4;
     const int64_t at = row * p.D + column;
     const Philox4 draw =
         draw_quad(key, static_cast<uint32_t>(row), static_cast<uint32_t>(column >> 2));
@@ -66,11 +60,10 @@ __global__ void __launch_bounds__(kFlatThreads)
   });
 }
 
-template <class Kernel, class P>
-Launch by_rows(Kernel* kernel, const P& p, const Device& device) {
-  const WithVectorRows<P> call{p, gpu::has_vector_rows(p.x, p.D) && gpu::has_vector_rows(p.y, p.D)};
-  const int64_t blocks = choose_flat_blocks(p.B * ceil_div(p.D, 4), device);
-  return [=](void* stream) { launch_flat(kernel, blocks, stream, call); };
+template <class P>
+Launch by_rows(void (*kernel)(WithVector<P>), const P& p, const Device& device) {
+  return row_quads(kernel, p, gpu::has_vector_rows(p.x, p.D) && gpu::has_vector_rows(p.y, p.D),
+                   device);
 }
 
 }  // namespace

@@ -14,13 +14,8 @@
 namespace diabolo::kernels::cuda {
 namespace {
 
-struct UpdateStateCall {
-  UpdateState<float> p;
-  bool is_vector;
-};
-
 __global__ void __launch_bounds__(kFlatThreads)
-    update_state_kernel(const __grid_constant__ UpdateStateCall call) {
+    update_state_kernel(const __grid_constant__ WithVector<UpdateState<float>> call) {
   const auto& p = call.p;
   if (step_is_void(*p.state, p.loss, p.norm)) return;
   for_each_flat_quad(p.n, [&](int64_t at, int count) {
@@ -32,10 +27,7 @@ __global__ void __launch_bounds__(kFlatThreads)
 }  // namespace
 
 Launch prepare(const UpdateState<float>& p, const Device& device, void*) {
-  const bool is_vector = gpu::has_vector_rows(p.next, 4) && gpu::has_vector_rows(p.value, 4);
-  const UpdateStateCall call{p, is_vector};
-  const int64_t blocks = choose_flat_blocks(ceil_div(p.n, 4), device);
-  return [=](void* stream) { launch_flat(update_state_kernel, blocks, stream, call); };
+  return flat_quads(update_state_kernel, p, all_aligned(p.next, p.value), device);
 }
 
 }  // namespace diabolo::kernels::cuda
