@@ -26,7 +26,8 @@
   X(Optimizer)         \
   X(RowScore)          \
   X(SumTerms)          \
-  X(UpdateState)
+  X(UpdateState)       \
+  X(WeighTerm)
 
 namespace diabolo {
 

@@ -12,6 +12,7 @@
 #include "ops/loss.h"
 #include "ops/training.h"
 #include "ops/update_state.h"
+#include "ops/weigh_term.h"
 #include "selftest/check.h"
 
 namespace diabolo {
@@ -63,7 +64,7 @@ std::vector<std::string> findings(const OpDef& op, const Kernel& kernel) {
 }
 
 const OpDef* const kOps[] = {&kDenseWeightGrad, &kDenseDataGrad, &kDenseForward, &kLoss,
-                             &kOptimizer,       &kUpdateState,   &kAdd};
+                             &kOptimizer,       &kUpdateState,   &kWeighTerm,    &kAdd};
 
 TEST(PlantedBugs, TheRightKernelsAreNotFlagged) {
   for (const OpDef* op : kOps)
@@ -115,6 +116,7 @@ const Planted kPlanted[] = {
     {&kLoss, Bug::kOverflows, "inf instead of "},
     {&kOptimizer, Bug::kIgnoresHalt, "halted"},
     {&kUpdateState, Bug::kIgnoresHalt, "halted"},
+    {&kWeighTerm, Bug::kIgnoresStep, kWrongNumber},
     {&kAdd, Bug::kForgetsToRound, kWrongNumber},
 };
 

@@ -8,11 +8,13 @@
 #include "kernels/dense.h"
 #include "kernels/loss.h"
 #include "kernels/update_state.h"
+#include "kernels/weigh_term.h"
 #include "ops/add.h"
 #include "ops/dense.h"
 #include "ops/loss.h"
 #include "ops/training.h"
 #include "ops/update_state.h"
+#include "ops/weigh_term.h"
 
 namespace diabolo::planted {
 namespace {
@@ -225,6 +227,27 @@ void update_state(const Call& call, float*) {
                                           call.in[0].as<const float>(), call.out[0].as<float>()});
 }
 
+// --- weigh_term --------------------------------------------------------------------------------
+
+template <Bug kBug>
+void weigh_term(const Call& call, float*) {
+  const auto attrs = call.attrs.as<WeighTermAttrs>();
+  kernels::StepState state{};
+  kernels::WeighTerm<float> p{.constant = attrs.weight,
+                              .raw = call.in[0].as<const float>(),
+                              .contribution = call.out[0].as<float>(),
+                              .weight = call.out[1].as<float>()};
+  if (attrs.column >= 0) {
+    state = *call.in[2].as<const kernels::StepState>();
+    if (kBug == Bug::kIgnoresStep) state.step = 0;
+    p.count = call.in[1].desc.extent(1);
+    p.column = attrs.column;
+    p.state = &state;
+    p.weights = call.in[1].as<const float>();
+  }
+  kernels::weigh_term(p);
+}
+
 // --- add, in bf16 ------------------------------------------------------------------------------
 
 template <Bug kBug>
@@ -279,6 +302,7 @@ Kernel kernel_with(const OpDef& op) {
   if (&op == &kDenseForward) return entry<forward<kBug>>();
   if (&op == &kOptimizer) return entry<optimizer<kBug>>();
   if (&op == &kUpdateState) return entry<update_state<kBug>>();
+  if (&op == &kWeighTerm) return entry<weigh_term<kBug>>();
   if (&op == &kAdd) return entry<add<kBug>, DType::kBf16>();
   DIABOLO_CHECK(&op == &kLoss, "no planted kernel for ", op.name);
   Kernel kernel = entry<loss<kBug>>();
@@ -316,6 +340,7 @@ const char* name(Bug bug) {
                                            "ReadsPastTheEnd",
                                            "Overflows",
                                            "IgnoresHalt",
+                                           "IgnoresStep",
                                            "RowsDependOnBatch",
                                            "WritesPastScratch",
                                            "ForgetsToRound"};
@@ -328,8 +353,8 @@ Kernel planted_kernel(const OpDef& op, Bug bug) {
               Bug::kMissingLastTile, Bug::kIgnoresAccumulate, Bug::kReadsOverwritten,
               Bug::kWrongCount, Bug::kSlopeAtZero, Bug::kLowPrecisionSum, Bug::kUnstableOrder,
               Bug::kWritesPastTheEnd, Bug::kChangesItsInput, Bug::kAssumesAlignment,
-              Bug::kReadsPastTheEnd, Bug::kOverflows, Bug::kIgnoresHalt, Bug::kRowsDependOnBatch,
-              Bug::kWritesPastScratch, Bug::kForgetsToRound>(op, bug);
+              Bug::kReadsPastTheEnd, Bug::kOverflows, Bug::kIgnoresHalt, Bug::kIgnoresStep,
+              Bug::kRowsDependOnBatch, Bug::kWritesPastScratch, Bug::kForgetsToRound>(op, bug);
 }
 
 }  // namespace diabolo::planted

@@ -27,6 +27,7 @@ enum class Bug {
   kReadsPastTheEnd,     // a padded tile, times 0
   kOverflows,           // log(1 + exp z) as it is written
   kIgnoresHalt,         // updates in a void step
+  kIgnoresStep,         // takes every step for the first
   kRowsDependOnBatch,   // splits the reduction by the batch size
   kWritesPastScratch,   // one element
   kForgetsToRound,      // truncates to bf16
