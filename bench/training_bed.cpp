@@ -75,8 +75,7 @@ TrainingBed::TrainingBed(Backend& backend, const Net& net, int64_t batch, Precis
       batch_(batch),
       steps_per_epoch_(rows / batch),
       stream_(backend.create_stream()),
-      store_(backend, network_.parameters(),
-             training_states(network_, precision, config_.optimizer.rule())),
+      store_(backend, network_.parameters(), training_states(network_, config_)),
       data_(backend, static_cast<uint64_t>(rows * net.widths[0])),
       plan_(Plan::compile(
           training_graph(config_.model, network_, build_options(batch, precision, rows, config_)),

@@ -74,7 +74,7 @@ struct Advance {
   float* losses = nullptr;      // [kStepSlots]
   int term_count = 0;           // 0: the terms are not wanted
   const float* terms[kMaxLossTerms] = {};
-  float* term_ring = nullptr;  // [kStepSlots, kMaxLossTerms]
+  float* term_ring = nullptr;  // [kStepSlots, term_count]
 };
 
 // One element's update. The rule is read once per call, so kernels pass it by value.
@@ -141,7 +141,8 @@ DIABOLO_HD inline void advance_state(const Advance& p) {
   StepState& state = *p.state;
   const uint64_t slot = state.step % kStepSlots;
   p.losses[slot] = *p.loss;
-  for (int i = 0; i < p.term_count; ++i) p.term_ring[slot * kMaxLossTerms + i] = *p.terms[i];
+  const auto count = static_cast<uint64_t>(p.term_count);
+  for (uint64_t i = 0; i < count; ++i) p.term_ring[slot * count + i] = *p.terms[i];
   if (step_is_void(state, p.loss, p.norm)) {
     state.halt = 1;
     return;

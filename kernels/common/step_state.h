@@ -32,8 +32,8 @@ static_assert(sizeof(StepState) == 48);
 // Slots of the rings beside the state: scalars ahead of the device, losses and their terms behind
 // it. Step s uses slot s % kStepSlots.
 inline constexpr uint64_t kStepSlots = 1024;
-// Terms of a loss that have a place in a slot.
-inline constexpr int kMaxLossTerms = 4;
+// Terms that a loss may have.
+inline constexpr int kMaxLossTerms = 16;
 
 DIABOLO_HD inline RandomKey random_key(const StepState& state, uint32_t purpose) {
   return {state.seed, purpose, static_cast<uint32_t>(state.step)};

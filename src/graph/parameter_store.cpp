@@ -40,7 +40,6 @@ std::vector<StateSpec> step_states(std::span<const ParameterSpec> parameters, DT
   states.push_back({store_names::kStepState, step_state_desc()});
   states.push_back({store_names::kScalars, step_scalars_desc()});
   states.push_back({store_names::kLosses, step_losses_desc()});
-  states.push_back({store_names::kTerms, step_terms_desc()});
   return states;
 }
 

@@ -51,7 +51,8 @@ inline constexpr const char* kLow = "@low";        // bf16[n]
 inline constexpr const char* kStepState = "@step_state";
 inline constexpr const char* kScalars = "@scalars";
 inline constexpr const char* kLosses = "@losses";
-inline constexpr const char* kTerms = "@terms";
+inline constexpr const char* kTerms = "@terms";               // f32[kStepSlots,count]
+inline constexpr const char* kTermWeights = "@term_weights";  // the same
 }  // namespace store_names
 
 // Where each parameter begins in the flat blobs, in elements: multiples of 64, in the order given.

@@ -69,10 +69,6 @@ inline constexpr const char* kOrder = "@order";  // state u32[N], of resident tr
 inline constexpr const char* kValidationState = "@validation_state";  // step state of its own
 }  // namespace model_names
 
-// The terms of a loss, in the order in which a training step leaves them (store_names::kTerms).
-// Where reconstruction is the only one, it is the loss and nothing is left.
-enum class LossTerm { kReconstruction, kPenalty };
-
 // What arrives as "input".
 enum class Source {
   kRawU8,   // bytes; scaled on the device by @shift and @scale
@@ -83,8 +79,7 @@ enum class Source {
 // What graphs of a network read and write beside its parameters: copies for products, the network's
 // own state, the scaling; and in training what a step needs.
 std::vector<StateSpec> inference_states(const Network& network, Precision precision);
-std::vector<StateSpec> training_states(const Network& network, Precision precision,
-                                       const kernels::OptimizerRule& rule);
+std::vector<StateSpec> training_states(const Network& network, const Config& config);
 // Bytes of a store with these states.
 uint64_t store_bytes(const Network& network, std::span<const StateSpec> states);
 // Writes the scaling and the network's own state.

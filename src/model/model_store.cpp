@@ -1,6 +1,7 @@
 // What graphs of a network read and write beside its parameters, and what it holds before a step.
 #include "base/error.h"
 #include "model/model.h"
+#include "model/term.h"
 
 namespace diabolo {
 namespace {
@@ -23,9 +24,11 @@ std::vector<StateSpec> inference_states(const Network& network, Precision precis
   return with_own_states(product_states(network.parameters(), product_type(precision)), network);
 }
 
-std::vector<StateSpec> training_states(const Network& network, Precision precision,
-                                       const kernels::OptimizerRule& rule) {
-  return with_own_states(step_states(network.parameters(), product_type(precision), rule), network);
+std::vector<StateSpec> training_states(const Network& network, const Config& config) {
+  auto states = step_states(network.parameters(), product_type(config.train.precision),
+                            config.optimizer.rule());
+  for (StateSpec& own : term_states(loss_terms(config.model))) states.push_back(std::move(own));
+  return with_own_states(std::move(states), network);
 }
 
 uint64_t store_bytes(const Network& network, std::span<const StateSpec> states) {

@@ -4,7 +4,7 @@
 
 #include "graph/autodiff.h"
 #include "model/model_graph.h"
-#include "ops/penalty.h"
+#include "model/term.h"
 #include "ops/training.h"
 #include "ops/update_state.h"
 
@@ -16,33 +16,37 @@ ModelGraphOptions model_options(const TrainingGraphOptions& options, Purpose pur
           purpose == Purpose::kTraining ? options.resident_rows : 0};
 }
 
-ValueId reconstruction_loss(ModelGraph& model) {
+// Values of the graph of a loss.
+struct Reconstruction {
+  ValueId code, loss;
+};
+Reconstruction reconstruction_of(ModelGraph& model) {
   const ValueId target = model.input_rows();
-  return model.reconstruction_loss(model.encoded(model.corrupted(target)), target);
+  const ValueId code = model.encoded(model.corrupted(target));
+  return {code, model.reconstruction_loss(code, target)};
 }
 
 // What stands behind the loss: gradients, update, next step.
 class Training {
  public:
   Training(const ModelConfig& config, const Network& network, const TrainingGraphOptions& options)
-      : config_(config),
-        network_(network),
+      : network_(network),
         options_(options),
+        terms_(loss_terms(config)),
         model_(config, network, model_options(options, Purpose::kTraining)),
         graph_(model_.graph()) {}
 
   Graph build();
 
  private:
-  std::vector<ValueId> penalties();
   ValueId sum(std::vector<ValueId> terms, const std::string& name);
   ValueId update(ValueId loss);
   void update_states(ValueId loss, ValueId norm);
   void advance(ValueId loss, ValueId norm, std::span<const ValueId> terms);
 
-  const ModelConfig& config_;
   const Network& network_;
   const TrainingGraphOptions& options_;
+  const std::vector<TermSpec> terms_;
   ModelGraph model_;
   Graph& graph_;
 };
@@ -59,20 +63,6 @@ ValueId Training::sum(std::vector<ValueId> terms, const std::string& name) {
     terms = std::move(sums);
   }
   return terms.front();
-}
-
-std::vector<ValueId> Training::penalties() {
-  std::vector<ValueId> terms;
-  for (const auto* layers : {&network_.encoder, &network_.decoder}) {
-    for (const Layer& layer : *layers) {
-      if (layer.is_tied) continue;
-      const ValueId master =
-          graph_.add_parameter(layer.weight, TensorDesc(DType::kF32, {layer.in, layer.out}));
-      const L2PenaltyAttrs attrs{static_cast<float>(config_.penalty.l2)};
-      terms.push_back(graph_.add(kL2Penalty, attrs, {master}, layer.name + " penalty").front());
-    }
-  }
-  return terms;
 }
 
 // Changes the parameters. Returns the gradient's norm, or kNoValue if nothing is clipped.
@@ -116,22 +106,22 @@ void Training::advance(ValueId loss, ValueId norm, std::span<const ValueId> term
   if (terms.size() > 1) {  // one term is the loss itself
     attrs.terms = static_cast<int>(terms.size());
     in.insert(in.end(), terms.begin(), terms.end());
-    out.push_back(graph_.add_state(store_names::kTerms, step_terms_desc()));
+    out.push_back(graph_.add_state(store_names::kTerms, step_terms_desc(attrs.terms)));
   }
   graph_.add_into(kAdvance, attrs, in, out, "advance");
 }
 
 Graph Training::build() {
-  const ValueId reconstruction = reconstruction_loss(model_);
-  std::vector<ValueId> terms = {reconstruction};
-  std::vector<ValueId> named = {reconstruction};  // as LossTerm counts them
-  if (config_.penalty.l2 > 0) {
-    const std::vector<ValueId> parts = penalties();
-    terms.insert(terms.end(), parts.begin(), parts.end());
-    named.push_back(sum(parts, "penalty"));
+  const Reconstruction made = reconstruction_of(model_);
+  std::vector<ValueId> parts = {made.loss};  // of the loss
+  std::vector<ValueId> named = {made.loss};  // one per term
+  for (size_t i = 1; i < terms_.size(); ++i) {
+    const auto more = terms_[i].penalty->build({model_, network_, made.code, terms_, i});
+    parts.insert(parts.end(), more.begin(), more.end());
+    named.push_back(sum(more, terms_[i].name));
   }
   const ValueId loss = sum(named, "loss");
-  differentiate(graph_, terms);
+  differentiate(graph_, parts);
   const ValueId norm = update(loss);
   update_states(loss, norm);
   advance(loss, norm, named);
@@ -148,7 +138,7 @@ Graph training_graph(const ModelConfig& config, const Network& network,
 Graph validation_graph(const ModelConfig& config, const Network& network,
                        const TrainingGraphOptions& options) {
   ModelGraph model(config, network, model_options(options, Purpose::kValidation));
-  model.mark_output(reconstruction_loss(model), model_names::kLoss);
+  model.mark_output(reconstruction_of(model).loss, model_names::kLoss);
   return model.take();
 }
 

@@ -24,9 +24,8 @@ TensorDesc step_scalars_desc() {
 TensorDesc step_losses_desc() {
   return TensorDesc(DType::kF32, {static_cast<int64_t>(kernels::kStepSlots)});
 }
-TensorDesc step_terms_desc() {
-  return TensorDesc(DType::kF32,
-                    {static_cast<int64_t>(kernels::kStepSlots), kernels::kMaxLossTerms});
+TensorDesc step_terms_desc(int terms) {
+  return TensorDesc(DType::kF32, {static_cast<int64_t>(kernels::kStepSlots), terms});
 }
 
 namespace {
@@ -206,7 +205,7 @@ std::vector<TensorDesc> infer_advance(const Attrs& any, std::span<const TensorDe
   if (attrs.has_norm) glue::expect_desc("norm", scalar_desc(), in[2]);
   for (size_t i = first_term; i < in.size(); ++i) glue::expect_desc("term", scalar_desc(), in[i]);
   if (attrs.terms == 0) return {step_state_desc(), step_losses_desc()};
-  return {step_state_desc(), step_losses_desc(), step_terms_desc()};
+  return {step_state_desc(), step_losses_desc(), step_terms_desc(attrs.terms)};
 }
 
 // One entry of each ring is touched.

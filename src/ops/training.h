@@ -26,7 +26,7 @@ extern const OpDef kSumTerms;
 
 // scalars f32[kStepSlots,4], loss f32[1], norm f32[1] if has_norm, the loss's terms f32[1] as many
 // as `terms` -> writes state, losses f32[kStepSlots] and, with terms,
-// f32[kStepSlots,kMaxLossTerms].
+// f32[kStepSlots,terms].
 struct AdvanceAttrs {
   uint64_t batch_rows = 0;
   bool has_norm = false;
@@ -38,6 +38,6 @@ extern const OpDef kAdvance;
 TensorDesc step_state_desc();
 TensorDesc step_scalars_desc();
 TensorDesc step_losses_desc();
-TensorDesc step_terms_desc();
+TensorDesc step_terms_desc(int terms);
 
 }  // namespace diabolo

@@ -14,6 +14,8 @@ using nlohmann::json;
 constexpr const char* kDescription = "diabolo.checkpoint";
 constexpr int64_t kFormatVersion = 1;
 constexpr const char* kBest = "best";
+constexpr const char* kSum = "_sum";  // behind the name of a term of the loss
+constexpr const char* kLossSum = "loss_sum";
 
 // The numbers that every checkpoint has, by their names in the file.
 template <class Self, class Visit>
@@ -21,9 +23,7 @@ void for_each_number(Self& c, const Visit& visit) {
   visit("step", c.step);
   visit("epoch", c.epoch);
   visit("position", c.position);
-  visit("loss_sum", c.loss_sum);
-  visit("reconstruction_sum", c.reconstruction_sum);
-  visit("penalty_sum", c.penalty_sum);
+  visit(kLossSum, c.loss_sum);
   visit("seconds", c.seconds);
   visit("metrics_bytes", c.metrics_bytes);
   visit("best_validation_loss", c.best_validation_loss);
@@ -33,6 +33,7 @@ void for_each_number(Self& c, const Visit& visit) {
 json description_of(const Checkpoint& c) {
   json out = {{"format_version", kFormatVersion}, {"identity", c.identity}};
   for_each_number(c, [&](const char* name, const auto& value) { out[name] = value; });
+  for (const TermValue& term : c.term_sums) out[term.name + kSum] = term.value;
   if (c.last_validation_loss) out["last_validation_loss"] = *c.last_validation_loss;
   if (!c.computed_on.empty()) out["computed_on"] = c.computed_on;
   const KnownFile& data = c.data_file;
@@ -71,6 +72,10 @@ void read_description(const json& object, const std::string& path, Checkpoint& c
   c.identity = object["identity"].get<std::string>();
   for_each_number(
       c, [&]<class T>(const char* name, T& value) { value = number<T>(object, name, path); });
+  for (const auto& [key, value] : object.items())
+    if (key.ends_with(kSum) && key != kLossSum)
+      c.term_sums.push_back(
+          {key.substr(0, key.rfind(kSum)), number<double>(object, key.c_str(), path)});
   if (c.best_epoch > c.epoch)
     throw Error(ErrorCode::kModel, cat(path, ": best_epoch: expected at most ", c.epoch,
                                        ", the epochs done, found ", c.best_epoch));

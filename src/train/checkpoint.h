@@ -15,6 +15,7 @@
 #include "model/config.h"
 #include "model/model_texts.h"
 #include "model/safetensors.h"
+#include "model/term.h"
 
 namespace diabolo {
 
@@ -22,13 +23,13 @@ struct Checkpoint {
   // What it is a checkpoint of: resolved configuration, data and shapes. Another one is refused.
   std::string identity;
 
-  uint64_t step = 0;      // done, over the whole training
-  int64_t epoch = 0;      // completed
-  uint64_t position = 0;  // rows done of the epoch under way
-  double loss_sum = 0;    // of the epoch under way: sum over its steps of loss times rows
-  double reconstruction_sum = 0, penalty_sum = 0;  // its terms, where there is a penalty
-  double seconds = 0;                              // of the epoch under way
-  uint64_t metrics_bytes = 0;                      // of metrics.jsonl that belong to it
+  uint64_t step = 0;           // done, over the whole training
+  int64_t epoch = 0;           // completed
+  uint64_t position = 0;       // rows done of the epoch under way
+  double loss_sum = 0;         // of the epoch under way: sum over its steps of loss times rows
+  TermValues term_sums;        // its terms, where there are several; read: in any order
+  double seconds = 0;          // of the epoch under way
+  uint64_t metrics_bytes = 0;  // of metrics.jsonl that belong to it
 
   ModelTexts texts;     // of the model
   KnownFile data_file;  // of the rows; for the model's provenance

@@ -10,12 +10,11 @@ nlohmann::json EpochMetrics::json() const {
                         {"step", step},
                         {"samples", samples},
                         {"loss", loss},
-                        {"reconstruction", reconstruction},
                         {"samples_per_s", samples_per_s},
                         {"seconds", seconds},
                         {"learning_rate", learning_rate}};
   if (validation_loss) out["validation_loss"] = *validation_loss;
-  if (penalty) out["penalty"] = *penalty;
+  for (const TermValue& term : terms) out[term.name] = term.value;
   return out;
 }
 

@@ -22,7 +22,7 @@ StateSpec order_state(uint64_t rows) {
 
 std::vector<StateSpec> resident_states(const Network& network, const Config& config,
                                        uint64_t rows) {
-  auto states = training_states(network, config.train.precision, config.optimizer.rule());
+  auto states = training_states(network, config);
   states.push_back(order_state(rows));
   return states;
 }
@@ -51,23 +51,24 @@ TrainSession::TrainSession(Backend& backend, const Config& config, const Network
       network_(network),
       data_(data),
       options_(options),
+      terms_(loss_terms(config.model)),
       arena_(backend) {
   batch_rows_ = std::min<uint64_t>(static_cast<uint64_t>(config.train.batch_size), rows());
   tail_rows_ = rows() % batch_rows_;
   schedule_ = {config.schedule, config.optimizer, steps_per_epoch(),
                steps_per_epoch() * static_cast<uint64_t>(config.train.epochs)};
   stream_ = backend.create_stream();
-  store_ = std::make_unique<ParameterStore>(
-      backend, network.parameters(),
-      training_states(network, config.train.precision, config.optimizer.rule()));
+  store_ = std::make_unique<ParameterStore>(backend, network.parameters(),
+                                            training_states(network, config));
   write_states(*store_, network, data.scaling, initial_states(network, config.train.seed),
                *stream_);
   staged_state_ = StagingBuffer(backend, sizeof(kernels::StepState));
   staged_scalars_ = StagingBuffer(backend, kernels::kStepSlots * sizeof(kernels::StepScalars));
+  if (has_schedule(terms_)) staged_weights_ = StagingBuffer(backend, terms_desc().bytes());
   for (auto& ticket : tickets_) {
     ticket = std::make_unique<Ticket>();
     ticket->losses = StagingBuffer(backend, kernels::kStepSlots * sizeof(float));
-    if (has_terms()) ticket->terms = StagingBuffer(backend, step_terms_desc().bytes());
+    if (has_terms()) ticket->terms = StagingBuffer(backend, terms_desc().bytes());
     ticket->state = StagingBuffer(backend, sizeof(kernels::StepState));
   }
   choose_residency(options.residency);
@@ -223,8 +224,19 @@ void TrainSession::write_scalars_until(uint64_t step) {
     for (uint64_t i = 0; i < count; ++i) staged[slot + i] = schedule_.scalars(scalars_until_ + i);
     stream_->copy_in(ring.as<kernels::StepScalars>() + slot, staged + slot,
                      count * sizeof(kernels::StepScalars));
+    if (has_schedule(terms_)) write_weights(scalars_until_, count);
     scalars_until_ += count;
   }
+}
+
+// Of `count` steps whose slots follow each other.
+void TrainSession::write_weights(uint64_t first, uint64_t count) {
+  const uint64_t begin = first % kernels::kStepSlots * terms_.size();
+  float* staged = staged_weights_.as<float>() + begin;
+  for (uint64_t i = 0; i < count; ++i)
+    for (const TermSpec& term : terms_) *staged++ = static_cast<float>(term.weight_at(first + i));
+  stream_->copy_in(store_->state(store_names::kTermWeights).as<float>() + begin,
+                   staged_weights_.as<float>() + begin, count * terms_.size() * sizeof(float));
 }
 
 void TrainSession::launch(int count) {
@@ -239,7 +251,7 @@ void TrainSession::launch(int count) {
                     kernels::kStepSlots * sizeof(float));
   if (has_terms())
     stream_->copy_out(ticket.terms.data(), store_->state(store_names::kTerms).data,
-                      step_terms_desc().bytes());
+                      terms_desc().bytes());
   stream_->copy_out(ticket.state.data(), store_->state(store_names::kStepState).data,
                     sizeof(kernels::StepState));
   ticket.done = stream_->record_event();
@@ -294,8 +306,8 @@ StepsDone TrainSession::wait_for_oldest() {
     const uint64_t slot = step % kernels::kStepSlots;
     done.losses.push_back(ticket.losses.as<float>()[slot]);
     if (!has_terms()) continue;
-    const float* terms = ticket.terms.as<float>() + slot * kernels::kMaxLossTerms;
-    std::copy_n(terms, kernels::kMaxLossTerms, done.terms.emplace_back().begin());
+    const float* terms = ticket.terms.as<float>() + slot * terms_.size();
+    done.terms.insert(done.terms.end(), terms, terms + terms_.size());
   }
   return done;
 }

@@ -19,6 +19,7 @@
 #include "model/model.h"
 #include "model/parameter_values.h"
 #include "model/training_graph.h"
+#include "ops/training.h"
 #include "train/schedule.h"
 #include "train/store_blobs.h"
 #include "train/train_data.h"
@@ -33,9 +34,8 @@ std::vector<StateSpec> resident_states(const Network& network, const Config& con
 struct StepsDone {
   uint64_t first_step = 0;
   std::vector<float> losses;  // of each step, whole
-  // The same by LossTerm; empty where reconstruction is all there is.
-  std::vector<std::array<float, kernels::kMaxLossTerms>> terms;
-  bool has_halted = false;  // a step was void; the parameters are those before it
+  std::vector<float> terms;   // of each step, as loss_terms has them; empty where there is one
+  bool has_halted = false;    // a step was void; the parameters are those before it
   uint64_t halted_step = 0;
 };
 
@@ -87,7 +87,8 @@ class TrainSession {
   struct Ticket;
   struct Validation;
 
-  bool has_terms() const { return config_.model.penalty.l2 > 0; }
+  bool has_terms() const { return terms_.size() > 1; }
+  TensorDesc terms_desc() const { return step_terms_desc(static_cast<int>(terms_.size())); }
   void read(const std::string& name, std::vector<float>& out);
   void choose_residency(Residency wanted);
   TrainingGraphOptions graph_options(uint64_t batch, Source source) const;
@@ -97,6 +98,7 @@ class TrainSession {
   void make_executors();
   void make_validation();
   void write_scalars_until(uint64_t step);
+  void write_weights(uint64_t first, uint64_t count);
   void run_resident(int count, bool is_tail);
   void run_from_slots(int count, uint64_t rows);
   void run_from_slot(Slot& slot, uint64_t rows);
@@ -106,6 +108,7 @@ class TrainSession {
   const Network& network_;
   const TrainData& data_;
   TrainOptions options_;
+  const std::vector<TermSpec> terms_;
   uint64_t batch_rows_ = 0, tail_rows_ = 0;
   Schedule schedule_;
   bool is_resident_ = false;
@@ -120,7 +123,7 @@ class TrainSession {
   std::unique_ptr<Validation> validation_;
 
   std::vector<uint32_t> order_;
-  StagingBuffer staged_order_, staged_state_, staged_scalars_;
+  StagingBuffer staged_order_, staged_state_, staged_scalars_, staged_weights_;
   std::array<std::unique_ptr<Ticket>, kMaxInFlight> tickets_;
   uint64_t next_ticket_ = 0;
   size_t in_flight_ = 0;

@@ -1,5 +1,7 @@
 #include "train/trainer.h"
 
+#include <algorithm>
+
 #include "backend/product_rates.h"
 #include "base/file.h"
 #include "data/labels.h"
@@ -29,6 +31,7 @@ Training::Training(Backend& backend, const Config& config, const Dataset& data,
       data_name_(data.name()),
       validation_name_(validation ? validation->name() : data.name()),
       row_(data.x().row),
+      terms_(loss_terms(config_.model)),
       network_(Network::of(config_.model, data.x().row.elems())),
       files_(options.directory, config_.train.checkpoint_seconds, options.log, fs()) {
   require_inputs_stay(validation);
@@ -80,6 +83,7 @@ void Training::begin(const Dataset& data) {
     files_.open_metrics(at_.metrics_bytes);
     if (callbacks_.resolved) callbacks_.resolved(config_);
   } else {
+    at_.term_sums = term_sums(std::nullopt);
     at_.identity = training_identity(config_, data_.hash);
     at_.computed_on = computed_on(backend_.info());
     at_.data_file = stamp_of(data, options_.log);
@@ -87,6 +91,25 @@ void Training::begin(const Dataset& data) {
     start_directory();
   }
   files_.say_pace();
+}
+
+// One per term where there are several: those of a checkpoint, else 0.
+TermValues Training::term_sums(const std::optional<TermValues>& found) const {
+  TermValues sums;
+  if (terms_.size() == 1) return sums;
+  for (const TermSpec& term : terms_) {
+    double sum = 0;
+    if (found) {
+      const auto same = std::ranges::find(*found, term.name, &TermValue::name);
+      if (same == found->end())
+        throw Error(ErrorCode::kModel,
+                    cat(options_.directory->checkpoint(), ": expected the sum of the loss's term ",
+                        term.name, ", found none; use --overwrite to start anew"));
+      sum = same->value;
+    }
+    sums.push_back({term.name, sum});
+  }
+  return sums;
 }
 
 // On another number of threads it is the same training in other last bits, which is worth a line.
@@ -102,6 +125,7 @@ void Training::continue_checkpoint() {
         return true;
       },
       fs());
+  at_.term_sums = term_sums(at_.term_sums);
   const std::string now = computed_on(backend_.info());
   if (!at_.computed_on.empty() && at_.computed_on != now)
     options_.log.warning(path, ": computed on ", at_.computed_on, ", goes on on ", now,

@@ -15,6 +15,7 @@
 #include "graph/executor.h"
 #include "model/config.h"
 #include "model/model_file.h"
+#include "model/term.h"
 #include "train/run_directory.h"
 
 namespace diabolo {
@@ -27,6 +28,7 @@ struct TrainProgress {
   uint64_t samples = 0;  // done, over the whole training
   double samples_per_s = 0;
   double loss = 0;                        // mean of this epoch so far
+  TermValues terms;                       // what it is the sum of
   std::optional<double> validation_loss;  // of the last epoch
   double learning_rate = 0;
 };
@@ -37,9 +39,8 @@ struct EpochMetrics {
   uint64_t step = 0;
   uint64_t samples = 0;
   double loss = 0;                        // mean over the epoch's samples, of all terms together
-  double reconstruction = 0;              // its terms, the same mean
-  std::optional<double> penalty;          // where the model has one
-  std::optional<double> validation_loss;  // without penalty
+  TermValues terms;                       // what it is the sum of
+  std::optional<double> validation_loss;  // without penalties
   double samples_per_s = 0;
   double seconds = 0;        // of training; validation and checkpoints not counted
   double learning_rate = 0;  // of the last step

@@ -40,9 +40,10 @@ class Training {
   bool run_epoch();
   int next_count(uint64_t position) const;
   void absorb(const StepsDone& done);
-  void add_terms(std::span<const float> terms, double rows);
+  TermValues term_sums(const std::optional<TermValues>& found) const;
+  TermValues terms_over(double rows) const;
   void drain();
-  bool report(int64_t epoch, std::optional<double> loss = {});
+  bool report(int64_t epoch, const EpochMetrics* ended = nullptr);
   void adapt(int steps, double seconds);
   void checkpoint();
   bool finish_epoch();
@@ -62,6 +63,7 @@ class Training {
   FileStamp labels_file_;
   TensorDesc row_;
   TrainData data_;
+  std::vector<TermSpec> terms_;
   Network network_;
   TrainingFiles files_;
   std::unique_ptr<TrainSession> session_;

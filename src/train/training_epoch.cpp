@@ -15,17 +15,15 @@ void Training::checkpoint() {
 bool Training::finish_epoch() {
   EpochMetrics metrics;
   const auto rows = static_cast<double>(data_.train.rows);
-  metrics.loss = metrics.reconstruction = at_.loss_sum / rows;
-  if (config_.model.penalty.l2 > 0) {
-    metrics.reconstruction = at_.reconstruction_sum / rows;
-    metrics.penalty = at_.penalty_sum / rows;
-  }
+  metrics.loss = at_.loss_sum / rows;
+  metrics.terms = terms_over(rows);
   metrics.seconds = at_.seconds;
   metrics.samples_per_s = samples_per_s_ = rows / std::max(at_.seconds, 1e-9);
   metrics.learning_rate = session_->schedule().learning_rate(at_.step - 1);
   ++at_.epoch;
   at_.position = 0;
-  at_.loss_sum = at_.reconstruction_sum = at_.penalty_sum = at_.seconds = 0;
+  at_.loss_sum = at_.seconds = 0;
+  for (TermValue& sum : at_.term_sums) sum.value = 0;
   metrics.epoch = at_.epoch;
   metrics.step = at_.step;
   metrics.samples = static_cast<uint64_t>(at_.epoch) * data_.train.rows;
@@ -35,7 +33,7 @@ bool Training::finish_epoch() {
   if (files_.checkpoint_is_due()) checkpoint();
   if (callbacks_.epoch) callbacks_.epoch(metrics);
   result_.metrics.push_back(metrics);
-  return report(at_.epoch, metrics.loss);
+  return report(at_.epoch, &metrics);
 }
 
 // The best weights stay in memory until the next checkpoint; one that goes on from an older

@@ -62,18 +62,20 @@ void Training::absorb(const StepsDone& done) {
     if (done.has_halted && done.first_step + i >= done.halted_step) diverge(done.halted_step);
     const uint64_t rows = std::min(session_->batch_rows(), data_.train.rows - at_.position);
     at_.loss_sum += static_cast<double>(done.losses[i]) * static_cast<double>(rows);
-    if (!done.terms.empty()) add_terms(done.terms[i], static_cast<double>(rows));
+    for (size_t k = 0; k < at_.term_sums.size(); ++k)
+      at_.term_sums[k].value +=
+          static_cast<double>(done.terms[i * terms_.size() + k]) * static_cast<double>(rows);
     at_.position += rows;
     ++at_.step;
   }
 }
 
-void Training::add_terms(std::span<const float> terms, double rows) {
-  const auto term = [&](LossTerm which) {
-    return static_cast<double>(terms[static_cast<size_t>(which)]);
-  };
-  at_.reconstruction_sum += term(LossTerm::kReconstruction) * rows;
-  at_.penalty_sum += term(LossTerm::kPenalty) * rows;
+// What the terms came to in the mean of the epoch's first rows.
+TermValues Training::terms_over(double rows) const {
+  if (terms_.size() == 1) return {{terms_.front().name, at_.loss_sum / rows}};
+  TermValues means = at_.term_sums;
+  for (TermValue& term : means) term.value /= rows;
+  return means;
 }
 
 void Training::drain() {
@@ -90,8 +92,8 @@ void Training::adapt(int steps, double seconds) {
       std::min({std::bit_floor(most), fit, static_cast<uint64_t>(2 * steps_per_launch_)}));
 }
 
-// Of an epoch under way or, when it is counted already, of one that has ended with `loss`.
-bool Training::report(int64_t epoch, std::optional<double> loss) {
+// Of an epoch under way or, when it is counted already, of one that has ended.
+bool Training::report(int64_t epoch, const EpochMetrics* ended) {
   if (!callbacks_.progress) return true;
   TrainProgress now;
   now.epoch = epoch;
@@ -99,13 +101,16 @@ bool Training::report(int64_t epoch, std::optional<double> loss) {
   now.step = at_.step;
   now.steps = session_->schedule().total_steps;
   now.samples = static_cast<uint64_t>(at_.epoch) * data_.train.rows + at_.position;
-  if (!loss) {
+  if (ended) {
+    now.loss = ended->loss;
+    now.terms = ended->terms;
+  } else {
     const auto rows = static_cast<double>(at_.position);
     samples_per_s_ = rows / std::max(at_.seconds, 1e-9);
-    loss = at_.loss_sum / std::max(1.0, rows);
+    now.loss = at_.loss_sum / std::max(1.0, rows);
+    now.terms = terms_over(std::max(1.0, rows));
   }
   now.samples_per_s = samples_per_s_;
-  now.loss = *loss;
   now.validation_loss = at_.last_validation_loss;
   now.learning_rate = session_->schedule().learning_rate(at_.step);
   return callbacks_.progress(now);

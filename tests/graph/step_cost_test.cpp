@@ -33,8 +33,7 @@ TEST(StepCost, OfTheHostIsAFewMicroseconds) {
   build.resident_rows = 1024;
   build.optimizer = config.optimizer.rule();
   const auto stream = backend->create_stream();
-  ParameterStore store(*backend, network.parameters(),
-                       training_states(network, config.train.precision, build.optimizer));
+  ParameterStore store(*backend, network.parameters(), training_states(network, config));
   Scaling scaling;
   scaling.shift.assign(784, 0.0f);
   scaling.scale.assign(784, 1.0f);

@@ -21,7 +21,7 @@ TEST_F(CheckpointTest, EveryFieldOfACheckpointComesBack) {
   Checkpoint saved;
   saved.identity = "of this training";
   saved.step = 11, saved.epoch = 2, saved.position = 96, saved.metrics_bytes = 345;
-  saved.loss_sum = 0.1, saved.reconstruction_sum = 0.7, saved.penalty_sum = 1e-300;
+  saved.loss_sum = 0.1, saved.term_sums = {{"a", 0.7}, {"b_sum", 1e-300}};
   saved.seconds = 12.25, saved.last_validation_loss = 0.3, saved.best_validation_loss = 0.2;
   saved.best_epoch = 1;
   saved.best = {{9, 10, 11}, {12, 13}};
@@ -38,8 +38,11 @@ TEST_F(CheckpointTest, EveryFieldOfACheckpointComesBack) {
   EXPECT_EQ(found.epoch, saved.epoch);
   EXPECT_EQ(found.position, saved.position);
   EXPECT_EQ(found.loss_sum, saved.loss_sum);
-  EXPECT_EQ(found.reconstruction_sum, saved.reconstruction_sum);
-  EXPECT_EQ(found.penalty_sum, saved.penalty_sum);
+  ASSERT_EQ(found.term_sums.size(), 2);
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(found.term_sums[i].name, saved.term_sums[i].name);
+    EXPECT_EQ(found.term_sums[i].value, saved.term_sums[i].value);
+  }
   EXPECT_EQ(found.seconds, saved.seconds);
   EXPECT_EQ(found.metrics_bytes, saved.metrics_bytes);
   EXPECT_EQ(found.last_validation_loss, saved.last_validation_loss);

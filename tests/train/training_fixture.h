@@ -12,6 +12,7 @@
 #include <memory>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "kernels/common/philox.h"
@@ -43,6 +44,13 @@ inline std::string content_of(const std::string& path) {
   std::ostringstream out;
   out << in.rdbuf();
   return out.str();
+}
+
+// What a term of the loss came to; NaN where there is none of the name.
+inline double term(const EpochMetrics& metrics, std::string_view name) {
+  for (const TermValue& each : metrics.terms)
+    if (each.name == name) return each.value;
+  return std::nan("");
 }
 
 // Rows near a plane of three dimensions: something that a code of three numbers can learn.

@@ -194,7 +194,7 @@ void list_advance(CaseList& list) {
   add("norm nan", true, Fill::kUnit, Fill::kNotANumber, Fill::kState);
   add("halted", false, Fill::kUnit, Fill::kUnit, Fill::kHaltedState);
   add("2 terms", false, Fill::kUnit, Fill::kUnit, Fill::kState, 2);
-  add("4 terms with norm", true, Fill::kUnit, Fill::kUnit, Fill::kState, kernels::kMaxLossTerms);
+  add("16 terms with norm", true, Fill::kUnit, Fill::kUnit, Fill::kState, kernels::kMaxLossTerms);
   add("2 terms, loss nan", false, Fill::kNotANumber, Fill::kUnit, Fill::kState, 2);
 }
 

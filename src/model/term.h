@@ -1,0 +1,73 @@
+// The terms of a loss. A loss is the sum of what its terms contribute, f32[1] each: the
+// reconstruction, and each penalty that has a weight. loss_terms is the one list; graphs, metrics,
+// checkpoints and what is said of a training follow it and know no name.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "graph/parameter_store.h"
+#include "model/config.h"
+
+namespace diabolo {
+
+class ModelGraph;
+struct Network;
+struct TermDef;
+
+// A term as a configuration has it.
+struct TermSpec {
+  std::string name;  // "reconstruction"; in metrics, checkpoints …
+  double weight = 1;
+  int64_t warmup_steps = 0;           // the weight rises over these from 0, linearly
+  bool counts_in_validation = false;  // with its whole weight
+  const TermDef* penalty = nullptr;
+
+  // In step `step`, counted from 0.
+  double weight_at(uint64_t step) const;
+};
+
+// Reconstruction, then the penalties. Throws Error{kUsage} for more than kernels::kMaxLossTerms.
+std::vector<TermSpec> loss_terms(const ModelConfig& config);
+// What a step keeps of them: where there are several, what each came to, and where a weight
+// changes, the weights of the steps to come.
+std::vector<StateSpec> term_states(std::span<const TermSpec> terms);
+bool has_schedule(std::span<const TermSpec> terms);
+
+// What a term came to, or what they came to by name.
+struct TermValue {
+  std::string name;
+  double value = 0;
+};
+using TermValues = std::vector<TermValue>;
+
+// What a penalty is built from.
+struct TermBuild {
+  ModelGraph& model;
+  const Network& network;
+  ValueId code;                     // T[rows,K], as the decoder reads it
+  std::span<const TermSpec> terms;  // of the loss
+  size_t index;                     // of the one that is built
+
+  const TermSpec& spec() const { return terms[index]; }
+};
+
+// A penalty: a file in model/terms/.
+struct TermDef {
+  const char* name;      // its key is model.penalty.NAME
+  const char* reported;  // TermSpec::name
+  const char* meaning;   // of the key: "times the sum of squared weights"
+  // Values f32[1] whose sum is the contribution.
+  std::vector<ValueId> (*build)(const TermBuild& build);
+};
+
+// The one list: X(Name) for every kNameTerm. In this order they stand in the loss.
+#define DIABOLO_TERMS(X) X(L2)
+
+#define DIABOLO_TERM(name) extern const TermDef k##name##Term;
+DIABOLO_TERMS(DIABOLO_TERM)
+#undef DIABOLO_TERM
+
+}  // namespace diabolo

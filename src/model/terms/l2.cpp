@@ -1,0 +1,35 @@
+// l2: lambda times the sum of squared weights. Biases are free, and a weight that two layers share
+// counts once.
+#include "model/model_graph.h"
+#include "model/term.h"
+#include "ops/penalty.h"
+
+namespace diabolo {
+namespace {
+
+// "encoder.0 penalty" of "encoder.0.weight".
+std::string node_name(const std::string& parameter) {
+  return parameter.substr(0, parameter.rfind('.')) + " penalty";
+}
+
+// Its weight is an attribute of the op, whose gradient goes straight to the parameter.
+std::vector<ValueId> build(const TermBuild& build) {
+  Graph& graph = build.model.graph();
+  const L2PenaltyAttrs attrs{static_cast<float>(build.spec().weight)};
+  std::vector<ValueId> parts;
+  for (const ParameterSpec& parameter : build.network.parameters()) {
+    if (parameter.desc.rank() < 2) continue;
+    const ValueId master = graph.add_parameter(parameter.name, parameter.desc);
+    parts.push_back(graph.add(kL2Penalty, attrs, {master}, node_name(parameter.name)).front());
+  }
+  return parts;
+}
+
+}  // namespace
+
+constinit const TermDef kL2Term = {.name = "l2",
+                                   .reported = "penalty",
+                                   .meaning = "times the sum of squared weights, added to the loss",
+                                   .build = build};
+
+}  // namespace diabolo
