@@ -1,5 +1,7 @@
 // Rows on the device through a model, on the caller's stream: diabolo_encode_device,
 // diabolo_score_device.
+#include <array>
+
 #include "capi/arguments.h"
 #include "capi/handles.h"
 #include "capi/status.h"
@@ -24,7 +26,7 @@ DeviceRows device_rows(const Model& model, const diabolo_rows* rows) {
 // The address of the codes, once there is room.
 void* codes_of(const Model& model, const DeviceRows& in, void* codes, diabolo_dtype dtype,
                uint64_t room) {
-  const DType wanted = model.inference.on_device().code_dtype();
+  const DType wanted = model.inference.on_device().columns(kEncodeTask).front().row.dtype();
   if (dtype_of("codes_dtype", dtype) != wanted)
     throw Error(ErrorCode::kUsage, cat("codes_dtype: expected ", name(wanted),
                                        ", as the context's precision makes codes, found ",
@@ -48,7 +50,7 @@ diabolo_status diabolo_encode_device(const diabolo_model* model, const diabolo_r
     const auto found = find_model(model);
     const diabolo::DeviceRows in = device_rows(*found, rows);
     void* const out = codes_of(*found, in, codes, codes_dtype, codes_size);
-    found->inference.on_device().run(diabolo::kEncodeTask, in, out, stream);
+    found->inference.on_device().run(diabolo::kEncodeTask, in, std::array{out}, stream);
   });
 }
 
@@ -57,7 +59,7 @@ diabolo_status diabolo_score_device(const diabolo_model* model, const diabolo_ro
   return guarded(__func__, [&] {
     const auto found = find_model(model);
     const diabolo::DeviceRows in = device_rows(*found, rows);
-    float* const out = output_of("scores", scores, scores_size, in.rows, 1).data();
-    found->inference.on_device().run(diabolo::kScoreTask, in, out, stream);
+    void* const out = output_of("scores", scores, scores_size, in.rows, 1).data();
+    found->inference.on_device().run(diabolo::kScoreTask, in, std::array{out}, stream);
   });
 }

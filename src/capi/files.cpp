@@ -24,8 +24,7 @@ TensorDesc usual_row(const Task& task, const Model& model) {
 
 DType output_dtype_of(const diabolo_file_options& options, const Task& task, const Model& model) {
   if (options.output_dtype) return dtype_of("file options.output_dtype", options.output_dtype);
-  return task.outputs.front().width == RowWidth::kCode ? model.file.config.output.code_dtype
-                                                       : DType::kF32;
+  return task.outputs.front().is_code ? model.file.config.output.code_dtype : DType::kF32;
 }
 
 std::function<bool(const PipelineProgress&)> progress_of(const diabolo_file_options& options) {

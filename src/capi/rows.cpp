@@ -93,7 +93,7 @@ class Above {
 
 // Numbers per row of what a verb writes.
 uint64_t output_width(const Model& model, const Task& task) {
-  return static_cast<uint64_t>(width_of(task.outputs.front(), model.inference.network(), 0));
+  return model.inference.columns(task).front().width();
 }
 
 uint64_t output_size(const Model& model, const Task& task, uint64_t rows) {

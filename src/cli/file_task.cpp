@@ -30,9 +30,7 @@ struct FileTaskArguments {
   DataOptions data;
   ModelOptions model_options;
 
-  bool gives(RowWidth width) const {
-    return std::ranges::find(task->outputs, width, &TaskOutput::width) != task->outputs.end();
-  }
+  bool gives_codes() const { return task->outputs.front().is_code; }
 };
 
 // One row of what the command reads.
@@ -48,7 +46,7 @@ PipelineOptions pipeline_options(const FileTaskArguments& arguments, const Model
   options.output = arguments.output;
   options.model_path = model_path(arguments.model);
   options.output_format = arguments.output_format;
-  if (arguments.gives(RowWidth::kCode)) options.output_dtype = model.config.output.code_dtype;
+  if (arguments.gives_codes()) options.output_dtype = model.config.output.code_dtype;
   if (arguments.output_dtype) options.output_dtype = *dtype_from_name(*arguments.output_dtype);
   if (arguments.batch_rows) options.batch_rows = *arguments.batch_rows;
   options.on_bad_value = bad_value(arguments.data, model);
@@ -157,12 +155,12 @@ void describe(Arguments& arguments, FileTaskArguments& target) {
                     "rows in flight at a time; the result does not depend on it");
   target.model_options.describe(arguments);
   arguments.group("Output");
-  if (target.gives(RowWidth::kCode))
+  if (target.gives_codes())
     arguments.optional_choice("--code-dtype", target.output_dtype, {"f32", "f16", "bf16"},
                               "type of the codes; bf16 for raw output only");
   arguments.choice("--output-format", target.output_format, {"npy", "raw", "csv"},
                    "else by the name of OUT: .npy, .csv, or raw");
-  if (target.gives(RowWidth::kWorst))
+  if (target.task->names_worst)
     arguments.integer("--explain", target.worst, 1, 32,
                       "also the N features that are worst in each row; .csv only");
 }

@@ -13,7 +13,7 @@ class DeviceLane {
   DeviceLane(LanePlans& plans, const ParameterStore& store, const LaneKind& kind);
 
   // After an exception the lane must not be used again.
-  void run(const DeviceRows& in, void* out, const Event& before);
+  void run(const DeviceRows& in, std::span<void* const> out, const Event& before);
   // Makes the caller's stream wait for the run.
   void finish(Stream& caller, const void* native_caller);
 
@@ -25,12 +25,12 @@ class DeviceLane {
 
  private:
   Executor& executor(int64_t rows);
-  void run_chunk(const DeviceRows& in, uint64_t first, void* out);
+  void run_chunk(const DeviceRows& in, uint64_t first, std::span<void* const> out);
 
   LanePlans& plans_;
   const ParameterStore& store_;
   const LaneKind kind_;
-  const char* const output_;
+  const std::span<const TaskColumn> columns_;
   const uint64_t row_bytes_;
   Arena arena_;
   Buffer input_;
@@ -44,7 +44,7 @@ DeviceLane::DeviceLane(LanePlans& plans, const ParameterStore& store, const Lane
     : plans_(plans),
       store_(store),
       kind_(kind),
-      output_(kind.task->outputs.front().name),
+      columns_(plans.columns(kind)),
       row_bytes_(static_cast<uint64_t>(plans.network().features) *
                  (kind.source == Source::kRawU8 ? 1 : sizeof(float))),
       arena_(plans.backend()),
@@ -69,19 +69,21 @@ Executor& DeviceLane::executor(int64_t rows) {
 
 // The rows are copied to where the recorded launches read: one more pass over them within the
 // device's memory, instead of preparing and recording every kernel anew for each address.
-void DeviceLane::run_chunk(const DeviceRows& in, uint64_t first, void* out) {
+void DeviceLane::run_chunk(const DeviceRows& in, uint64_t first, std::span<void* const> out) {
   const int64_t rows = plans_.chunk_rows(in.rows - first);
   const uint64_t count = std::min(in.rows - first, static_cast<uint64_t>(rows));
   stream_->copy_within(input_.data(), static_cast<const char*>(in.data) + first * row_bytes_,
                        count * row_bytes_);
   Executor& chunk = executor(rows);
   chunk.run(plans_.options().capture);
-  const TensorView result = chunk.output(output_);
-  const uint64_t out_bytes = result.desc.bytes() / static_cast<uint64_t>(rows);
-  stream_->copy_within(static_cast<char*>(out) + first * out_bytes, result.data, count * out_bytes);
+  for (size_t i = 0; i < columns_.size(); ++i) {
+    const uint64_t out_bytes = columns_[i].row.bytes();
+    stream_->copy_within(static_cast<char*>(out[i]) + first * out_bytes,
+                         chunk.output(columns_[i].output->name).data, count * out_bytes);
+  }
 }
 
-void DeviceLane::run(const DeviceRows& in, void* out, const Event& before) {
+void DeviceLane::run(const DeviceRows& in, std::span<void* const> out, const Event& before) {
   stream_->wait_for(before);
   for (uint64_t first = 0; first < in.rows;) {
     run_chunk(in, first, out);
@@ -134,23 +136,30 @@ void DeviceInference::give_back(const LaneKind& kind, std::unique_ptr<DeviceLane
 }
 
 LaneKind DeviceInference::kind_of(const Task& task, const DeviceRows& in) const {
-  DIABOLO_CHECK(!task.reads_codes && !task.outputs.front().is_scaled, task.name);
+  DIABOLO_CHECK(!task.reads_codes && std::ranges::none_of(task.outputs, &TaskOutput::is_scaled),
+                task.name);
   if (in.dtype != DType::kF32 && in.dtype != DType::kU8)
     throw Error(ErrorCode::kUsage,
                 cat("rows: expected f32 or u8, which a device reads, found ", name(in.dtype)));
   return {&task, in.dtype == DType::kU8 ? Source::kRawU8 : Source::kRawF32, 0};
 }
 
-void DeviceInference::run(const Task& task, const DeviceRows& in, void* out, void* native_stream) {
+std::span<const TaskColumn> DeviceInference::columns(const Task& task) const {
+  return plans_.columns({&task, Source::kScaled, 0});
+}
+
+void DeviceInference::run(const Task& task, const DeviceRows& in, std::span<void* const> out,
+                          void* native_stream) {
   const LaneKind kind = kind_of(task, in);
   Backend& backend = plans_.backend();
   const std::unique_ptr<Stream> caller = backend.borrow_stream(native_stream);
   const auto width = static_cast<uint64_t>(plans_.network().features);
-  const TaskOutput& result = task.outputs.front();
-  const auto out_width = static_cast<uint64_t>(width_of(result, plans_.network(), 0));
-  const DType out_dtype = result.width == RowWidth::kCode ? code_dtype() : result.dtype;
   backend.require_device_memory("rows", in.data, in.rows * width * size_bytes(in.dtype));
-  backend.require_device_memory(result.what, out, in.rows * out_width * size_bytes(out_dtype));
+  const std::span<const TaskColumn> results = columns(task);
+  DIABOLO_CHECK(results.size() == out.size(), task.name);
+  for (size_t i = 0; i < out.size(); ++i)
+    backend.require_device_memory(results[i].output->what, out[i],
+                                  in.rows * results[i].row.bytes());
   if (in.rows == 0) return;
   const std::unique_ptr<Event> before = caller->record_event();
   std::unique_ptr<DeviceLane> lane = take(kind, native_stream);
@@ -158,10 +167,6 @@ void DeviceInference::run(const Task& task, const DeviceRows& in, void* out, voi
   lane->run(in, out, *before);
   lane->finish(*caller, native_stream);
   give_back(kind, std::move(lane));
-}
-
-DType DeviceInference::code_dtype() const {
-  return plans_.options().precision == Precision::kBf16 ? DType::kBf16 : DType::kF32;
 }
 
 uint64_t DeviceInference::bytes() const {

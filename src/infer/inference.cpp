@@ -14,10 +14,10 @@ namespace diabolo {
 
 namespace {
 
-void require_size(const char* what, uint64_t expected, uint64_t found) {
+void require_size(const char* what, uint64_t expected, uint64_t found, uint64_t number_bytes = 1) {
   if (expected != found)
-    throw Error(ErrorCode::kUsage,
-                cat(what, ": expected ", expected, " numbers, found room for ", found));
+    throw Error(ErrorCode::kUsage, cat(what, ": expected ", expected / number_bytes,
+                                       " numbers, found room for ", found / number_bytes));
 }
 
 // Results of a chunk as floats.
@@ -234,32 +234,33 @@ void fill(const RawRows& in, Source source, const Scaling& scaling, uint64_t fir
   watch.convert(scaling, in.dtype, {room.get(), bytes}, first, to);
 }
 
-// One output of a piece of rows, to where the caller wants it.
+// One column of a piece of rows, to where the caller wants it.
 struct Taker {
-  const TaskOutput& output;
-  uint64_t width;
+  const TaskColumn& column;
+  std::byte* out;
   const Scaling* scaling;  // null: the numbers stay as they are
   RowWatch& watch;
 
-  void operator()(std::span<float> whole, const TensorView& from, uint64_t first,
-                  uint64_t count) const {
-    const std::span<float> out = whole.subspan(first * width, count * width);
-    copy_floats(from, out.size(), out.data());
-    if (scaling) unscale_rows(*scaling, out);
-    if (!output.may_be_infinite) watch.check_results(output.what, first, width, out);
-    watch.blank(first, width, out);
-  }
-  void operator()(std::span<uint32_t> whole, const TensorView& from, uint64_t first,
-                  uint64_t count) const {
-    std::memcpy(whole.data() + first * width, from.data, count * width * sizeof(uint32_t));
+  void operator()(const TensorView& from, uint64_t first, uint64_t count) const {
+    std::byte* const to = out + first * column.row_bytes();
+    if (column.dtype() != DType::kF32) {
+      std::memcpy(to, from.data, count * column.row_bytes());
+      return;
+    }
+    const std::span floats(reinterpret_cast<float*>(to), count * column.width());
+    copy_floats(from, floats.size(), floats.data());
+    if (scaling) unscale_rows(*scaling, floats);
+    if (!column.output->may_be_infinite)
+      watch.check_results(column.output->what, first, column.width(), floats);
+    watch.blank(first, column.width(), floats);
   }
 };
 
-size_t size_of(const TaskResults& results) {
-  return std::visit([](const auto& span) { return span.size(); }, results);
-}
-
 }  // namespace
+
+std::span<const TaskColumn> Inference::columns(const Task& task, int64_t worst) const {
+  return pool_->plans.columns({&task, Source::kScaled, worst});
+}
 
 void Inference::run(const Task& task, const RawRows& in, std::span<const TaskResults> out,
                     const RowRules& rules, const TaskCall& options) const {
@@ -270,18 +271,16 @@ void Inference::run(const Task& task, const RawRows& in, std::span<const TaskRes
   if (!task.reads_codes) require_means(rules);
   RowWatch watch(rules, in.rows);
   std::vector<Taker> takers;
-  for (const TaskOutput& output : outputs_of(task, options.worst)) {
-    const auto width = static_cast<uint64_t>(width_of(output, network_, options.worst));
-    DIABOLO_CHECK(takers.size() < out.size(), task.name);
-    DIABOLO_CHECK(std::holds_alternative<std::span<uint32_t>>(out[takers.size()]) ==
-                      (output.dtype == DType::kU32),
-                  output.what);
-    require_size(output.what, in.rows * width, size_of(out[takers.size()]));
-    const bool goes_back = output.is_scaled && !options.keeps_scaled;
-    takers.push_back({output, width, goes_back ? &scaling_ : nullptr, watch});
+  for (const TaskColumn& column : columns(task, options.worst)) {
+    const size_t i = takers.size();
+    DIABOLO_CHECK(i < out.size() && out[i].dtype == column.dtype(), column.output->what);
+    require_size(column.output->what, in.rows * column.row_bytes(), out[i].bytes.size(),
+                 size_bytes(column.dtype()));
+    const bool goes_back = column.output->is_scaled && !options.keeps_scaled;
+    takers.push_back({column, out[i].bytes.data(), goes_back ? &scaling_ : nullptr, watch});
   }
   for (size_t i = takers.size(); i < out.size(); ++i)  // results that this call does not have
-    require_size(task.name, 0, size_of(out[i]));
+    require_size(task.name, 0, out[i].bytes.size());
   CallWatch call(rules.progress);
   LaneJob job;
   job.rows = in.rows;
@@ -291,8 +290,7 @@ void Inference::run(const Task& task, const RawRows& in, std::span<const TaskRes
   };
   job.take = [&](uint64_t first, uint64_t count, const ChunkResult& result) {
     call.add_rows(count);
-    for (size_t i = 0; i < takers.size(); ++i)
-      std::visit([&](const auto& whole) { takers[i](whole, result.out[i], first, count); }, out[i]);
+    for (size_t i = 0; i < takers.size(); ++i) takers[i](result.out[i], first, count);
   };
   pool_->run({&task, source, options.worst}, job);
   watch.finish();

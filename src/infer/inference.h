@@ -8,7 +8,6 @@
 #include <memory>
 #include <mutex>
 #include <span>
-#include <variant>
 #include <vector>
 
 #include "backend/backend.h"
@@ -47,8 +46,17 @@ struct RawRows {
   std::function<void(uint64_t first, uint64_t count, std::span<std::byte> to)> fetch = {};
 };
 
-// Where the results of one output of a task go: [rows, width] numbers of its type.
-using TaskResults = std::variant<std::span<float>, std::span<uint32_t>>;
+// Where the results of one column of a task go: [rows, width] numbers of its type on the host.
+struct TaskResults {
+  TaskResults(std::span<float> numbers) : TaskResults(DType::kF32, numbers) {}
+  TaskResults(std::span<uint32_t> numbers) : TaskResults(DType::kU32, numbers) {}
+  template <class Number, size_t N>
+  TaskResults(DType type, std::span<Number, N> numbers)
+      : dtype(type), bytes(std::as_writable_bytes(numbers)) {}
+
+  DType dtype;
+  std::span<std::byte> bytes;
+};
 
 struct TaskCall {
   int64_t worst = 0;          // features to name per row
@@ -80,10 +88,13 @@ class Inference {
   // That of rows of this type.
   const Scaling& scaling_of(DType dtype) const;
 
-  // Rows, or codes where the task reads those, to its outputs, in their order (task.h). It and the
-  // calls for each task below throw Error{kUsage} for spans of the wrong size, naming both, and for
-  // kMean where the model has no means; Error{kData} for the first row with a value that is bad or
-  // a result that is not finite, as far as the rules do not say otherwise. Scores are never NaN,
+  // What the task has for each row, in the order of its outputs (task.h).
+  std::span<const TaskColumn> columns(const Task& task, int64_t worst = 0) const;
+
+  // Rows, or codes where the task reads those, to its columns; further results are empty. It and
+  // the calls for each task below throw Error{kUsage} for spans of the wrong size, naming both, and
+  // for kMean where the model has no means; Error{kData} for the first row with a value that is bad
+  // or a result that is not finite, as far as the rules do not say otherwise. Scores are never NaN,
   // but may be infinite.
   void run(const Task& task, const RawRows& in, std::span<const TaskResults> out,
            const RowRules& rules = {}, const TaskCall& call = {}) const;

@@ -94,23 +94,30 @@ LanePlans::LanePlans(Backend& backend, const ModelConfig& config, const Network&
       row_counts_.push_back(rows);
 }
 
+TaskGraphOptions LanePlans::graph_options(const LaneKind& kind, int64_t rows) const {
+  return {
+      .rows = rows, .precision = options_.precision, .source = kind.source, .worst = kind.worst};
+}
+
+std::span<const TaskColumn> LanePlans::columns(const LaneKind& kind) {
+  const std::lock_guard lock(mutex_);
+  std::vector<TaskColumn>& found = columns_[kind];
+  if (found.empty()) found = task_columns(*kind.task, config_, network_, graph_options(kind, 1));
+  return found;
+}
+
 const Plan& LanePlans::plan(const LaneKind& kind, int64_t rows) {
   const std::lock_guard lock(mutex_);
   std::unique_ptr<Plan>& found = plans_[{kind, rows}];
   if (!found) {
-    TaskGraphOptions build;
-    build.rows = rows;
-    build.precision = options_.precision;
-    build.source = kind.source;
-    build.worst = kind.worst;
     DeviceInfo device = device_;
     if (shares_kernels(static_cast<uint64_t>(rows)) && rows <= kernels::cpu::kSharedRows)
       device.cpu.threads = threads_;
     Policy policy;
     policy.fast = options_.fast_policy;
     policy.allows_tf32 = options_.precision == Precision::kTf32;
-    found = std::make_unique<Plan>(
-        Plan::compile(task_graph(*kind.task, config_, network_, build), device, policy));
+    found = std::make_unique<Plan>(Plan::compile(
+        task_graph(*kind.task, config_, network_, graph_options(kind, rows)), device, policy));
   }
   return *found;
 }
@@ -158,9 +165,7 @@ uint64_t LanePlans::lane_bytes(const LaneKind& kind) {
   const uint64_t arena = arena_bytes(kind);
   if (device_.space == Space::kHost) return arena + input;
   uint64_t slot = input;
-  const Graph& graph = plan(kind, max_rows()).graph();
-  for (const TaskOutput& output : outputs_of(*kind.task, kind.worst))
-    slot += graph.value(graph.find(output.name, Role::kOutput)).desc.bytes();
+  for (const TaskColumn& column : columns(kind)) slot += most * column.row.bytes();
   return arena + kDeviceSlots * slot;
 }
 
@@ -174,7 +179,8 @@ Lane::Lane(LanePlans& plans, const ParameterStore& store, const LaneKind& kind)
     : plans_(plans),
       store_(store),
       kind_(kind),
-      outputs_(outputs_of(*kind.task, kind.worst)),
+      columns_(plans.columns(kind)),
+      result_{std::vector<TensorView>(columns_.size())},
       arena_(plans.backend()),
       slots_(is_host() ? 1 : kDeviceSlots),
       stream_(plans.backend().create_stream(StreamKind::kCallerThread)) {
@@ -195,11 +201,9 @@ void Lane::make_slot(Slot& slot) {
   slot.in = StagingBuffer(backend, most * input_row_bytes());
   if (is_host()) return;  // the plan reads what is staged, and whoever takes results reads its own
   slot.device_in = Buffer(backend, most * input_row_bytes());
-  const Graph& graph = plans_.plan(kind_, plans_.max_rows()).graph();
-  for (size_t i = 0; i < outputs_.size(); ++i) {
-    const uint64_t bytes = graph.value(graph.find(outputs_[i].name, Role::kOutput)).desc.bytes();
-    slot.device_out[i] = Buffer(backend, bytes);
-    slot.out[i] = StagingBuffer(backend, bytes);
+  for (const TaskColumn& column : columns_) {
+    slot.device_out.emplace_back(backend, most * column.row.bytes());
+    slot.out.emplace_back(backend, most * column.row.bytes());
   }
 }
 
@@ -233,27 +237,27 @@ void Lane::start_on_device(Slot& slot) {
   slot.copied_in = copies_in_->record_event();
   stream_->wait_for(*slot.copied_in);
   run.run(plans_.options().capture);
-  for (size_t i = 0; i < outputs_.size(); ++i) {
-    const TensorView out = run.output(outputs_[i].name);
+  for (size_t i = 0; i < columns_.size(); ++i) {
+    const TensorView out = run.output(columns_[i].output->name);
     stream_->copy_within(slot.device_out[i].data(), out.data, out.desc.bytes());
   }
   slot.computed = stream_->record_event();
   copies_out_->wait_for(*slot.computed);
-  for (size_t i = 0; i < outputs_.size(); ++i)
+  for (size_t i = 0; i < columns_.size(); ++i)
     copies_out_->copy_out(slot.out[i].data(), slot.device_out[i].data(),
-                          run.output(outputs_[i].name).desc.bytes());
+                          run.output(columns_[i].output->name).desc.bytes());
   slot.done = copies_out_->record_event();
 }
 
 void Lane::finish(Slot& slot, const LaneJob& job) {
   if (slot.piece.count == 0) return;
   is_host() ? stream_->synchronize() : slot.done->wait();
-  ChunkResult result;
-  for (size_t i = 0; i < outputs_.size(); ++i) {
-    result.out[i] = executor(slot, slot.piece.plan_rows).output(outputs_[i].name);
-    if (slot.out[i].data()) result.out[i].data = slot.out[i].data();
+  Executor& run = executor(slot, slot.piece.plan_rows);
+  for (size_t i = 0; i < columns_.size(); ++i) {
+    result_.out[i] = run.output(columns_[i].output->name);
+    if (!is_host()) result_.out[i].data = slot.out[i].data();
   }
-  job.take(slot.piece.first, slot.piece.count, result);
+  job.take(slot.piece.first, slot.piece.count, result_);
   slot.piece.count = 0;
 }
 

@@ -11,7 +11,6 @@
 // the one before is copied out, each on a stream of its own; the host fills and empties meanwhile.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -57,6 +56,7 @@ class LanePlans {
   uint64_t lane_bytes(const LaneKind& kind);
   // Made when first asked for, then kept. Thread-safe.
   const Plan& plan(const LaneKind& kind, int64_t rows);
+  std::span<const TaskColumn> columns(const LaneKind& kind);
   // 1, 8, 32, 128, 256, on a device 512, and max_rows, as far as not above max_rows; ascending. Of
   // wide rows fewer than max_rows are taken at once: what a lane holds is bounded in bytes too.
   std::span<const int64_t> row_counts() const { return row_counts_; }
@@ -76,6 +76,8 @@ class LanePlans {
   const InferenceOptions& options() const { return options_; }
 
  private:
+  TaskGraphOptions graph_options(const LaneKind& kind, int64_t rows) const;
+
   Backend& backend_;
   const ModelConfig& config_;
   const Network& network_;
@@ -86,6 +88,7 @@ class LanePlans {
   std::vector<int64_t> row_counts_;
   std::mutex mutex_;
   std::map<std::pair<LaneKind, int64_t>, std::unique_ptr<Plan>> plans_;
+  std::map<LaneKind, std::vector<TaskColumn>> columns_;
 };
 
 // Rows that go through a plan at once.
@@ -114,9 +117,9 @@ class RowPieces {
   std::atomic<uint64_t> first_{0};
 };
 
-// Results of a chunk of rows, in host memory, in the order of the task's outputs.
+// Results of a chunk of rows, in host memory, column by column.
 struct ChunkResult {
-  std::array<TensorView, kMostTaskOutputs> out;
+  std::vector<TensorView> out;
 };
 
 // How rows get in and results get out. Called by the threads that run the lanes, at once, for rows
@@ -143,8 +146,8 @@ class Lane {
   struct Slot {
     StagingBuffer in;
     Buffer device_in;
-    std::array<Buffer, kMostTaskOutputs> device_out;
-    std::array<StagingBuffer, kMostTaskOutputs> out;
+    std::vector<Buffer> device_out;
+    std::vector<StagingBuffer> out;
     std::map<int64_t, std::unique_ptr<Executor>> executors;
     std::unique_ptr<Event> copied_in, computed, done;
     Piece piece;  // under way; count 0: none
@@ -161,7 +164,8 @@ class Lane {
   LanePlans& plans_;
   const ParameterStore& store_;
   LaneKind kind_;
-  std::span<const TaskOutput> outputs_;
+  std::span<const TaskColumn> columns_;
+  ChunkResult result_;  // memory that chunks share
   Arena arena_;
   std::vector<Slot> slots_;
   // Last: they end before the memory that they work on goes. The copies' are null on the host.

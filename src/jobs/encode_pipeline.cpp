@@ -152,16 +152,16 @@ void Pipeline::compute(Block& block, const Inference& inference) {
     in.fetch = [&](uint64_t first, uint64_t count, std::span<std::byte> to) {
       input_.read(0, block.first + first, count, to);
     };
-  const auto worst = static_cast<uint64_t>(options_.worst);
-  const auto width = static_cast<uint64_t>(output_row(model_, options_).elems());
-  block.values.resize(block.rows * width);
-  block.index.resize(block.rows * worst);
-  block.error.resize(block.rows * worst);
+  const std::span<const TaskColumn> columns = inference.columns(*options_.task, options_.worst);
+  block.columns.resize(columns.size());
+  std::vector<TaskResults> results;
+  for (size_t i = 0; i < columns.size(); ++i) {
+    block.columns[i].resize(block.rows * columns[i].row_bytes());
+    results.emplace_back(columns[i].dtype(), std::span(block.columns[i]));
+  }
   const RowRules row_rules = rules(block);
-  const TaskResults results[kMostTaskOutputs] = {std::span(block.values), std::span(block.index),
-                                                 std::span(block.error)};
   inference.run(*options_.task, in, results, row_rules, {.worst = options_.worst});
-  if (!row_rules.states.empty()) block.drop_rows(width, worst);
+  if (!row_rules.states.empty()) block.drop_rows();
 }
 
 void Pipeline::compute_all() {
@@ -190,8 +190,10 @@ bool Pipeline::report(uint64_t rows_read) {
 
 void Pipeline::count_scores(const Block& block) {
   if (!options_.task->has_threshold || !model_.threshold) return;
+  if (block.rows == 0) return;
+  const auto* scores = reinterpret_cast<const float*>(block.columns.front().data());
   for (uint64_t i = 0; i < block.rows; ++i)
-    if (static_cast<double>(block.values[i]) > *model_.threshold) ++result_.above_threshold;
+    if (static_cast<double>(scores[i]) > *model_.threshold) ++result_.above_threshold;
 }
 
 void Pipeline::write_all() {

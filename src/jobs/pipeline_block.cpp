@@ -6,9 +6,9 @@ namespace diabolo {
 
 namespace {
 
-// Moves the rows that are kept, `width` numbers each, to the front.
-template <class Number>
-void keep_rows(std::vector<Number>& values, const Block& block, uint64_t width) {
+// Moves the rows that are kept to the front.
+void keep_rows(std::vector<std::byte>& values, const Block& block) {
+  const uint64_t width = values.size() / block.rows;
   for (uint64_t i = 0; i < block.numbers.size(); ++i) {
     if (block.numbers[i] == block.first + i) continue;
     const auto from =
@@ -20,14 +20,12 @@ void keep_rows(std::vector<Number>& values, const Block& block, uint64_t width) 
 
 }  // namespace
 
-void Block::drop_rows(uint64_t width, uint64_t worst) {
+void Block::drop_rows() {
   numbers.clear();
   for (uint64_t i = 0; i < states.size(); ++i)
     if (states[i] == RowState::kGood) numbers.push_back(first + i);
   if (numbers.size() == rows) return;
-  keep_rows(values, *this, width);
-  keep_rows(index, *this, worst);
-  keep_rows(error, *this, worst);
+  for (std::vector<std::byte>& column : columns) keep_rows(column, *this);
   rows = numbers.size();
 }
 

@@ -15,15 +15,13 @@ struct Block {
   uint64_t first = 0, rows_read = 0;  // of the input: where it begins and, as a count, ends
   uint64_t rows = 0;                  // kept
   std::vector<std::byte> raw;         // empty where the model's threads read for themselves
-  std::vector<float> values;          // results
-  std::vector<uint32_t> index;
-  std::vector<float> error;
-  std::vector<RowState> states;   // where rows may be left out
-  std::vector<uint64_t> numbers;  // then: of the rows kept, in the input
+  std::vector<std::vector<std::byte>> columns;  // results
+  std::vector<RowState> states;                 // where rows may be left out
+  std::vector<uint64_t> numbers;                // then: of the rows kept, in the input
 
-  ResultRows results() const { return {values, index, error, numbers}; }
-  // Rows that were left out go; `width` numbers of results a row, and so many worst features.
-  void drop_rows(uint64_t width, uint64_t worst);
+  ResultRows results() const { return {rows, columns, numbers}; }
+  // Rows that were left out go.
+  void drop_rows();
 };
 
 }  // namespace diabolo

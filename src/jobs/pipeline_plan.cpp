@@ -20,7 +20,7 @@ constexpr uint64_t kUsualBytes = uint64_t{1} << 20;
 constexpr uint64_t kUsualBytesInParts = uint64_t{4} << 20;
 
 void check_input(const ModelFile& model, const Dataset& input, const PipelineOptions& options) {
-  if (options.worst > 0 && outputs_of(*options.task, 0).size() == options.task->outputs.size())
+  if (options.worst > 0 && !options.task->names_worst)
     throw Error(ErrorCode::kUsage, cat("worst features: ", options.task->name, " names none"));
   if (options.worst > model.features())
     throw Error(ErrorCode::kUsage, cat("worst features: expected at most ", model.features(),
@@ -43,21 +43,39 @@ void require_pipeline(const ModelFile& model, const Dataset& input,
                          options.fs ? *options.fs : real_file_system());
 }
 
-TensorDesc output_row(const ModelFile& model, const PipelineOptions& options) {
-  const TaskOutput& output = options.task->outputs.front();
-  if (output.width == RowWidth::kOne) return TensorDesc(output.dtype, std::span<const int64_t>{});
-  if (output.width == RowWidth::kFeatures)
-    return TensorDesc(options.output_dtype, model.row.extents());
-  return TensorDesc(options.output_dtype, {model.network().code_size});
+std::vector<TaskColumn> result_columns(const ModelFile& model, const PipelineOptions& options) {
+  return task_columns(*options.task, model.config.model, model.network(), {.worst = options.worst});
 }
+
+namespace {
+
+// Rows of data have the shape that the training data had. Floats are of the type that was asked
+// for, but where there is one a row, as a score, nothing is saved by halving it.
+OutputColumn output_column(const TaskColumn& column, const ModelFile& model,
+                           const PipelineOptions& options) {
+  const DType wanted = options.output_dtype;
+  if (wanted != DType::kF32 && wanted != DType::kF16 && wanted != DType::kBf16)
+    throw Error(ErrorCode::kUsage,
+                cat("output type: expected f32, f16 or bf16, found ", name(wanted)));
+  const bool is_float = column.dtype() == DType::kF32;
+  if (!is_float && wanted != DType::kF32 && column.output->is_code)
+    throw Error(ErrorCode::kUsage,
+                cat("output type: ", column.output->what, " are ", name(column.dtype()), ", not ",
+                    name(wanted), "; leave the type out"));
+  return {column.output,
+          TensorDesc(is_float && column.row.rank() > 0 ? wanted : column.dtype(),
+                     column.output->is_scaled ? model.row.extents() : column.row.extents())};
+}
+
+}  // namespace
 
 RowOutputOptions output_options(const ModelFile& model, const Dataset& input,
                                 const PipelineOptions& options, std::string identity) {
   RowOutputOptions out;
   out.path = options.output;
   out.format = options.output_format;
-  out.row = output_row(model, options);
-  out.worst = options.worst;
+  for (const TaskColumn& column : result_columns(model, options))
+    out.columns.push_back(output_column(column, model, options));
   out.identity = std::move(identity);
   out.resume = options.resume;
   out.rows = input.rows();
@@ -103,13 +121,14 @@ PipelineEstimate estimate_pipeline(const ModelFile& model, const Dataset& input,
   require_pipeline(model, input, options);
   PipelineEstimate out;
   out.rows = input.rows();
-  out.row = output_row(model, options);
-  out.output_bytes = output_bytes(output_options(model, input, options));
+  const RowOutputOptions output = output_options(model, input, options);
+  out.row = output.columns.front().row;
+  out.output_bytes = output_bytes(output);
   for (const auto& values : model.parameters) out.weight_bytes += values.size() * sizeof(float);
-  const uint64_t row_bytes =
-      input.x().row.bytes() + static_cast<uint64_t>(out.row.elems()) * sizeof(float) +
-      static_cast<uint64_t>(options.worst) * (sizeof(uint32_t) + sizeof(float)) +
+  uint64_t row_bytes =
+      input.x().row.bytes() +
       (options.on_bad_value == BadValue::kSkip ? sizeof(RowState) + sizeof(uint64_t) : 0);
+  for (const TaskColumn& column : result_columns(model, options)) row_bytes += column.row_bytes();
   const uint64_t rows = block_rows(options, input, Space::kHost);
   out.buffer_bytes = kPipelineBlocks * row_bytes * (out.rows ? std::min(rows, *out.rows) : rows);
   return out;

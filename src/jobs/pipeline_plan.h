@@ -13,8 +13,7 @@ inline constexpr uint64_t kPipelineBlocks = 4;
 // Throws what run_pipeline says of inputs, options and outputs that cannot be.
 void require_pipeline(const ModelFile& model, const Dataset& input, const PipelineOptions& options);
 
-// Type and shape of one row of results.
-TensorDesc output_row(const ModelFile& model, const PipelineOptions& options);
+std::vector<TaskColumn> result_columns(const ModelFile& model, const PipelineOptions& options);
 RowOutputOptions output_options(const ModelFile& model, const Dataset& input,
                                 const PipelineOptions& options, std::string identity = {});
 // Everything that decides the bytes of the output, as one hash.

@@ -1,5 +1,6 @@
 #include "jobs/row_output.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "base/checked.h"
@@ -14,15 +15,51 @@ bool wants_csv(const RowOutputOptions& options) {
   return options.format.empty() ? options.path.ends_with(".csv") : options.format == "csv";
 }
 
+// A comma and the number.
 template <class Number>
 void append_number(std::string& text, Number value) {
   char buffer[32];
   const auto end = std::to_chars(buffer, buffer + sizeof(buffer), value).ptr;
+  text += ',';
   text.append(buffer, end);
+}
+
+void append_number(std::string& text, DType dtype, const std::byte* numbers, uint64_t at) {
+  const auto append = [&]<class Number>(Number) {
+    append_number(text, reinterpret_cast<const Number*>(numbers)[at]);
+  };
+  switch (dtype) {
+    case DType::kF32:
+      return append(float{});
+    case DType::kU8:
+      return append(uint8_t{});
+    case DType::kU16:
+      return append(uint16_t{});
+    case DType::kU32:
+      return append(uint32_t{});
+    default:
+      throw InternalError(cat("numbers in CSV of type ", name(dtype)));
+  }
+}
+
+// The name of a row's `i`-th number: the digits in that of the first count up.
+std::string csv_name(const OutputColumn& column, int64_t i) {
+  const std::string_view first = column.output->csv_name;
+  constexpr std::string_view kDigits = "0123456789";
+  const size_t begin = first.find_first_of(kDigits);
+  if (begin == first.npos) return std::string(first);
+  const size_t end = std::min(first.find_first_not_of(kDigits, begin), first.size());
+  int64_t number = 0;
+  std::from_chars(first.data() + begin, first.data() + end, number);
+  return cat(first.substr(0, begin), number + i, first.substr(end));
 }
 
 std::span<const std::byte> bytes_of(const std::string& text) {
   return std::as_bytes(std::span(text));
+}
+
+bool is_half(DType type) {
+  return type == DType::kF16 || type == DType::kBf16;
 }
 
 // One entry of the list of rows.
@@ -32,13 +69,12 @@ TensorDesc list_row() {
 
 void check(const RowOutputOptions& options, bool is_csv, bool streams) {
   const auto refuse = [](const std::string& text) { throw Error(ErrorCode::kUsage, text); };
-  const DType type = options.row.dtype();
-  if (type != DType::kF32 && type != DType::kF16 && type != DType::kBf16)
-    refuse(cat("output type: expected f32, f16 or bf16, found ", name(type)));
-  if (is_csv && type != DType::kF32)
+  const DType type = options.columns.front().row.dtype();
+  if (is_csv && is_half(type))
     refuse(cat(options.path, ": numbers in CSV are not ", name(type), "; leave the type out"));
-  if (options.worst > 0 && !is_csv)
-    refuse(options.path + ": the worst features of each row need a .csv output");
+  if (options.columns.size() > 1 && !is_csv)
+    refuse(cat(options.path, ": the ", options.columns[1].output->what,
+               " of each row need a .csv output"));
   if (options.resume && streams)
     refuse(options.path + ": a stream cannot be resumed; write to a file");
   if (streams && options.may_skip && !is_csv)
@@ -52,8 +88,9 @@ void check(const RowOutputOptions& options, bool is_csv, bool streams) {
 
 std::optional<uint64_t> output_bytes(const RowOutputOptions& options) {
   if (wants_csv(options) || !options.rows) return std::nullopt;
-  const auto writer = make_row_writer(options.path, options.format, options.row);
-  const uint64_t row_bytes = options.row.bytes() + (options.may_skip ? list_row().bytes() : 0);
+  const TensorDesc& row = options.columns.front().row;
+  const auto writer = make_row_writer(options.path, options.format, row);
+  const uint64_t row_bytes = row.bytes() + (options.may_skip ? list_row().bytes() : 0);
   const auto rows = checked_mul(*options.rows, row_bytes);
   const uint64_t list_header = options.may_skip ? npy_header(list_row(), 0).size() : 0;
   return rows ? checked_add(*rows, writer->header_bytes() + list_header) : std::nullopt;
@@ -67,7 +104,7 @@ RowOutput::RowOutput(const RowOutputOptions& options, FileSystem& fs)
     : fs_(fs), options_(options), is_csv_(wants_csv(options)) {
   const bool streams = is_stream_path(options.path, fs);
   check(options, is_csv_, streams);
-  if (!is_csv_) format_ = make_row_writer(options.path, options.format, options.row);
+  if (!is_csv_) format_ = make_row_writer(options.path, options.format, options.columns[0].row);
   const auto bytes = output_bytes(options);
   if (bytes && !streams) require_free_disk(options.path, *bytes, fs);
   open(format_ ? format_->header_bytes() : 0);
@@ -98,36 +135,34 @@ void RowOutput::open(uint64_t header_bytes) {
   sink_ = std::move(writer);
 }
 
+// Columns from `first` on whose numbers alternate.
+std::span<const OutputColumn> RowOutput::group_at(size_t first) const {
+  const std::span<const OutputColumn> left = std::span(options_.columns).subspan(first);
+  size_t count = 1;
+  while (count < left.size() && left[count].output->alternates) ++count;
+  return left.first(count);
+}
+
 void RowOutput::write_csv_header() {
-  std::string header = options_.may_skip ? "row," : "";
-  if (options_.row.rank() == 0) {
-    header += "score";
-    for (int64_t m = 1; m <= options_.worst; ++m)
-      header += cat(",worst_", m, "_feature,worst_", m, "_error");
-  } else {
-    for (int64_t i = 0; i < options_.row.elems(); ++i) header += cat(i > 0 ? "," : "", "x", i);
-  }
-  sink_->write(header + "\n");
+  std::string header = options_.may_skip ? ",row" : "";
+  for (size_t c = 0; c < options_.columns.size(); c += group_at(c).size())
+    for (int64_t i = 0; i < options_.columns[c].row.elems(); ++i)
+      for (const OutputColumn& column : group_at(c)) header += "," + csv_name(column, i);
+  sink_->write(header.substr(1) + "\n");
 }
 
 void RowOutput::append_csv(const ResultRows& rows) {
-  const auto width = static_cast<size_t>(options_.row.elems());
-  const auto worst = static_cast<size_t>(options_.worst);
-  for (size_t row = 0; row < rows.values.size() / width; ++row) {
-    if (options_.may_skip) {
-      append_number(text_, rows.numbers[row]);
-      text_ += ',';
+  for (uint64_t row = 0; row < rows.rows; ++row) {
+    const size_t begin = text_.size();
+    if (options_.may_skip) append_number(text_, rows.numbers[row]);
+    for (size_t c = 0; c < options_.columns.size(); c += group_at(c).size()) {
+      const auto group = group_at(c);
+      const auto width = static_cast<uint64_t>(group.front().row.elems());
+      for (uint64_t at = row * width; at < (row + 1) * width; ++at)
+        for (size_t i = 0; i < group.size(); ++i)
+          append_number(text_, group[i].row.dtype(), rows.columns[c + i].data(), at);
     }
-    for (size_t i = 0; i < width; ++i) {
-      if (i > 0) text_ += ',';
-      append_number(text_, rows.values[row * width + i]);
-    }
-    for (size_t m = row * worst; m < (row + 1) * worst; ++m) {
-      text_ += ',';
-      append_number(text_, rows.index[m]);
-      text_ += ',';
-      append_number(text_, rows.error[m]);
-    }
+    text_.erase(begin, 1);  // the first comma
     text_ += '\n';
   }
 }
@@ -140,12 +175,14 @@ void RowOutput::write(const ResultRows& rows) {
     return;
   }
   if (has_list()) partial_->companion().write(std::as_bytes(rows.numbers));
-  const DType type = options_.row.dtype();
-  if (type == DType::kF32) return sink_->write(std::as_bytes(rows.values));
-  halves_.resize(rows.values.size());
+  const TensorDesc& row = options_.columns.front().row;
+  const std::span<const std::byte> bytes = rows.columns.front();
+  if (!is_half(row.dtype())) return sink_->write(bytes);
+  halves_.resize(rows.rows * static_cast<uint64_t>(row.elems()));
+  const auto* values = reinterpret_cast<const float*>(bytes.data());
   for (size_t i = 0; i < halves_.size(); ++i)
     halves_[i] =
-        type == DType::kF16 ? float_to_half(rows.values[i]) : kernels::to_bf16(rows.values[i]).bits;
+        row.dtype() == DType::kF16 ? float_to_half(values[i]) : kernels::to_bf16(values[i]).bits;
   sink_->write(std::as_bytes(std::span(halves_)));
 }
 

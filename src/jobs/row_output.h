@@ -10,14 +10,22 @@
 
 #include "base/partial_writer.h"
 #include "data/writer.h"
+#include "infer/inference.h"
 
 namespace diabolo {
 
+// One column of results as the file has it: so many numbers per row.
+struct OutputColumn {
+  const TaskOutput* output = nullptr;
+  TensorDesc row;
+};
+
 struct RowOutputOptions {
-  std::string path;      // "-": standard output
-  std::string format;    // "npy", "raw", "csv"; empty: by the name, else raw
-  TensorDesc row;        // type (f32, f16, bf16) and shape of one row
-  int64_t worst = 0;     // score: pairs of feature and error behind each score; csv only
+  std::string path;    // "-": standard output
+  std::string format;  // "npy", "raw", "csv"; empty: by the name, else raw
+  // What a row has, each with its type (floats also as f16 or bf16) and shape; only CSV has room
+  // for more than one.
+  std::vector<OutputColumn> columns;
   std::string identity;  // of everything that decides the bytes; see PartialOptions
   bool resume = false;
   std::optional<uint64_t> rows;  // that will be written, where known
@@ -26,11 +34,10 @@ struct RowOutputOptions {
   bool may_skip = false;
 };
 
-// Whole rows of results.
+// Whole rows of results, column by column; floats are f32.
 struct ResultRows {
-  std::span<const float> values;
-  std::span<const uint32_t> index = {};  // `worst` of each row, where asked for
-  std::span<const float> error = {};
+  uint64_t rows = 0;
+  std::span<const std::vector<std::byte>> columns;
   std::span<const uint64_t> numbers = {};  // of the rows in the input, where rows may be skipped
 };
 
@@ -57,6 +64,7 @@ class RowOutput {
 
  private:
   void open(uint64_t header_bytes);
+  std::span<const OutputColumn> group_at(size_t first) const;
   void write_csv_header();
   void append_csv(const ResultRows& rows);
   bool has_list() const { return options_.may_skip && !is_csv_ && partial_; }

@@ -2,30 +2,24 @@
 
 #include <algorithm>
 
+#include "base/error.h"
+
 namespace diabolo {
 namespace {
 
-constexpr TaskOutput kCodes[] = {{model_names::kCode, "codes", RowWidth::kCode}};
-constexpr TaskOutput kDecodedRows[] = {{.name = model_names::kReconstruction,
-                                        .what = "decoded rows",
-                                        .width = RowWidth::kFeatures,
-                                        .is_scaled = true}};
-constexpr TaskOutput kReconstruction[] = {{.name = model_names::kReconstruction,
-                                           .what = "reconstruction",
-                                           .width = RowWidth::kFeatures,
-                                           .is_scaled = true}};
-constexpr TaskOutput kScores[] = {{.name = model_names::kScore,
-                                   .what = "scores",
-                                   .width = RowWidth::kOne,
-                                   .may_be_infinite = true},
-                                  {.name = model_names::kWorstIndex,
-                                   .what = "worst features",
-                                   .width = RowWidth::kWorst,
-                                   .dtype = DType::kU32},
-                                  {.name = model_names::kWorstError,
-                                   .what = "errors of the worst features",
-                                   .width = RowWidth::kWorst,
-                                   .may_be_infinite = true}};
+constexpr TaskOutput kCodes[] = {{.name = model_names::kCode, .what = "codes", .is_code = true}};
+constexpr TaskOutput kDecodedRows[] = {
+    {.name = model_names::kReconstruction, .what = "decoded rows", .is_scaled = true}};
+constexpr TaskOutput kReconstruction[] = {
+    {.name = model_names::kReconstruction, .what = "reconstruction", .is_scaled = true}};
+constexpr TaskOutput kScores[] = {
+    {.name = model_names::kScore, .what = "scores", .csv_name = "score", .may_be_infinite = true},
+    {.name = model_names::kWorstIndex, .what = "worst features", .csv_name = "worst_1_feature"},
+    {.name = model_names::kWorstError,
+     .what = "errors of the worst features",
+     .csv_name = "worst_1_error",
+     .alternates = true,
+     .may_be_infinite = true}};
 
 void build_encode(ModelGraph& graph, ValueId rows, int64_t) {
   graph.mark_output(graph.encoded(rows), model_names::kCode);
@@ -68,6 +62,7 @@ const Task kScoreTask = {.number = 4,
                          .name = "score",
                          .what = "reconstruction error of each row, file to file",
                          .has_threshold = true,
+                         .names_worst = true,
                          .outputs = kScores,
                          .build = build_score};
 
@@ -86,28 +81,8 @@ const Task* find_task(int32_t number) {
   return found == std::end(kTasks) ? nullptr : *found;
 }
 
-std::span<const TaskOutput> outputs_of(const Task& task, int64_t worst) {
-  if (worst > 0) return task.outputs;
-  const auto last = std::ranges::find(task.outputs, RowWidth::kWorst, &TaskOutput::width);
-  return task.outputs.first(static_cast<size_t>(last - task.outputs.begin()));
-}
-
 int64_t input_width(const Task& task, const Network& network) {
   return task.reads_codes ? network.code_size : network.features;
-}
-
-int64_t width_of(const TaskOutput& output, const Network& network, int64_t worst) {
-  switch (output.width) {
-    case RowWidth::kFeatures:
-      return network.features;
-    case RowWidth::kCode:
-      return network.code_size;
-    case RowWidth::kOne:
-      return 1;
-    case RowWidth::kWorst:
-      return worst;
-  }
-  throw InternalError("width of an output");
 }
 
 Graph task_graph(const Task& task, const ModelConfig& config, const Network& network,
@@ -115,6 +90,22 @@ Graph task_graph(const Task& task, const ModelConfig& config, const Network& net
   ModelGraph graph(config, network, {options.rows, options.precision, options.source});
   task.build(graph, task.reads_codes ? graph.input_codes() : graph.input_rows(), options.worst);
   return graph.take();
+}
+
+std::vector<TaskColumn> task_columns(const Task& task, const ModelConfig& config,
+                                     const Network& network, const TaskGraphOptions& options) {
+  TaskGraphOptions one = options;
+  one.rows = 1;
+  const Graph graph = task_graph(task, config, network, one);
+  std::vector<TaskColumn> columns;
+  for (const TaskOutput& output : task.outputs) {
+    const ValueId found = graph.find(output.name, Role::kOutput);
+    if (found == kNoValue) continue;
+    const TensorDesc& desc = graph.value(found).desc;
+    columns.push_back({&output, TensorDesc(desc.dtype(), desc.extents().subspan(1))});
+  }
+  DIABOLO_CHECK(!columns.empty(), task.name, " has no output");
+  return columns;
 }
 
 }  // namespace diabolo

@@ -6,21 +6,21 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "model/model_graph.h"
 
 namespace diabolo {
 
-enum class RowWidth : uint8_t { kFeatures, kCode, kOne, kWorst };
-
-// One result of a task, so many numbers per row.
+// One result of a task. Its type and how many numbers a row has are the graph's.
 struct TaskOutput {
-  const char* name;  // of the graph's output
-  const char* what;  // for messages: "codes"
-  RowWidth width;
-  DType dtype = DType::kF32;     // as the caller gets it: f32 (bf16 plans too) or u32
-  bool is_scaled = false;        // computed in scaled units: goes back to those of the data
-  bool may_be_infinite = false;  // else a number that is not finite is a bad result
+  const char* name;              // of the graph's output
+  const char* what;              // for messages: "codes"
+  const char* csv_name = "x0";   // of a row's first number: the digits count up
+  bool alternates = false;       // in CSV, number by number, with the output before it
+  bool is_code = false;          // floats are stored as the configuration says of codes
+  bool is_scaled = false;        // rows of data in scaled units: they go back to those of the data
+  bool may_be_infinite = false;  // else a float that is not finite is a bad result
 };
 
 struct Task {
@@ -29,23 +29,19 @@ struct Task {
   const char* what;            // one line of help
   bool reads_codes = false;    // else rows of data
   bool has_threshold = false;  // the first output is compared with the model's threshold
-  std::span<const TaskOutput> outputs = {};  // those of width kWorst are the last
+  bool names_worst = false;    // the features that are worst, as many as the caller says
+  std::span<const TaskOutput> outputs = {};  // the graph may lack those that nobody asked for
   // From the input, scaled, to the outputs, which it marks; worst: features to name per row.
   void (*build)(ModelGraph& graph, ValueId input, int64_t worst) = nullptr;
 };
-
-inline constexpr size_t kMostTaskOutputs = 3;
 
 extern const Task kEncodeTask, kDecodeTask, kReconstructTask, kScoreTask;
 std::span<const Task* const> tasks();
 const Task* find_task(std::string_view name);  // or null
 const Task* find_task(int32_t number);         // or null
 
-// Those that there are: without those of width kWorst where no feature is named.
-std::span<const TaskOutput> outputs_of(const Task& task, int64_t worst);
 // Numbers per row.
 int64_t input_width(const Task& task, const Network& network);
-int64_t width_of(const TaskOutput& output, const Network& network, int64_t worst);
 
 struct TaskGraphOptions {
   int64_t rows = 0;  // of a batch
@@ -55,5 +51,19 @@ struct TaskGraphOptions {
 };
 Graph task_graph(const Task& task, const ModelConfig& config, const Network& network,
                  const TaskGraphOptions& options);
+
+// An output that a graph of the task has: a column of its results.
+struct TaskColumn {
+  const TaskOutput* output = nullptr;
+  TensorDesc row;  // of one row, as the plan has it
+
+  uint64_t width() const { return static_cast<uint64_t>(row.elems()); }
+  // As callers on the host get it: floats of any plan are f32.
+  DType dtype() const { return is_float(row.dtype()) ? DType::kF32 : row.dtype(); }
+  uint64_t row_bytes() const { return width() * size_bytes(dtype()); }
+};
+// In the order of task.outputs.
+std::vector<TaskColumn> task_columns(const Task& task, const ModelConfig& config,
+                                     const Network& network, const TaskGraphOptions& options);
 
 }  // namespace diabolo
