@@ -23,6 +23,8 @@
   X(LayerNorm)         \
   X(LayerNormGrad)     \
   X(Loss)              \
+  X(MeanAbs)           \
+  X(MeanAbsGrad)       \
   X(Optimizer)         \
   X(RowScore)          \
   X(SumTerms)          \

@@ -10,6 +10,7 @@
 #include "ops/add.h"
 #include "ops/dense.h"
 #include "ops/loss.h"
+#include "ops/mean_abs.h"
 #include "ops/training.h"
 #include "ops/update_state.h"
 #include "ops/weigh_term.h"
@@ -63,8 +64,9 @@ std::vector<std::string> findings(const OpDef& op, const Kernel& kernel) {
   return all;
 }
 
-const OpDef* const kOps[] = {&kDenseWeightGrad, &kDenseDataGrad, &kDenseForward, &kLoss,
-                             &kOptimizer,       &kUpdateState,   &kWeighTerm,    &kAdd};
+const OpDef* const kOps[] = {
+    &kDenseWeightGrad, &kDenseDataGrad, &kDenseForward, &kLoss, &kOptimizer,
+    &kUpdateState,     &kMeanAbsGrad,   &kWeighTerm,    &kAdd};
 
 TEST(PlantedBugs, TheRightKernelsAreNotFlagged) {
   for (const OpDef* op : kOps)
@@ -117,6 +119,8 @@ const Planted kPlanted[] = {
     {&kOptimizer, Bug::kIgnoresHalt, "halted"},
     {&kUpdateState, Bug::kIgnoresHalt, "halted"},
     {&kWeighTerm, Bug::kIgnoresStep, kWrongNumber},
+    {&kMeanAbsGrad, Bug::kSlopeAtZero, "instead of 0 +- 0"},
+    {&kMeanAbsGrad, Bug::kIgnoresUpstream, kWrongNumber},
     {&kAdd, Bug::kForgetsToRound, kWrongNumber},
 };
 

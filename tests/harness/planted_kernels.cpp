@@ -12,6 +12,7 @@
 #include "ops/add.h"
 #include "ops/dense.h"
 #include "ops/loss.h"
+#include "ops/mean_abs.h"
 #include "ops/training.h"
 #include "ops/update_state.h"
 #include "ops/weigh_term.h"
@@ -248,6 +249,21 @@ void weigh_term(const Call& call, float*) {
   kernels::weigh_term(p);
 }
 
+// --- mean_abs_grad -----------------------------------------------------------------------------
+
+template <Bug kBug>
+void mean_abs_grad(const Call& call, float*) {
+  const int64_t n = call.in[0].desc.elems();
+  const auto* x = call.in[0].as<const float>();
+  const float g = kBug == Bug::kIgnoresUpstream ? 1.0f : *call.in[1].as<const float>();
+  const float scale = g * (1.0f / static_cast<float>(n));
+  for (int64_t k = 0; k < n; ++k) {
+    const bool is_up = kBug == Bug::kSlopeAtZero ? x[k] >= 0 : x[k] > 0;
+    const float sign = is_up ? 1.0f : x[k] < 0 ? -1.0f : x[k];
+    call.out[0].as<float>()[k] = sign * scale;
+  }
+}
+
 // --- add, in bf16 ------------------------------------------------------------------------------
 
 template <Bug kBug>
@@ -303,6 +319,7 @@ Kernel kernel_with(const OpDef& op) {
   if (&op == &kOptimizer) return entry<optimizer<kBug>>();
   if (&op == &kUpdateState) return entry<update_state<kBug>>();
   if (&op == &kWeighTerm) return entry<weigh_term<kBug>>();
+  if (&op == &kMeanAbsGrad) return entry<mean_abs_grad<kBug>>();
   if (&op == &kAdd) return entry<add<kBug>, DType::kBf16>();
   DIABOLO_CHECK(&op == &kLoss, "no planted kernel for ", op.name);
   Kernel kernel = entry<loss<kBug>>();
@@ -341,6 +358,7 @@ const char* name(Bug bug) {
                                            "Overflows",
                                            "IgnoresHalt",
                                            "IgnoresStep",
+                                           "IgnoresUpstream",
                                            "RowsDependOnBatch",
                                            "WritesPastScratch",
                                            "ForgetsToRound"};
@@ -354,7 +372,8 @@ Kernel planted_kernel(const OpDef& op, Bug bug) {
               Bug::kWrongCount, Bug::kSlopeAtZero, Bug::kLowPrecisionSum, Bug::kUnstableOrder,
               Bug::kWritesPastTheEnd, Bug::kChangesItsInput, Bug::kAssumesAlignment,
               Bug::kReadsPastTheEnd, Bug::kOverflows, Bug::kIgnoresHalt, Bug::kIgnoresStep,
-              Bug::kRowsDependOnBatch, Bug::kWritesPastScratch, Bug::kForgetsToRound>(op, bug);
+              Bug::kIgnoresUpstream, Bug::kRowsDependOnBatch, Bug::kWritesPastScratch,
+              Bug::kForgetsToRound>(op, bug);
 }
 
 }  // namespace diabolo::planted

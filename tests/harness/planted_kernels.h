@@ -18,7 +18,7 @@ enum class Bug {
   kIgnoresAccumulate,   // writes where it should add
   kReadsOverwritten,    // reads its input after it wrote the output that shares its memory
   kWrongCount,          // divides by the rows instead of the elements
-  kSlopeAtZero,         // takes the slope of relu at exactly 0 as 1
+  kSlopeAtZero,         // takes the slope of relu or |x| at exactly 0 as 1
   kLowPrecisionSum,     // sums in bf16
   kUnstableOrder,       // sums in another order every time
   kWritesPastTheEnd,    // one element
@@ -28,6 +28,7 @@ enum class Bug {
   kOverflows,           // log(1 + exp z) as it is written
   kIgnoresHalt,         // updates in a void step
   kIgnoresStep,         // takes every step for the first
+  kIgnoresUpstream,     // takes the gradient by its output as 1
   kRowsDependOnBatch,   // splits the reduction by the batch size
   kWritesPastScratch,   // one element
   kForgetsToRound,      // truncates to bf16

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <functional>
 #include <random>
+#include <set>
 #include <vector>
 
 #include "kernels/activation_grad.h"
@@ -133,7 +134,11 @@ class Tape final : public GradBuilder {
   bool is_float(ValueId id) const { return desc(id).dtype() == DType::kF64; }
 
   bool wants(ValueId value) const override { return is_float(value); }
-  ValueId gradient(ValueId value) const override { return gradient_[static_cast<size_t>(value)]; }
+  ValueId gradient(ValueId value) const override {
+    asked_.insert(value);
+    return gradient_[static_cast<size_t>(value)];
+  }
+  bool was_asked(ValueId value) const { return asked_.contains(value); }
   void contribute(ValueId value, ValueId gradient) override {
     const ValueId sum = gradient_[static_cast<size_t>(value)];
     const ValueId both =
@@ -187,6 +192,7 @@ class Tape final : public GradBuilder {
 
   std::vector<Entry> values_;
   std::vector<ValueId> gradient_;
+  mutable std::set<ValueId> asked_;
 };
 
 // sum of weight_k * f(x)_k over the first output, so that its gradient is the vector-Jacobian
@@ -239,16 +245,18 @@ double distance_of(const selftest::OpCases& cases, const OpDef& op,
   for (const selftest::Operand& operand : test_case.out)
     node.out.push_back(tape.add(operand.desc, std::vector<std::byte>(operand.desc.bytes())));
   tape.emit_into(*cases.op, node.attrs, node.in, node.out, node.name);
-  // The gradient of a loss is implied to be 1.
   const TensorDesc y = tape.desc(node.out[0]);
-  const Reals dy = y.elems() == 1 ? Reals{1} : random(static_cast<size_t>(y.elems()), 8);
+  Reals dy = random(static_cast<size_t>(y.elems()), 8);
   tape.contribute(node.out[0], tape.add(y, dy));
   op.grad(tape, node);
+  // The gradient by a contribution to the loss is implied to be 1: its op does not ask for it.
+  const bool is_contribution = !tape.was_asked(node.out[0]);
+  if (is_contribution) dy.assign(1, 1);
   double worst = 0;
   for (size_t k = 0; k < in.size(); ++k) {
     const ValueId gradient = tape.gradient(node.in[k]);
     // A loss's target, its last input, is data.
-    const bool is_target = k > 0 && k + 1 == in.size() && y.elems() == 1;
+    const bool is_target = k > 0 && k + 1 == in.size() && is_contribution;
     if (gradient == kNoValue && is_target) continue;
     if (in[k].empty()) continue;
     EXPECT_NE(gradient, kNoValue) << test_case.name << ": input " << k << " gets no gradient";
