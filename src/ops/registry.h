@@ -17,6 +17,8 @@
   X(DenseWeightGrad)   \
   X(Dropout)           \
   X(Gather)            \
+  X(GaussianKl)        \
+  X(GaussianKlGrad)    \
   X(GlobalNorm)        \
   X(L2Penalty)         \
   X(L2PenaltyGrad)     \

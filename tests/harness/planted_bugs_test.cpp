@@ -9,6 +9,7 @@
 #include "harness/planted_kernels.h"
 #include "ops/add.h"
 #include "ops/dense.h"
+#include "ops/gaussian_kl.h"
 #include "ops/loss.h"
 #include "ops/mean_abs.h"
 #include "ops/training.h"
@@ -65,8 +66,8 @@ std::vector<std::string> findings(const OpDef& op, const Kernel& kernel) {
 }
 
 const OpDef* const kOps[] = {
-    &kDenseWeightGrad, &kDenseDataGrad, &kDenseForward, &kLoss, &kOptimizer,
-    &kUpdateState,     &kMeanAbsGrad,   &kWeighTerm,    &kAdd};
+    &kDenseWeightGrad, &kDenseDataGrad, &kDenseForward,   &kLoss,      &kOptimizer,
+    &kUpdateState,     &kMeanAbsGrad,   &kGaussianKlGrad, &kWeighTerm, &kAdd};
 
 TEST(PlantedBugs, TheRightKernelsAreNotFlagged) {
   for (const OpDef* op : kOps)
@@ -121,6 +122,7 @@ const Planted kPlanted[] = {
     {&kWeighTerm, Bug::kIgnoresStep, kWrongNumber},
     {&kMeanAbsGrad, Bug::kSlopeAtZero, "instead of 0 +- 0"},
     {&kMeanAbsGrad, Bug::kIgnoresUpstream, kWrongNumber},
+    {&kGaussianKlGrad, Bug::kSlopeOutside, "instead of 0 +- 0"},
     {&kAdd, Bug::kForgetsToRound, kWrongNumber},
 };
 

@@ -11,6 +11,7 @@
 #include "kernels/weigh_term.h"
 #include "ops/add.h"
 #include "ops/dense.h"
+#include "ops/gaussian_kl.h"
 #include "ops/loss.h"
 #include "ops/mean_abs.h"
 #include "ops/training.h"
@@ -264,6 +265,23 @@ void mean_abs_grad(const Call& call, float*) {
   }
 }
 
+// --- gaussian_kl_grad --------------------------------------------------------------------------
+
+template <Bug kBug>
+void gaussian_kl_grad(const Call& call, float*) {
+  const auto attrs = call.attrs.as<GaussianKlAttrs>();
+  const auto* mean = call.in[0].as<const float>();
+  const auto* log_variance = call.in[1].as<const float>();
+  const float scale = *call.in[2].as<const float>() * attrs.scale;
+  for (int64_t k = 0; k < call.in[0].desc.elems(); ++k) {
+    const float at = log_variance[k];
+    const bool is_outside = at < attrs.low || at > attrs.high;
+    const float slope = 0.5f * (std::exp(std::clamp(at, attrs.low, attrs.high)) - 1);
+    call.out[0].as<float>()[k] = scale * mean[k];
+    call.out[1].as<float>()[k] = is_outside && kBug != Bug::kSlopeOutside ? 0.0f : scale * slope;
+  }
+}
+
 // --- add, in bf16 ------------------------------------------------------------------------------
 
 template <Bug kBug>
@@ -320,6 +338,7 @@ Kernel kernel_with(const OpDef& op) {
   if (&op == &kUpdateState) return entry<update_state<kBug>>();
   if (&op == &kWeighTerm) return entry<weigh_term<kBug>>();
   if (&op == &kMeanAbsGrad) return entry<mean_abs_grad<kBug>>();
+  if (&op == &kGaussianKlGrad) return entry<gaussian_kl_grad<kBug>>();
   if (&op == &kAdd) return entry<add<kBug>, DType::kBf16>();
   DIABOLO_CHECK(&op == &kLoss, "no planted kernel for ", op.name);
   Kernel kernel = entry<loss<kBug>>();
@@ -360,6 +379,7 @@ const char* name(Bug bug) {
                                            "IgnoresStep",
                                            "IgnoresUpstream",
                                            "RowsDependOnBatch",
+                                           "SlopeOutside",
                                            "WritesPastScratch",
                                            "ForgetsToRound"};
   return kNames[static_cast<int>(bug)];
@@ -372,8 +392,8 @@ Kernel planted_kernel(const OpDef& op, Bug bug) {
               Bug::kWrongCount, Bug::kSlopeAtZero, Bug::kLowPrecisionSum, Bug::kUnstableOrder,
               Bug::kWritesPastTheEnd, Bug::kChangesItsInput, Bug::kAssumesAlignment,
               Bug::kReadsPastTheEnd, Bug::kOverflows, Bug::kIgnoresHalt, Bug::kIgnoresStep,
-              Bug::kIgnoresUpstream, Bug::kRowsDependOnBatch, Bug::kWritesPastScratch,
-              Bug::kForgetsToRound>(op, bug);
+              Bug::kIgnoresUpstream, Bug::kRowsDependOnBatch, Bug::kSlopeOutside,
+              Bug::kWritesPastScratch, Bug::kForgetsToRound>(op, bug);
 }
 
 }  // namespace diabolo::planted

@@ -30,6 +30,7 @@ enum class Bug {
   kIgnoresStep,         // takes every step for the first
   kIgnoresUpstream,     // takes the gradient by its output as 1
   kRowsDependOnBatch,   // splits the reduction by the batch size
+  kSlopeOutside,        // differentiates where the value was clamped
   kWritesPastScratch,   // one element
   kForgetsToRound,      // truncates to bf16
 };
