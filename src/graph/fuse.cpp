@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 
 #include "ops/activation_grad.h"
 #include "ops/dense.h"
+#include "ops/loss.h"
+#include "ops/row_score.h"
 
 namespace diabolo {
 namespace {
@@ -50,11 +53,64 @@ bool data_grad_takes_activation_grad(std::vector<Node>& nodes, const Graph& grap
   return false;
 }
 
+// y = dense_forward(x, W, b); out = ending(y, target)
+//   ->  out = fused(x, W, b, target), where y is read by nobody else.
+// What y would have been rounded to in memory, bf16, it no longer is.
+// joined: the attributes of the fused op, or nothing if it cannot do what the two do.
+bool dense_takes_ending(std::vector<Node>& nodes, const Graph& graph, const OpDef& ending,
+                        const OpDef& fused,
+                        std::optional<Attrs> (*joined)(const DenseForwardAttrs&, const Attrs&)) {
+  for (auto end = nodes.begin(); end != nodes.end(); ++end) {
+    if (end->op != &ending) continue;
+    const ValueId y = end->in[0];
+    const auto dense = std::find_if(nodes.begin(), end, [&](const Node& node) {
+      return node.op == &kDenseForward && node.out[0] == y;
+    });
+    if (dense == end || graph.value(y).role != Role::kTemporary || readers(nodes, graph, y) != 1)
+      continue;
+    const auto attrs = joined(dense->attrs.as<DenseForwardAttrs>(), end->attrs);
+    if (!attrs) continue;
+    std::vector<ValueId> in = dense->in;
+    in.insert(in.end(), end->in.begin() + 1, end->in.end());
+    *end = {&fused, *attrs, std::move(in), end->out, end->name};
+    nodes.erase(dense);
+    return true;
+  }
+  return false;
+}
+
+// The layer is linear: its activation is the loss's.
+bool dense_takes_loss(std::vector<Node>& nodes, const Graph& graph) {
+  return dense_takes_ending(
+      nodes, graph, kLoss, kDenseLoss,
+      [](const DenseForwardAttrs& dense, const Attrs& any) -> std::optional<Attrs> {
+        if (dense.activation != kernels::Activation::kIdentity) return std::nullopt;
+        const auto loss = any.as<LossAttrs>();
+        return DenseLossAttrs{.activation = loss.activation,
+                              .loss = loss.loss,
+                              .scale = loss.scale,
+                              .has_bias = dense.has_bias,
+                              .with_gradient = loss.with_gradient,
+                              .weight_transposed = dense.weight_transposed};
+      });
+}
+
+bool dense_takes_score(std::vector<Node>& nodes, const Graph& graph) {
+  return dense_takes_ending(
+      nodes, graph, kRowScore, kDenseScore,
+      [](const DenseForwardAttrs& dense, const Attrs& any) -> std::optional<Attrs> {
+        if (dense.stores_z || any.as<RowScoreAttrs>().worst > 0) return std::nullopt;
+        return DenseScoreAttrs{dense.activation, dense.has_bias, dense.weight_transposed};
+      });
+}
+
 // A rule applies itself once, anywhere, and returns false if there is no place left.
 using FuseRule = bool (*)(std::vector<Node>& nodes, const Graph& graph);
 
-constexpr std::array<FuseRule, 1> kRules = {
+constexpr std::array<FuseRule, 3> kRules = {
     data_grad_takes_activation_grad,
+    dense_takes_loss,
+    dense_takes_score,
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "ops/dense.h"
 #include "ops/gather.h"
+#include "ops/loss.h"
 #include "ops/noise.h"
 #include "ops/row_score.h"
 #include "ops/training.h"
@@ -80,10 +81,10 @@ ValueId ModelGraph::bias(const Layer& layer) {
   return graph_.add_parameter(layer.name + ".bias", TensorDesc(DType::kF32, {layer.out}));
 }
 
-ValueId ModelGraph::layer(const Layer& layer, ValueId x) {
+ValueId ModelGraph::layer(const Layer& layer, ValueId x, kernels::Activation activation) {
   DenseForwardAttrs attrs;
-  attrs.activation = layer.activation;
-  attrs.stores_z = is_training() && kernels::saves_z(layer.activation);
+  attrs.activation = activation;
+  attrs.stores_z = is_training() && kernels::saves_z(activation);
   attrs.weight_transposed = layer.is_tied;
   ValueId y = graph_.add(kDenseForward, attrs, {x, weight(layer), bias(layer)}, layer.name).front();
   if (is_training() && layer.dropout > 0) {
@@ -94,7 +95,7 @@ ValueId ModelGraph::layer(const Layer& layer, ValueId x) {
 }
 
 ValueId ModelGraph::layers(std::span<const Layer> layers, ValueId x) {
-  for (const Layer& one : layers) x = layer(one, x);
+  for (const Layer& one : layers) x = layer(one, x, one.activation);
   return x;
 }
 
@@ -117,29 +118,20 @@ ValueId ModelGraph::decoded(ValueId code) {
   return layers(network_.decoder, code);
 }
 
-ValueId ModelGraph::before_last(ValueId code) {
-  const std::span<const Layer> decoder(network_.decoder);
-  return layers(decoder.first(decoder.size() - 1), code);
-}
-
+// The loss takes the last activation in, and what is linear with its loss becomes one node
+// (graph/fuse.cpp), which has the layer's name.
 ValueId ModelGraph::reconstruction_loss(ValueId code, ValueId target) {
-  const ValueId x = before_last(code);
-  const Layer& last = network_.decoder.back();
-  DenseLossAttrs attrs;
-  attrs.activation = last.activation;
-  attrs.loss = config_.loss.kind;
-  attrs.with_gradient = is_training();
-  attrs.weight_transposed = last.is_tied;
-  return graph_.add(kDenseLoss, attrs, {x, weight(last), bias(last), target}, last.name).front();
+  const std::span<const Layer> decoder(network_.decoder);
+  const Layer& last = decoder.back();
+  const ValueId x = layers(decoder.first(decoder.size() - 1), code);
+  const ValueId z = layer(last, x, kernels::Activation::kIdentity);
+  const LossAttrs attrs{
+      .activation = last.activation, .loss = config_.loss.kind, .with_gradient = is_training()};
+  return graph_.add(kLoss, attrs, {z, target}, last.name).front();
 }
 
 std::vector<ValueId> ModelGraph::score(ValueId code, ValueId target, int64_t worst) {
-  if (worst > 0)
-    return graph_.add(kRowScore, RowScoreAttrs{worst}, {decoded(code), target}, "score");
-  const ValueId x = before_last(code);
-  const Layer& last = network_.decoder.back();
-  const DenseScoreAttrs attrs{last.activation, true, last.is_tied};
-  return graph_.add(kDenseScore, attrs, {x, weight(last), bias(last), target}, "score");
+  return graph_.add(kRowScore, RowScoreAttrs{worst}, {decoded(code), target}, "score");
 }
 
 }  // namespace diabolo

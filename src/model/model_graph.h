@@ -34,7 +34,7 @@ class ModelGraph {
   ValueId corrupted(ValueId x);
   ValueId encoded(ValueId x);
   ValueId decoded(ValueId code);
-  // f32[1]: the last layer with the loss in one node.
+  // f32[1]
   ValueId reconstruction_loss(ValueId code, ValueId target);
   // f32[rows], and where worst > 0 u32[rows,worst] and A[rows,worst].
   std::vector<ValueId> score(ValueId code, ValueId target, int64_t worst);
@@ -58,9 +58,8 @@ class ModelGraph {
   ValueId batch(ValueId source, bool scaled, bool indexed);
   ValueId weight(const Layer& layer);
   ValueId bias(const Layer& layer);
-  ValueId layer(const Layer& layer, ValueId x);
+  ValueId layer(const Layer& layer, ValueId x, kernels::Activation activation);
   ValueId layers(std::span<const Layer> layers, ValueId x);
-  ValueId before_last(ValueId code);
 
   const ModelConfig& config_;
   const Network& network_;

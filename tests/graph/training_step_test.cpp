@@ -15,8 +15,10 @@
 #include "ops/add.h"
 #include "ops/dense.h"
 #include "ops/gather.h"
+#include "ops/loss.h"
 #include "ops/noise.h"
 #include "ops/penalty.h"
+#include "ops/row_score.h"
 #include "ops/training.h"
 
 namespace diabolo {
@@ -243,6 +245,74 @@ TEST(Fuse, TakesTheActivationIntoTheDataGradient) {
   EXPECT_TRUE(attrs.has_epilogue);
   EXPECT_EQ(attrs.activation, kernels::Activation::kRelu);
   EXPECT_EQ(fused.node(0).out[0], below);
+}
+
+// A dense layer and what ends it, fused.
+struct Ended {
+  Graph g;
+  ValueId x = g.add_input("x", {DType::kF32, {4, 5}});
+  ValueId w = g.add_parameter("w", {DType::kF32, {3, 5}});
+  ValueId target = g.add_input("target", {DType::kF32, {4, 3}});
+
+  ValueId layer(kernels::Activation activation) {
+    const DenseForwardAttrs attrs{
+        .activation = activation, .has_bias = false, .weight_transposed = true};
+    return g.add(kDenseForward, attrs, {x, w}, "last")[0];
+  }
+  ValueId loss_of(ValueId z) {
+    const LossAttrs attrs{kernels::Activation::kSigmoid, kernels::Loss::kBce, 2, false};
+    return g.add(kLoss, attrs, {z, target}, "last")[0];
+  }
+  std::vector<std::string> fused_ops() {
+    std::vector<std::string> names;
+    const Graph fused = fuse(g);
+    for (const Node& node : fused.nodes()) names.emplace_back(node.op->name);
+    return names;
+  }
+};
+
+TEST(Fuse, MakesOneNodeOfALinearLayerAndItsLoss) {
+  Ended net;
+  const ValueId loss = net.loss_of(net.layer(kernels::Activation::kIdentity));
+  net.g.mark_output(loss, "loss");
+  const Graph fused = fuse(net.g);
+  ASSERT_EQ(fused.nodes().size(), 1u);
+  const Node& node = fused.node(0);
+  EXPECT_EQ(node.op, &kDenseLoss);
+  EXPECT_EQ(node.in, (std::vector{net.x, net.w, net.target}));
+  EXPECT_EQ(node.out, std::vector{loss});
+  const auto attrs = node.attrs.as<DenseLossAttrs>();
+  EXPECT_EQ(attrs.activation, kernels::Activation::kSigmoid);
+  EXPECT_EQ(attrs.loss, kernels::Loss::kBce);
+  EXPECT_EQ(attrs.scale, 2);
+  EXPECT_FALSE(attrs.has_bias || attrs.with_gradient);
+  EXPECT_TRUE(attrs.weight_transposed);
+}
+
+TEST(Fuse, LeavesALayerThatIsNotLinearOrIsReadElsewhereToItsLoss) {
+  const std::vector<std::string> both = {"dense_forward", "loss"};
+  Ended bent;
+  bent.loss_of(bent.layer(kernels::Activation::kRelu));
+  EXPECT_EQ(bent.fused_ops(), both);
+  Ended read;
+  const ValueId z = read.layer(kernels::Activation::kIdentity);
+  read.g.mark_output(z, "z");
+  read.loss_of(z);
+  EXPECT_EQ(read.fused_ops(), both);
+}
+
+TEST(Fuse, MakesOneNodeOfALayerAndItsScore) {
+  for (const int64_t worst : {0, 2}) {
+    Ended net;
+    const ValueId y = net.layer(kernels::Activation::kTanh);
+    net.g.add(kRowScore, RowScoreAttrs{worst}, {y, net.target}, "score");
+    EXPECT_EQ(net.fused_ops(), worst == 0
+                                   ? std::vector<std::string>{"dense_score"}
+                                   : (std::vector<std::string>{"dense_forward", "row_score"}));
+    if (worst > 0) continue;
+    const Graph fused = fuse(net.g);
+    EXPECT_EQ(fused.node(0).attrs.as<DenseScoreAttrs>().activation, kernels::Activation::kTanh);
+  }
 }
 
 TEST(Plan, SaysWhyNoKernelFits) {
