@@ -36,7 +36,8 @@ struct RandomPurpose {
   static constexpr uint32_t kInit = 1u << 16;  // + index of the parameter
   static constexpr uint32_t kShuffle = 2u << 16;
   static constexpr uint32_t kCorruption = 3u << 16;
-  static constexpr uint32_t kDropout = 4u << 16;  // + index of the layer
+  static constexpr uint32_t kDropout = 4u << 16;         // + index of the layer
+  static constexpr uint32_t kReparameterise = 5u << 16;  // + index of the layer
 };
 
 struct RandomKey {

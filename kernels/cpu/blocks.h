@@ -1,5 +1,5 @@
 // Elementwise mathematics on short runs of floats, chosen once (activation, loss, instruction set)
-// and called per block: every loop over exp or tanh of this folder is one of these. Also the
+// and called per block: every loop of this folder over an activation is one of these. Also the
 // conversion of blocks from and to the storage type, and sums in a fixed order.
 #pragma once
 

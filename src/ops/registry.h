@@ -5,32 +5,34 @@
 
 #include "ops/op.h"
 
-#define DIABOLO_OPS(X) \
-  X(ActivationGrad)    \
-  X(Add)               \
-  X(Advance)           \
-  X(Corrupt)           \
-  X(DenseDataGrad)     \
-  X(DenseForward)      \
-  X(DenseLoss)         \
-  X(DenseScore)        \
-  X(DenseWeightGrad)   \
-  X(Dropout)           \
-  X(Gather)            \
-  X(GaussianKl)        \
-  X(GaussianKlGrad)    \
-  X(GlobalNorm)        \
-  X(L2Penalty)         \
-  X(L2PenaltyGrad)     \
-  X(LayerNorm)         \
-  X(LayerNormGrad)     \
-  X(Loss)              \
-  X(MeanAbs)           \
-  X(MeanAbsGrad)       \
-  X(Optimizer)         \
-  X(RowScore)          \
-  X(SumTerms)          \
-  X(UpdateState)       \
+#define DIABOLO_OPS(X)  \
+  X(ActivationGrad)     \
+  X(Add)                \
+  X(Advance)            \
+  X(Corrupt)            \
+  X(DenseDataGrad)      \
+  X(DenseForward)       \
+  X(DenseLoss)          \
+  X(DenseScore)         \
+  X(DenseWeightGrad)    \
+  X(Dropout)            \
+  X(Gather)             \
+  X(GaussianKl)         \
+  X(GaussianKlGrad)     \
+  X(GlobalNorm)         \
+  X(L2Penalty)          \
+  X(L2PenaltyGrad)      \
+  X(LayerNorm)          \
+  X(LayerNormGrad)      \
+  X(Loss)               \
+  X(MeanAbs)            \
+  X(MeanAbsGrad)        \
+  X(Optimizer)          \
+  X(Reparameterise)     \
+  X(ReparameteriseGrad) \
+  X(RowScore)           \
+  X(SumTerms)           \
+  X(UpdateState)        \
   X(WeighTerm)
 
 namespace diabolo {

@@ -12,6 +12,7 @@
 #include "ops/gaussian_kl.h"
 #include "ops/loss.h"
 #include "ops/mean_abs.h"
+#include "ops/reparameterise.h"
 #include "ops/training.h"
 #include "ops/update_state.h"
 #include "ops/weigh_term.h"
@@ -65,9 +66,9 @@ std::vector<std::string> findings(const OpDef& op, const Kernel& kernel) {
   return all;
 }
 
-const OpDef* const kOps[] = {
-    &kDenseWeightGrad, &kDenseDataGrad, &kDenseForward,   &kLoss,      &kOptimizer,
-    &kUpdateState,     &kMeanAbsGrad,   &kGaussianKlGrad, &kWeighTerm, &kAdd};
+const OpDef* const kOps[] = {&kDenseWeightGrad, &kDenseDataGrad, &kDenseForward, &kLoss,
+                             &kOptimizer,       &kUpdateState,   &kMeanAbsGrad,  &kReparameterise,
+                             &kGaussianKlGrad,  &kWeighTerm,     &kAdd};
 
 TEST(PlantedBugs, TheRightKernelsAreNotFlagged) {
   for (const OpDef* op : kOps)
@@ -123,6 +124,8 @@ const Planted kPlanted[] = {
     {&kMeanAbsGrad, Bug::kSlopeAtZero, "instead of 0 +- 0"},
     {&kMeanAbsGrad, Bug::kIgnoresUpstream, kWrongNumber},
     {&kGaussianKlGrad, Bug::kSlopeOutside, "instead of 0 +- 0"},
+    {&kReparameterise, Bug::kIgnoresStep, kWrongNumber},
+    {&kReparameterise, Bug::kIgnoresLayer, "layer 3"},
     {&kAdd, Bug::kForgetsToRound, kWrongNumber},
 };
 

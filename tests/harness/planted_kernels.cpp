@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "kernels/dense.h"
 #include "kernels/loss.h"
+#include "kernels/reparameterise.h"
 #include "kernels/update_state.h"
 #include "kernels/weigh_term.h"
 #include "ops/add.h"
@@ -14,6 +15,7 @@
 #include "ops/gaussian_kl.h"
 #include "ops/loss.h"
 #include "ops/mean_abs.h"
+#include "ops/reparameterise.h"
 #include "ops/training.h"
 #include "ops/update_state.h"
 #include "ops/weigh_term.h"
@@ -282,6 +284,20 @@ void gaussian_kl_grad(const Call& call, float*) {
   }
 }
 
+// --- reparameterise ----------------------------------------------------------------------------
+
+template <Bug kBug>
+void reparameterise(const Call& call, float*) {
+  const auto attrs = call.attrs.as<ReparameteriseAttrs>();
+  kernels::StepState state = *call.in[2].as<const kernels::StepState>();
+  if (kBug == Bug::kIgnoresStep) state.step = 0;
+  const uint32_t layer = kBug == Bug::kIgnoresLayer ? 0 : attrs.layer;
+  kernels::reparameterise_reference<float>(
+      {call.in[0].desc.extent(0), row_elems(call.in[0].desc), attrs.low, attrs.high,
+       kernels::RandomPurpose::kReparameterise + layer, &state, call.in[0].as<const float>(),
+       call.in[1].as<const float>(), call.out[0].as<float>()});
+}
+
 // --- add, in bf16 ------------------------------------------------------------------------------
 
 template <Bug kBug>
@@ -339,6 +355,7 @@ Kernel kernel_with(const OpDef& op) {
   if (&op == &kWeighTerm) return entry<weigh_term<kBug>>();
   if (&op == &kMeanAbsGrad) return entry<mean_abs_grad<kBug>>();
   if (&op == &kGaussianKlGrad) return entry<gaussian_kl_grad<kBug>>();
+  if (&op == &kReparameterise) return entry<reparameterise<kBug>>();
   if (&op == &kAdd) return entry<add<kBug>, DType::kBf16>();
   DIABOLO_CHECK(&op == &kLoss, "no planted kernel for ", op.name);
   Kernel kernel = entry<loss<kBug>>();
@@ -377,6 +394,7 @@ const char* name(Bug bug) {
                                            "Overflows",
                                            "IgnoresHalt",
                                            "IgnoresStep",
+                                           "IgnoresLayer",
                                            "IgnoresUpstream",
                                            "RowsDependOnBatch",
                                            "SlopeOutside",
@@ -392,8 +410,8 @@ Kernel planted_kernel(const OpDef& op, Bug bug) {
               Bug::kWrongCount, Bug::kSlopeAtZero, Bug::kLowPrecisionSum, Bug::kUnstableOrder,
               Bug::kWritesPastTheEnd, Bug::kChangesItsInput, Bug::kAssumesAlignment,
               Bug::kReadsPastTheEnd, Bug::kOverflows, Bug::kIgnoresHalt, Bug::kIgnoresStep,
-              Bug::kIgnoresUpstream, Bug::kRowsDependOnBatch, Bug::kSlopeOutside,
-              Bug::kWritesPastScratch, Bug::kForgetsToRound>(op, bug);
+              Bug::kIgnoresLayer, Bug::kIgnoresUpstream, Bug::kRowsDependOnBatch,
+              Bug::kSlopeOutside, Bug::kWritesPastScratch, Bug::kForgetsToRound>(op, bug);
 }
 
 }  // namespace diabolo::planted

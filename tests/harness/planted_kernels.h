@@ -28,6 +28,7 @@ enum class Bug {
   kOverflows,           // log(1 + exp z) as it is written
   kIgnoresHalt,         // updates in a void step
   kIgnoresStep,         // takes every step for the first
+  kIgnoresLayer,        // draws the same for every layer
   kIgnoresUpstream,     // takes the gradient by its output as 1
   kRowsDependOnBatch,   // splits the reduction by the batch size
   kSlopeOutside,        // differentiates where the value was clamped

@@ -21,10 +21,6 @@ void dropout(ReferenceCall<T>& call) {
                                  .y = call.output(0)});
 }
 
-// The logarithm, sine and cosine behind a normal draw are the platform's: each within 2 units of
-// 2^-24, of a radius of at most 5.9.
-constexpr double kNormalError = 5.9 * 6 * 0x1p-24;
-
 template <class T>
 void corrupt(ReferenceCall<T>& call) {
   const auto attrs = attrs_of<CorruptAttrs>(call);
