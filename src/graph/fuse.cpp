@@ -24,8 +24,8 @@ int64_t readers(const std::vector<Node>& nodes, const Graph& graph, ValueId valu
 
 // dx = dense_data_grad(dz, W); dz' = activation_grad(dx, saved)
 //   ->  dz' = dense_data_grad(dz, W, saved), the derivative in the product's epilogue.
-// Holds where dx is read by nobody else. `saved` is from the forward pass, so it stands before
-// both.
+// Holds where dx is read by nobody else, and in whatever shape of its rows. `saved` is from the
+// forward pass, so it stands before both.
 bool data_grad_takes_activation_grad(std::vector<Node>& nodes, const Graph& graph) {
   for (size_t k = 0; k < nodes.size(); ++k) {
     const Node& product = nodes[k];
@@ -37,7 +37,8 @@ bool data_grad_takes_activation_grad(std::vector<Node>& nodes, const Graph& grap
       continue;
     const auto after = nodes.begin() + static_cast<std::ptrdiff_t>(k) + 1;
     const auto pass = std::find_if(after, nodes.end(), [&](const Node& node) {
-      return node.op == &kActivationGrad && node.in[0] == dx;
+      return node.op == &kActivationGrad && graph.root(node.in[0]) == dx &&
+             graph.value(node.in[0]).desc.extent(0) == graph.value(dx).desc.extent(0);
     });
     if (pass == nodes.end()) continue;
     attrs.has_epilogue = true;

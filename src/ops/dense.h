@@ -37,7 +37,8 @@ struct DenseScoreAttrs {
 };
 extern const OpDef kDenseScore;
 
-// dz T[B,O], weight, saved T[B,I] if has_epilogue -> dx T[B,I].
+// dz T[B,O], weight -> dx T[B,I]; if has_epilogue also saved T[B,…] of I elements a row -> dx like
+// saved.
 struct DenseDataGradAttrs {
   kernels::Activation activation = kernels::Activation::kIdentity;  // of the layer below
   bool has_epilogue = false;

@@ -70,8 +70,12 @@ std::vector<TensorDesc> infer_data(const Attrs& any, std::span<const TensorDesc>
   glue::expect_count(attrs.has_epilogue ? 3 : 2, in.size());
   const DenseShape shape = shape_from_dz(in[0], in[1], attrs.weight_transposed);
   const TensorDesc dx(in[0].dtype(), {shape.B, shape.I});
-  if (attrs.has_epilogue) glue::expect_desc("saved", dx, in[2]);
-  return {dx};
+  if (!attrs.has_epilogue) return {dx};
+  const TensorDesc& saved = in[2];
+  const bool fits = saved.dtype() == dx.dtype() && saved.rank() >= 2 &&
+                    saved.extent(0) == shape.B && row_elems(saved) == shape.I;
+  glue::expect(fits, "saved", cat("rows like those of ", dx.text()), saved);
+  return {saved};
 }
 
 Cost cost_data(const Attrs& any, std::span<const TensorDesc> in, std::span<const TensorDesc> out) {

@@ -67,6 +67,30 @@ TEST(Reshape, FusionSeesAReaderOfTheAlias) {
   EXPECT_EQ(fuse(graph).nodes().size(), 3u);
 }
 
+// Behind a layer that reads another shape of what the one below made; as long as rows stay rows.
+TEST(Reshape, FusionTakesADerivativeInAnotherShape) {
+  for (const std::vector<int64_t>& extents : {std::vector<int64_t>{4, 3, 2}, {8, 3}}) {
+    Graph graph;
+    const ValueId dz = graph.add_input("dz", kRows);
+    const ValueId saved = graph.add_input("saved", TensorDesc(DType::kF32, extents));
+    const ValueId weight = graph.add_parameter("w", TensorDesc(DType::kF32, {6, 6}));
+    const ValueId dx = graph.add(kDenseDataGrad, DenseDataGradAttrs{}, {dz, weight}, "dx")[0];
+    const ValueId below = graph.add(kActivationGrad, ActivationGradAttrs{},
+                                    {graph.reshape(dx, extents), saved}, "below")[0];
+    graph.mark_output(below, "dz below");
+    const Graph fused = fuse(graph);
+    const bool has_rows = extents[0] == 4;
+    ASSERT_EQ(fused.nodes().size(), has_rows ? 1u : 2u);
+    EXPECT_EQ(fused.nodes().back().out[0], below);
+    EXPECT_EQ(compiled(graph).steps().size(), fused.nodes().size());
+    if (!has_rows) continue;
+    const Node& node = fused.node(0);
+    std::vector<TensorDesc> in;
+    for (const ValueId id : node.in) in.push_back(fused.value(id).desc);
+    EXPECT_EQ(node.op->infer(node.attrs, in)[0], fused.value(below).desc);
+  }
+}
+
 TEST(Reshape, FusionSeesThatTheAliasIsAnOutput) {
   Graph graph;
   const ValueId x = graph.add_input("x", kRows);

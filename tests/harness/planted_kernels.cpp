@@ -119,7 +119,7 @@ float slope_of(kernels::Activation activation, float saved) {
 template <Bug kBug>
 void data_grad(const Call& call, float*) {
   const auto attrs = call.attrs.as<DenseDataGradAttrs>();
-  const DenseShape s{call.in[0].desc.extent(0), call.out[0].desc.extent(1),
+  const DenseShape s{call.in[0].desc.extent(0), row_elems(call.out[0].desc),
                      call.in[0].desc.extent(1),
                      attrs.weight_transposed && kBug != Bug::kWrongTransposition};
   const float *dz = call.in[0].as<const float>(), *weight = call.in[1].as<const float>();

@@ -11,7 +11,7 @@ template <class T>
 void data_grad(ReferenceCall<T>& call) {
   const auto attrs = attrs_of<DenseDataGradAttrs>(call);
   const TensorDesc& dz = call.in_desc[0];
-  const int64_t inputs = call.out_desc[0].extent(1);
+  const int64_t inputs = row_elems(call.out_desc[0]);
   kernels::dense_data_grad_reference<T>(
       {.shape = {dz.extent(0), inputs, dz.extent(1), attrs.weight_transposed},
        .activation = attrs.activation,
@@ -63,6 +63,9 @@ void list_data(CaseList& list) {
     }
     add_data(list, {Activation::kRelu, true, false}, dtype, {65, 64, 63}, Fill::kIntegers);
     add_data(list, {Activation::kIdentity, false, false}, dtype, {16, 16, 16}, Fill::kZeros);
+    Case& images =
+        add_data(list, {Activation::kTanh, true, false}, dtype, {5, 42, 9}, Fill::kUniform);
+    images.in[2].desc = images.out[0].desc = TensorDesc(dtype, {5, 3, 2, 7});
     if (dtype != DType::kF64)
       add_data(list, {Activation::kRelu, true, false}, dtype, kRealLayer, Fill::kUniform).is_large =
           true;
