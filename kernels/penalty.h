@@ -16,7 +16,7 @@ struct L2Penalty {
   T* loss = nullptr;
 };
 
-// Computes d_weight = 2 lambda w, added to what is there if `accumulate`; both [n].
+// Computes d_weight = 2 lambda g w, added to what is there if `accumulate`; both [n], g [1].
 template <class T>
 struct L2PenaltyGrad {
   int64_t n = 0;
@@ -24,6 +24,9 @@ struct L2PenaltyGrad {
   bool accumulate = false;
   const T* weight = nullptr;
   T* d_weight = nullptr;
+  const T* g = nullptr;  // null: 1
+
+  DIABOLO_HD T factor() const { return g ? T(2 * lambda) * *g : T(2 * lambda); }
 };
 
 template <class T>
@@ -35,8 +38,9 @@ void l2_penalty_reference(const L2Penalty<T>& p) {
 
 template <class T>
 void l2_penalty_grad_reference(const L2PenaltyGrad<T>& p) {
+  const T factor = p.factor();
   for (int64_t k = 0; k < p.n; ++k) {
-    const T term = T(2 * p.lambda) * p.weight[k];
+    const T term = factor * p.weight[k];
     p.d_weight[k] = p.accumulate ? T(p.d_weight[k] + term) : term;
   }
 }

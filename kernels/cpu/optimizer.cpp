@@ -57,7 +57,7 @@ Launch make(const L2Penalty<float>& p, const CpuFeatures& cpu, void* scratch) {
 
 Launch make(const L2PenaltyGrad<float>& p, const CpuFeatures& cpu, void*) {
   return [p, team = Team(cpu, p.n, pass_cost::kCopy)](void*) {
-    const float factor = 2 * p.lambda;
+    const float factor = p.factor();
     parallel_for(team.threads, chunk_count(p.n, kChunk), [&](int64_t chunk) {
       const Range range = chunk_range(chunk, kChunk, p.n);
       on_isa(team.isa, [&] {

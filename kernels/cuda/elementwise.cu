@@ -50,7 +50,7 @@ __global__ void __launch_bounds__(kFlatThreads)
 __global__ void __launch_bounds__(kFlatThreads)
     l2_penalty_grad_kernel(const __grid_constant__ WithVector<L2PenaltyGrad<float>> call) {
   const auto& p = call.p;
-  const float factor = 2 * p.lambda;
+  const float factor = p.factor();
   for_each_flat_quad(p.n, [&](int64_t at, int count) {
     const bool is_vector = call.is_vector && count == 4;
     gpu::Quad term = gpu::load_quad(p.weight + at, count, is_vector);

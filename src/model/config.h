@@ -67,10 +67,6 @@ struct CorruptionConfig {
   ClipKind clip = ClipKind::kAuto;
 };
 
-struct PenaltyConfig {
-  double l2 = 0;  // times the sum of squared weights
-};
-
 struct LossConfig {
   kernels::Loss kind = kernels::Loss::kMse;
 };
@@ -81,7 +77,6 @@ struct ModelConfig {
   CodeConfig code;
   DecoderConfig decoder;
   CorruptionConfig corruption;
-  PenaltyConfig penalty;
   LossConfig loss;
   // What kinds of codes and terms bring (NumberOption), by path; what is absent has its default.
   std::map<std::string, double, std::less<>> options = {};

@@ -3,6 +3,7 @@
 #include <type_traits>
 
 #include "model/config.h"
+#include "model/term.h"
 
 namespace diabolo {
 namespace {
@@ -188,7 +189,7 @@ std::vector<ConfigKey> network_keys() {
   };
 }
 
-std::vector<ConfigKey> objective_keys() {
+std::vector<ConfigKey> corruption_keys() {
   return {
       choice_key("model.corruption", "kind", "noise on the training inputs", CorruptionNames{},
                  FIELD(model.corruption.kind)),
@@ -200,11 +201,12 @@ std::vector<ConfigKey> objective_keys() {
                  "range of noisy inputs; unit: [0,1]; auto: unit for "
                  "unit scale",
                  ClipNames{}, FIELD(model.corruption.clip)),
-      float_key("model.penalty", "l2", "times the sum of squared weights, added to the loss", 0,
-                1e6, FIELD(model.penalty.l2)),
-      choice_key("model.loss", "kind", "reconstruction loss, mean over all elements", LossNames{},
-                 FIELD(model.loss.kind)),
   };
+}
+
+std::vector<ConfigKey> loss_keys() {
+  return {choice_key("model.loss", "kind", "reconstruction loss, mean over all elements",
+                     LossNames{}, FIELD(model.loss.kind))};
 }
 
 std::vector<ConfigKey> train_keys() {
@@ -276,8 +278,8 @@ std::vector<ConfigKey> schedule_and_output_keys() {
 
 std::deque<ConfigKey> all_keys() {
   std::deque<ConfigKey> keys;
-  for (const auto& part : {data_keys(), network_keys(), objective_keys(), train_keys(),
-                           optimizer_keys(), schedule_and_output_keys()})
+  for (const auto& part : {data_keys(), network_keys(), corruption_keys(), penalty_keys(),
+                           loss_keys(), train_keys(), optimizer_keys(), schedule_and_output_keys()})
     keys.insert(keys.end(), part.begin(), part.end());
   return keys;
 }

@@ -46,6 +46,7 @@ class ModelGraph {
   };
   std::span<const NextState> next_states() const { return next_states_; }
 
+  bool is_training() const { return options_.purpose == Purpose::kTraining; }
   // Validation has a state of its own, so that its noise is the same each time.
   ValueId step_state();
   void mark_output(ValueId value, const char* name) { graph_.mark_output(value, name); }
@@ -54,7 +55,6 @@ class ModelGraph {
   Graph take() { return std::move(graph_); }
 
  private:
-  bool is_training() const { return options_.purpose == Purpose::kTraining; }
   ValueId batch(ValueId source, bool scaled, bool indexed);
   ValueId weight(const Layer& layer);
   ValueId bias(const Layer& layer);

@@ -4,7 +4,9 @@
 #include <array>
 
 #include "base/error.h"
+#include "model/model_graph.h"
 #include "ops/training.h"
+#include "ops/weigh_term.h"
 
 namespace diabolo {
 namespace {
@@ -13,7 +15,36 @@ namespace {
 constexpr std::array kTermDefs = {DIABOLO_TERMS(DIABOLO_TERM)};
 #undef DIABOLO_TERM
 
+constexpr const char* kTable = "model.penalty";
+
+NumberOption weight_of(const TermDef& def) {
+  return {.table = kTable, .name = def.name, .meaning = def.meaning, .high = 1e6};
+}
+
+NumberOption warmup_of(const TermDef& def) {
+  return {.table = kTable,
+          .name = cat(def.name, "_warmup_steps"),
+          .meaning = cat("steps over which the weight of ", def.name, " rises from 0"),
+          .high = 1e12,
+          .is_integer = true};
+}
+
 }  // namespace
+
+std::vector<ConfigKey> penalty_keys() {
+  std::vector<ConfigKey> keys;
+  for (const TermDef* def : kTermDefs) {
+    const auto is_on = [def](const Config& c) { return weight_of(*def).value(c.model) > 0; };
+    keys.push_back(weight_of(*def).key([](const Config&) { return true; }));
+    if (def->is_of_0_1) keys.back().applies = nullptr;
+    keys.push_back(warmup_of(*def).key(is_on));
+  }
+  return keys;
+}
+
+std::span<const TermDef* const> term_defs() {
+  return kTermDefs;
+}
 
 double TermSpec::weight_at(uint64_t step) const {
   const auto warmup = static_cast<uint64_t>(warmup_steps);
@@ -23,9 +54,14 @@ double TermSpec::weight_at(uint64_t step) const {
 
 std::vector<TermSpec> loss_terms(const ModelConfig& config) {
   std::vector<TermSpec> terms = {{.name = "reconstruction", .counts_in_validation = true}};
-  for (const TermDef* def : kTermDefs)
-    if (config.penalty.l2 > 0)
-      terms.push_back({.name = def->reported, .weight = config.penalty.l2, .penalty = def});
+  for (const TermDef* def : kTermDefs) {
+    const double weight = weight_of(*def).value(config);
+    if (weight > 0)
+      terms.push_back({.name = def->reported,
+                       .weight = weight,
+                       .warmup_steps = static_cast<int64_t>(warmup_of(*def).value(config)),
+                       .penalty = def});
+  }
   if (terms.size() > kernels::kMaxLossTerms)
     throw Error(ErrorCode::kUsage,
                 cat("model.penalty: expected a loss of at most ", kernels::kMaxLossTerms,
@@ -35,6 +71,20 @@ std::vector<TermSpec> loss_terms(const ModelConfig& config) {
 
 bool has_schedule(std::span<const TermSpec> terms) {
   return std::ranges::any_of(terms, [](const TermSpec& term) { return term.warmup_steps > 0; });
+}
+
+ValueId weighed(const TermBuild& build, ValueId raw) {
+  const TermSpec& spec = build.spec();
+  Graph& graph = build.model.graph();
+  WeighTermAttrs attrs{static_cast<float>(spec.weight)};
+  std::vector<ValueId> in = {raw};
+  if (spec.warmup_steps > 0 && build.model.is_training()) {
+    attrs.column = static_cast<int>(build.index);
+    const int count = static_cast<int>(build.terms.size());
+    in.push_back(graph.add_state(store_names::kTermWeights, step_terms_desc(count)));
+    in.push_back(build.model.step_state());
+  }
+  return graph.add(kWeighTerm, attrs, in, spec.name + " weighed").front();
 }
 
 std::vector<StateSpec> term_states(std::span<const TermSpec> terms) {

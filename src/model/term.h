@@ -35,6 +35,8 @@ std::vector<TermSpec> loss_terms(const ModelConfig& config);
 // changes, the weights of the steps to come.
 std::vector<StateSpec> term_states(std::span<const TermSpec> terms);
 bool has_schedule(std::span<const TermSpec> terms);
+// Of each penalty its weight and the weight's warm-up.
+std::vector<ConfigKey> penalty_keys();
 
 // What a term came to, or what they came to by name.
 struct TermValue {
@@ -54,13 +56,17 @@ struct TermBuild {
   const TermSpec& spec() const { return terms[index]; }
 };
 
+// What it contributes to the loss, f32[1]: the step's weight times `raw`, f32[1].
+ValueId weighed(const TermBuild& build, ValueId raw);
+
 // A penalty: a file in model/terms/.
 struct TermDef {
-  const char* name;      // its key is model.penalty.NAME
-  const char* reported;  // TermSpec::name
-  const char* meaning;   // of the key: "times the sum of squared weights"
+  const char* name;     // its keys are model.penalty.NAME and model.penalty.NAME_warmup_steps
+  const char* meaning;  // of the first: "times the sum of squared weights"
   // Values f32[1] whose sum is the contribution.
   std::vector<ValueId> (*build)(const TermBuild& build);
+  const char* reported = name;  // TermSpec::name
+  bool is_of_0_1 = false;       // then its first key is in every model and every identity
 };
 
 // The one list: X(Name) for every kNameTerm. In this order they stand in the loss.
@@ -69,5 +75,6 @@ struct TermDef {
 #define DIABOLO_TERM(name) extern const TermDef k##name##Term;
 DIABOLO_TERMS(DIABOLO_TERM)
 #undef DIABOLO_TERM
+std::span<const TermDef* const> term_defs();
 
 }  // namespace diabolo

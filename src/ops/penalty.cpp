@@ -16,7 +16,6 @@ using kernels::L2Penalty;
 using kernels::L2PenaltyGrad;
 
 void expect_weight(std::span<const TensorDesc> in) {
-  glue::expect_count(1, in.size());
   const bool is_master = in[0].dtype() == DType::kF32 || in[0].dtype() == DType::kF64;
   glue::expect(is_master, "weight", "f32 or f64", in[0]);
 }
@@ -37,6 +36,7 @@ struct ValueGlue {
 };
 
 std::vector<TensorDesc> infer(const Attrs&, std::span<const TensorDesc> in) {
+  glue::expect_count(1, in.size());
   expect_weight(in);
   return {TensorDesc(in[0].dtype(), {1})};
 }
@@ -44,8 +44,10 @@ std::vector<TensorDesc> infer(const Attrs&, std::span<const TensorDesc> in) {
 void grad(GradBuilder& builder, const Node& node) {
   const GradBuilder::Slot slot = builder.slot(node.in[0]);
   const L2PenaltyGradAttrs attrs{node.attrs.as<L2PenaltyAttrs>().lambda, slot.accumulate};
-  builder.emit_into(kL2PenaltyGrad, attrs, node.in, std::array{slot.value},
-                    node.name + " gradient");
+  std::vector<ValueId> in = node.in;
+  const ValueId gradient = builder.gradient(node.out[0]);  // by what weighs the penalty
+  if (gradient != kNoValue) in.push_back(gradient);
+  builder.emit_into(kL2PenaltyGrad, attrs, in, std::array{slot.value}, node.name + " gradient");
 }
 
 std::string describe(const Attrs& any) {
@@ -61,7 +63,8 @@ struct GradGlue {
             .lambda = attrs.lambda,
             .accumulate = attrs.accumulate,
             .weight = input<T>(call, 0),
-            .d_weight = output<T>(call, 0)};
+            .d_weight = output<T>(call, 0),
+            .g = call.in.size() > 1 ? input<T>(call, 1) : nullptr};
   }
   template <class T>
   static void reference(const L2PenaltyGrad<T>& p) {
@@ -70,7 +73,9 @@ struct GradGlue {
 };
 
 std::vector<TensorDesc> infer_grad(const Attrs&, std::span<const TensorDesc> in) {
+  if (in.size() != 2) glue::expect_count(1, in.size());
   expect_weight(in);
+  if (in.size() > 1) glue::expect_desc("gradient", TensorDesc(in[0].dtype(), {1}), in[1]);
   return {in[0]};
 }
 

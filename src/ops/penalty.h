@@ -11,7 +11,7 @@ struct L2PenaltyAttrs {
 };
 extern const OpDef kL2Penalty;
 
-// weight f32[…] -> d_weight f32[…].
+// weight f32[…], and where it is not 1 the gradient by the loss f32[1] -> d_weight f32[…].
 struct L2PenaltyGradAttrs {
   float lambda = 0;
   bool accumulate = false;

@@ -26,7 +26,7 @@ Config tiny_config() {
   config.train.epochs = 2;
   config.model.encoder.dropout = 0.1;
   config.model.corruption = {CorruptionKind::kGaussian, 0.3, ClipKind::kNone};
-  config.model.penalty.l2 = 1e-4;
+  for (const TermDef* def : term_defs()) set_penalty(config, *def, 1e-4, 4);  // of six steps
   config.optimizer.clip_norm = 1;
   return config;
 }

@@ -25,7 +25,7 @@ Config resumable_config() {
   config.train.validation = "0.2";
   config.train.patience = 0;
   config.train.epochs = 4;
-  config.model.penalty.l2 = 1e-4;  // its mean over an epoch goes on in the middle of one
+  set_penalty(config, kL2Term, 1e-4, 6);  // its mean over an epoch goes on in the middle of one
   return config;
 }
 

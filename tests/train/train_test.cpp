@@ -37,7 +37,7 @@ TEST_F(TrainTest, BitsDoNotDependOnHowStepsAreLaunched) {
     config.train.precision = precision;
     config.model.corruption = {CorruptionKind::kGaussian, 0.3, ClipKind::kNone};
     config.model.encoder.dropout = 0.1;
-    config.model.penalty.l2 = 1e-4;
+    set_penalty(config, kL2Term, 1e-4);
     config.optimizer.clip_norm = 1;
     TrainOptions plain;
     plain.capture = Capture::kOff;
@@ -134,7 +134,7 @@ TEST_F(TrainTest, EveryOptionOfTheModelTrains) {
   configs[6].model.loss.kind = kernels::Loss::kBce;
   configs[6].model.decoder.output = kernels::Activation::kSigmoid;
   configs[7].model.encoder.hidden = {20, 18, 16, 14, 12};  // more penalty terms than one sum takes
-  configs[7].model.penalty.l2 = 1e-3;
+  set_penalty(configs[7], kL2Term, 1e-3);
   for (size_t i = 0; i < configs.size(); ++i) {
     SCOPED_TRACE(i);
     configs[i].train.epochs = 8;
@@ -147,7 +147,7 @@ TEST_F(TrainTest, EveryOptionOfTheModelTrains) {
 // One step, whose loss is that of the initial parameters.
 TEST_F(TrainTest, TheTermsOfTheLossAreGivenByName) {
   Config config = small_config();
-  config.model.penalty.l2 = 1e-2;
+  set_penalty(config, kL2Term, 1e-2);
   config.train.batch_size = 5000;
   config.train.epochs = 1;
   const EpochMetrics first = run(config, *data_.data).metrics.front();
@@ -162,7 +162,7 @@ TEST_F(TrainTest, TheTermsOfTheLossAreGivenByName) {
   const double reconstruction = term(first, "reconstruction"), penalty = term(first, "penalty");
   EXPECT_NEAR(penalty, 1e-2 * squares, 1e-5 * squares);
   EXPECT_NEAR(reconstruction + penalty, first.loss, 1e-6 * first.loss);
-  config.model.penalty.l2 = 0;
+  set_penalty(config, kL2Term, 0);
   const EpochMetrics plain = run(config, *data_.data).metrics.front();
   EXPECT_EQ(term(plain, "reconstruction"), plain.loss);
   EXPECT_EQ(plain.terms.size(), 1);
@@ -172,7 +172,7 @@ TEST_F(TrainTest, TheTermsOfTheLossAreGivenByName) {
 TEST_F(TrainTest, APenaltyCountsASharedWeightOnce) {
   Config config = small_config();
   config.model.decoder.tied = true;
-  config.model.penalty.l2 = 1e-2;
+  set_penalty(config, kL2Term, 1e-2);
   config.train.batch_size = 5000;
   config.train.epochs = 1;
   const Network network = Network::of(resolved(config, default_scale(*data_.data)).model, 12);
@@ -186,7 +186,7 @@ TEST_F(TrainTest, APenaltyCountsASharedWeightOnce) {
 
 TEST_F(TrainTest, TheTermsAreMeansOverTheEpochsSteps) {
   Config config = small_config();
-  config.model.penalty.l2 = 1e-2;
+  set_penalty(config, kL2Term, 1e-2);
   for (const EpochMetrics& epoch : run(config, *data_.data).metrics)
     EXPECT_NEAR(term(epoch, "reconstruction") + term(epoch, "penalty"), epoch.loss,
                 1e-6 * epoch.loss);

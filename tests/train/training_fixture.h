@@ -53,6 +53,13 @@ inline double term(const EpochMetrics& metrics, std::string_view name) {
   return std::nan("");
 }
 
+inline void set_penalty(Config& config, const TermDef& def, double weight,
+                        int64_t warmup_steps = 0) {
+  const std::string key = cat("model.penalty.", def.name);
+  set_config(config, key, weight);
+  set_config(config, key + "_warmup_steps", warmup_steps);
+}
+
 // Rows near a plane of three dimensions: something that a code of three numbers can learn.
 inline std::vector<float> planar_rows(uint64_t rows, uint64_t features, uint64_t seed) {
   const kernels::RandomKey basis{seed, 1, 0}, place{seed, 2, 0};

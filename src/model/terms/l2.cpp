@@ -12,15 +12,17 @@ std::string node_name(const std::string& parameter) {
   return parameter.substr(0, parameter.rfind('.')) + " penalty";
 }
 
-// Its weight is an attribute of the op, whose gradient goes straight to the parameter.
+// A weight that stays is an attribute of the op, whose gradient then needs no other value.
 std::vector<ValueId> build(const TermBuild& build) {
   Graph& graph = build.model.graph();
-  const L2PenaltyAttrs attrs{static_cast<float>(build.spec().weight)};
+  const bool is_scheduled = build.spec().warmup_steps > 0;
+  const L2PenaltyAttrs attrs{is_scheduled ? 1 : static_cast<float>(build.spec().weight)};
   std::vector<ValueId> parts;
   for (const ParameterSpec& parameter : build.network.parameters()) {
     if (parameter.desc.rank() < 2) continue;
     const ValueId master = graph.add_parameter(parameter.name, parameter.desc);
-    parts.push_back(graph.add(kL2Penalty, attrs, {master}, node_name(parameter.name)).front());
+    const ValueId sum = graph.add(kL2Penalty, attrs, {master}, node_name(parameter.name)).front();
+    parts.push_back(is_scheduled ? weighed(build, sum) : sum);
   }
   return parts;
 }
@@ -28,8 +30,9 @@ std::vector<ValueId> build(const TermBuild& build) {
 }  // namespace
 
 constinit const TermDef kL2Term = {.name = "l2",
-                                   .reported = "penalty",
                                    .meaning = "times the sum of squared weights, added to the loss",
-                                   .build = build};
+                                   .build = build,
+                                   .reported = "penalty",
+                                   .is_of_0_1 = true};
 
 }  // namespace diabolo

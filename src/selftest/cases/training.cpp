@@ -26,7 +26,8 @@ void l2_penalty_grad(ReferenceCall<T>& call) {
                                          .lambda = attrs.lambda,
                                          .accumulate = attrs.accumulate,
                                          .weight = call.input(0),
-                                         .d_weight = call.output(0)});
+                                         .d_weight = call.output(0),
+                                         .g = call.in.size() > 1 ? call.input(1) : nullptr});
 }
 
 template <class T>
@@ -105,6 +106,12 @@ void list_l2_penalty_grad(CaseList& list) {
   for (const Fill fill : {Fill::kIntegers, Fill::kLarge, Fill::kTiny, Fill::kSparse})
     list.add(kL2PenaltyGrad, L2PenaltyGradAttrs{0.25f, true}, cat(desc.text(), " ", name(fill)),
              {{desc, fill}}, {fill});
+  for (const bool accumulate : {false, true})
+    list.add(kL2PenaltyGrad, L2PenaltyGradAttrs{0.25f, accumulate},
+             cat(desc.text(), " weighed", accumulate ? ", adds" : ""),
+             {{desc}, {TensorDesc(DType::kF32, {1})}},
+             {accumulate ? Fill::kUniform : Fill::kGarbage})
+        .is_quick = true;
 }
 
 void list_global_norm(CaseList& list) {
