@@ -315,6 +315,13 @@ DIABOLO_API diabolo_status diabolo_model_destroy(diabolo_model* model);
 
 /* ---- Training -------------------------------------------------------------------------------- */
 
+/* The loss is the sum of its terms: "reconstruction", and each penalty that has a weight. */
+#define DIABOLO_MAX_LOSS_TERMS 16
+typedef struct diabolo_loss_term {
+  char name[32];
+  double value; /* with its weight; the same mean as the loss */
+} diabolo_loss_term;
+
 typedef struct diabolo_train_progress {
   uint64_t struct_size;
   uint64_t epoch; /* under way, from 1 */
@@ -326,6 +333,8 @@ typedef struct diabolo_train_progress {
   double loss;            /* mean of this epoch so far */
   double validation_loss; /* of the last epoch; NaN where there is none */
   double learning_rate;
+  uint64_t term_count;
+  diabolo_loss_term terms[DIABOLO_MAX_LOSS_TERMS]; /* of the loss; the first term_count */
 } diabolo_train_progress;
 
 /* Called in the thread that made the call, at least about once a second and after each epoch.
@@ -371,6 +380,8 @@ typedef struct diabolo_train_result {
   double validation_loss;   /* after it; NaN without validation */
   int32_t is_stopped_early; /* the validation loss no longer fell */
   int32_t is_cancelled;
+  uint64_t term_count;                             /* 0 where no epoch was completed */
+  diabolo_loss_term terms[DIABOLO_MAX_LOSS_TERMS]; /* of the loss; the first term_count */
 } diabolo_train_result;
 
 /* Trains on rows in memory, on the context's device, precision and policy. result may be

@@ -1,4 +1,5 @@
 // diabolo_train and diabolo_train_file.
+#include <algorithm>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -21,6 +22,20 @@ constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 static_assert(static_cast<int>(RunUse::kResume) == DIABOLO_RUN_RESUME);
 static_assert(static_cast<int>(RunUse::kOverwrite) == DIABOLO_RUN_OVERWRITE);
 
+static_assert(DIABOLO_MAX_LOSS_TERMS == kernels::kMaxLossTerms);
+
+// Into a struct of the interface.
+template <class Out>
+void give_terms(const TermValues& terms, Out& out) {
+  out.term_count = terms.size();
+  for (size_t i = 0; i < terms.size(); ++i) {
+    diabolo_loss_term& term = out.terms[i];
+    DIABOLO_CHECK(terms[i].name.size() < sizeof term.name, terms[i].name);
+    std::ranges::copy(terms[i].name, term.name);
+    term.value = terms[i].value;
+  }
+}
+
 diabolo_train_progress progress_of(const TrainProgress& now) {
   diabolo_train_progress out{};
   out.struct_size = sizeof out;
@@ -33,6 +48,7 @@ diabolo_train_progress progress_of(const TrainProgress& now) {
   out.loss = now.loss;
   out.validation_loss = now.validation_loss.value_or(kNone);
   out.learning_rate = now.learning_rate;
+  give_terms(now.terms, out);
   return out;
 }
 
@@ -77,6 +93,7 @@ diabolo_train_result describe(const TrainResult& result) {
   out.validation_loss = last ? last->validation_loss.value_or(kNone) : kNone;
   out.is_stopped_early = result.is_stopped_early;
   out.is_cancelled = result.is_cancelled;
+  if (last) give_terms(last->terms, out);
   return out;
 }
 

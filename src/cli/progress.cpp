@@ -95,6 +95,9 @@ void ProgressLine::show(const TrainProgress& progress) {
     after += cat("  validation ", number("%.5g", *progress.validation_loss));
   const double left_s = remaining_s(progress);
   if (left_s >= 0) after += cat("  ETA ", clock_text(left_s));
+  if (progress.terms.size() > 1)  // last, where a narrow terminal cuts
+    for (const TermValue& term : progress.terms)
+      after += cat("  ", term.name, " ", number("%.5g", term.value));
   const double share = progress.steps == 0 ? 0
                                            : static_cast<double>(progress.step) /
                                                  static_cast<double>(progress.steps);

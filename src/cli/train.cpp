@@ -129,6 +129,9 @@ void say(const TrainResult& result, const RunDirectory& directory, Terminal& ter
   if (!result.metrics.empty()) {
     const EpochMetrics& last = result.metrics.back();
     line += cat(", loss ", last.loss);
+    if (last.terms.size() > 1)
+      for (const TermValue& term : last.terms)
+        line += cat(&term == &last.terms.front() ? " = " : " + ", term.name, " ", term.value);
     if (last.validation_loss) line += cat(", validation ", *last.validation_loss);
     line += cat(", ", short_number(last.samples_per_s), " samples/s");
   }

@@ -98,6 +98,35 @@ TEST_F(Train, TheLearningRateIsTheOneThatWasGiven) {
   EXPECT_EQ(diabolo_model_destroy(model), DIABOLO_OK);
 }
 
+TEST_F(Train, TheTermsOfTheLossAreGivenByName) {
+  const char* const settings[] = {kHidden, "model.penalty.l2=0.01",
+                                  "model.penalty.l2_warmup_steps=4"};
+  diabolo_train_options options = quick_training();
+  diabolo_train_progress seen{};
+  options.progress_user = &seen;
+  options.progress = [](const diabolo_train_progress* progress, void* user) {
+    *static_cast<diabolo_train_progress*>(user) = *progress;
+    return 0;
+  };
+  for (const uint64_t terms : {1, 2}) {
+    options.settings = settings;
+    options.setting_count = terms == 1 ? 1 : 3;
+    diabolo_model* model = nullptr;
+    ASSERT_EQ(train(options, &model), DIABOLO_OK) << diabolo_last_error();
+    EXPECT_EQ(diabolo_model_destroy(model), DIABOLO_OK);
+    ASSERT_EQ(result.term_count, terms);
+    double sum = 0;
+    for (uint64_t i = 0; i < terms; ++i) {
+      EXPECT_STREQ(result.terms[i].name, i == 0 ? "reconstruction" : "penalty");
+      EXPECT_GT(result.terms[i].value, 0);
+      EXPECT_EQ(seen.terms[i].value, result.terms[i].value);  // the last call follows the epoch
+      sum += result.terms[i].value;
+    }
+    EXPECT_NEAR(sum, result.loss, 1e-6 * result.loss);
+    EXPECT_EQ(seen.term_count, terms);
+  }
+}
+
 TEST_F(Train, AContextOfBf16TrainsInBf16) {
   auto options = sized<diabolo_context_options>();
   options.device = "cpu";

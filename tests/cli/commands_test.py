@@ -7,6 +7,8 @@ import numpy
 
 from command import DIABOLO, SMALL, error_of, json_of, main, rows, run, train
 
+WARMUP = "_warmup_steps"
+
 
 def prepared(folder):
     numpy.save(folder / "x.npy", rows(300))
@@ -26,6 +28,33 @@ def test_train_writes_a_run_directory(folder):
     assert terms["penalty"] > 0
     assert abs(terms["reconstruction"] + terms["penalty"] - terms["loss"]) < 1e-5 * terms["loss"]
     assert json_of("inspect", model)["provenance"]["rows"] == 300
+
+
+def test_every_penalty_is_given_by_a_setting_or_in_a_file(folder):
+    data, _ = prepared(folder)
+    keys = [entry["key"] for entry in json_of("train", "--help-config")["keys"]]
+    weights = [key.removesuffix(WARMUP) for key in keys
+               if key.startswith("model.penalty.") and key.endswith(WARMUP)]
+    assert "model.penalty.l2" in weights and set(weights) < set(keys)
+    for weight in weights:
+        name = weight.rpartition(".")[2]
+        (folder / "x.toml").write_text(f"[model.penalty]\n{name} = 0.1\n{name}{WARMUP} = 15\n")
+        ways = [["--config", folder / "x.toml"],
+                ["--set", f"{weight}=0.1", "--set", f"{weight}{WARMUP}=15"]]
+        lines = []
+        for way in ways:
+            error = train(data, folder / "p", "--epochs", "2", "--overwrite", *way).stderr.decode()
+            lines.append((folder / "p" / "metrics.jsonl").read_text().splitlines())
+            term = "penalty" if name == "l2" else name
+            assert f" + {term} " in error, error
+        for one, other in zip(*lines):
+            epoch, again = json.loads(one), json.loads(other)
+            assert epoch["loss"] == again["loss"] and epoch[term] == again[term] > 0
+            assert abs(epoch["reconstruction"] + epoch[term] - epoch["loss"]) < 1e-5 * epoch["loss"]
+        assert json.loads(lines[0][1])[term] > 1.5 * json.loads(lines[0][0])[term]
+        text = error_of("train", data, "-o", folder / "q", *SMALL, "--set", f"{weight}{WARMUP}=15",
+                        code=2)
+        assert f"{weight}{WARMUP}: means nothing" in text, text
 
 
 def test_train_says_what_becomes_of_the_rows(folder):
