@@ -10,6 +10,7 @@ constexpr int64_t kMaxBlocks = 0x7FFFFFFF;  // of a grid, in x
 constexpr int64_t kSplitRows = 64;
 constexpr int64_t kMinRowsPerSplit = 256;
 constexpr int64_t kMaxSplits = 64;
+constexpr int64_t kMaxDepth = int64_t{1} << 30;  // of one tile's sum: loaders count in 32 bits
 // Where the batch is to be cut for a larger tile's sake, a part has to be this deep to pay for
 // itself.
 constexpr int64_t kRowsWorthAPart = 1024;
@@ -93,12 +94,13 @@ WeightGradSplit choose_weight_grad(const DenseShape& s, TileSet set, bool on_ten
   const int64_t most = std::clamp(s.B / kMinRowsPerSplit, int64_t{1}, kMaxSplits);
   WeightGradSplit best{};
   double best_cycles = 0;
-  for (int64_t wanted = 1; wanted <= most; ++wanted) {
+  const int64_t least = ceil_div(s.B, kMaxDepth);
+  for (int64_t wanted = least; wanted <= most; ++wanted) {
     const int64_t rows = ceil_div(ceil_div(s.B, wanted), kSplitRows) * kSplitRows;
     const int64_t splits = ceil_div(s.B, rows);
     const double cycles = cycles_of(tiles, rows, splits, kTileCycles[static_cast<int>(tile)],
                                     on_tensor_cores, device);
-    if (wanted > 1 && cycles >= best_cycles) continue;
+    if (wanted > least && cycles >= best_cycles) continue;
     best = {tile, splits, rows};
     best_cycles = cycles;
   }

@@ -27,11 +27,10 @@ struct DataGradEpilogue {
 
   GPU_VERB explicit DataGradEpilogue(const Params& params) : p(params) {}
 
-  template <class Loop>
+  template <class Loop, class Slab>
   GPU_VERB void slab(const Slab& slab) const {
     with_activation(p.activation, [&](auto act) {
-      for_each_quad<Loop>(slab, [&](int64_t row, int64_t column, int count, gpu::Quad dx, float*) {
-        const int64_t at = row * slab.n + column;
+      for_each_quad<Loop>(slab, [&](int64_t, int64_t at, int count, gpu::Quad dx, float*) {
         const bool is_vector = p.has_vector_rows && count == 4;
         if (p.saved) {
           const gpu::Quad saved = gpu::load_quad(p.saved + at, count, is_vector);
@@ -42,7 +41,7 @@ struct DataGradEpilogue {
     });
   }
 
-  template <class Loop>
+  template <class Loop, class Slab>
   GPU_VERB void finish(const Slab&, float*) const {}
 
   const Params& p;
@@ -51,12 +50,13 @@ struct DataGradEpilogue {
 template <class T>
 Launch prepare_data_grad(const DenseDataGrad<T>& p, const Device& device) {
   const DenseShape& s = p.shape;
-  ProductCall<typename DataGradEpilogue<T>::Params> call;
+  MatrixCall<typename DataGradEpilogue<T>::Params> call;
   call.a = operand(p.dz, s.B, s.O);
   call.b = s.weight_transposed ? operand(p.weight, s.O, s.I) : operand(p.weight, s.I, s.O);
   call.m = s.B;
   call.n = s.I;
   call.k = call.k_per_split = s.O;
+  call.output = {s.I};
   call.epilogue = {p.saved, p.dx, p.saved ? p.activation : Activation::kIdentity,
                    gpu::has_vector_rows(p.dx, s.I) && gpu::has_vector_rows(p.saved, s.I)};
   const TileSize size = choose_tile(s.B, s.I, tile_set<T>(device), device);

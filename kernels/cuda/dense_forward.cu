@@ -31,16 +31,15 @@ struct ForwardEpilogue {
 
   GPU_VERB explicit ForwardEpilogue(const Params& params) : p(params) {}
 
-  template <class Loop>
+  template <class Loop, class Slab>
   GPU_VERB void slab(const Slab& slab) const {
     with_activation(p.activation, [&](auto act) {
-      for_each_quad<Loop>(slab, [&](int64_t row, int64_t column, int count, gpu::Quad z, float*) {
+      for_each_quad<Loop>(slab, [&](int64_t column, int64_t at, int count, gpu::Quad z, float*) {
         if (p.bias) {
           const gpu::Quad bias =
               gpu::load_quad(p.bias + column, count, p.has_vector_bias && count == 4);
           for (int i = 0; i < 4; ++i) z.v[i] += bias.v[i];
         }
-        const int64_t at = row * slab.n + column;
         const bool is_vector = p.has_vector_rows && count == 4;
         if (p.z) gpu::store_quad(p.z + at, z, count, is_vector);
         gpu::Quad y;
@@ -50,7 +49,7 @@ struct ForwardEpilogue {
     });
   }
 
-  template <class Loop>
+  template <class Loop, class Slab>
   GPU_VERB void finish(const Slab&, float*) const {}
 
   const Params& p;

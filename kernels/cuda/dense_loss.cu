@@ -38,11 +38,11 @@ struct LossEpilogue {
   // Two passes of the same thread over the same quads: activation (one loop of nine), then loss
   // (one of four). One pass would need a loop for each of the 28 pairs, in every instance of the
   // kernel.
-  template <class Loop>
+  template <class Loop, class Slab>
   GPU_VERB void slab(const Slab& slab) {
     const bool is_bce = p.kind == Loss::kBce;
     with_activation(is_bce ? Activation::kIdentity : p.activation, [&](auto act) {
-      for_each_quad<Loop>(slab, [&](int64_t, int64_t column, int count, gpu::Quad z, float* at) {
+      for_each_quad<Loop>(slab, [&](int64_t column, int64_t, int count, gpu::Quad z, float* at) {
         add_bias(z, column, count);
         gpu::Quad slope;
         for (int i = 0; i < 4; ++i) {
@@ -64,11 +64,10 @@ struct LossEpilogue {
   }
 
   // Adds up element(y, target).value and stores its derivative times the slope that `slab` left.
-  template <class Loop, class F>
+  template <class Loop, class Slab, class F>
   GPU_VERB void reduce(const Slab& slab, F&& element) {
-    for_each_quad<Loop>(slab, [&](int64_t row, int64_t column, int count, gpu::Quad y, float* at) {
+    for_each_quad<Loop>(slab, [&](int64_t, int64_t place, int count, gpu::Quad y, float* at) {
       const auto slope = gpu::bit_cast<gpu::Quad>(gpu::load<16>(at + kSlabBytes<Loop> / 4));
-      const int64_t place = row * slab.n + column;
       const bool is_vector = p.has_vector_rows && count == 4;
       const gpu::Quad target = gpu::load_quad(p.target + place, count, is_vector);
       gpu::Quad dz;
@@ -87,7 +86,7 @@ struct LossEpilogue {
     for (int i = 0; i < 4; ++i) z.v[i] += bias.v[i];
   }
 
-  template <class Loop>
+  template <class Loop, class Slab>
   GPU_VERB void finish(const Slab& slab, float* scratch) {
     const float of_tile = gpu::block_sum<Loop::kThreads>(sum, scratch);
     if (threadIdx.x == 0) p.partials[slab.tile] = of_tile;

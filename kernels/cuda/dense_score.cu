@@ -34,7 +34,7 @@ struct ScoreEpilogue {
   GPU_VERB explicit ScoreEpilogue(const Params& params) : p(params) {}
 
   // Sum over this lane's quads of one row of the slab.
-  template <class Loop, class Act>
+  template <class Loop, class Slab, class Act>
   GPU_VERB float lane_sum(const Slab& slab, const float* values, int64_t row, Act act) const {
     float sum = 0;
     for (int quad = static_cast<int>(gpu::lane_id()); quad < Loop::kN / 4; quad += 32) {
@@ -48,7 +48,8 @@ struct ScoreEpilogue {
             gpu::load_quad(p.bias + column, count, p.has_vector_bias && count == 4);
         for (int i = 0; i < 4; ++i) z.v[i] += bias.v[i];
       }
-      const gpu::Quad target = gpu::load_quad(p.target + row * slab.n + column, count, is_vector);
+      const gpu::Quad target =
+          gpu::load_quad(p.target + slab.output.row_at(row) + column, count, is_vector);
       for (int i = 0; i < 4; ++i) {
         const float d = act.forward(z.v[i]) - target.v[i];
         if (i < count) sum += d * d;
@@ -57,7 +58,7 @@ struct ScoreEpilogue {
     return sum;
   }
 
-  template <class Loop>
+  template <class Loop, class Slab>
   GPU_VERB void slab(const Slab& slab) const {
     with_activation(p.activation, [&](auto act) {
       for (int r = static_cast<int>(gpu::warp_id()); r < Loop::kSlabRows;
@@ -72,7 +73,7 @@ struct ScoreEpilogue {
     });
   }
 
-  template <class Loop>
+  template <class Loop, class Slab>
   GPU_VERB void finish(const Slab&, float*) const {}
 
   const Params& p;

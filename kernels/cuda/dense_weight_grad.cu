@@ -20,7 +20,8 @@ namespace {
 
 struct WeightGradEpilogue {
   struct Params {
-    float* out;  // [splits, m, n]
+    float* out;  // [splits, elems]
+    int64_t elems;
     bool accumulates;
     bool has_vector_rows;
     float* bias_out;  // [splits, O], or null
@@ -35,11 +36,12 @@ struct WeightGradEpilogue {
   GPU_VERB explicit WeightGradEpilogue(const Params& params) : p(params) {}
 
   // True in the blocks that sum the columns of dz: one row (or column) of tiles sees all of it.
+  template <class Slab>
   GPU_VERB bool sums_bias(const Slab& slab) const {
     return p.bias_out != nullptr && (p.dz_is_a ? slab.first_column : slab.first_row) == 0;
   }
 
-  template <class Loop>
+  template <class Loop, class Slab>
   GPU_VERB void see(const Slab& slab, const unsigned char* a, const unsigned char* b) {
     static_assert(Loop::kM == Loop::kN && Loop::kN <= Loop::kThreads);
     if (!sums_bias(slab) || threadIdx.x >= Loop::kN) return;
@@ -58,10 +60,10 @@ struct WeightGradEpilogue {
     }
   }
 
-  template <class Loop>
+  template <class Loop, class Slab>
   GPU_VERB void slab(const Slab& slab) const {
-    for_each_quad<Loop>(slab, [&](int64_t row, int64_t column, int count, gpu::Quad sum, float*) {
-      float* out = p.out + (slab.split * slab.m + row) * slab.n + column;
+    for_each_quad<Loop>(slab, [&](int64_t, int64_t at, int count, gpu::Quad sum, float*) {
+      float* out = p.out + slab.split * p.elems + at;
       const bool is_vector = p.has_vector_rows && count == 4;
       if (p.accumulates) {
         const gpu::Quad old = gpu::load_quad(out, count, is_vector);
@@ -71,7 +73,7 @@ struct WeightGradEpilogue {
     });
   }
 
-  template <class Loop>
+  template <class Loop, class Slab>
   GPU_VERB void finish(const Slab& slab, float*) const {
     const int64_t column = (p.dz_is_a ? slab.first_row : slab.first_column) + threadIdx.x;
     if (!sums_bias(slab) || threadIdx.x >= Loop::kN || column >= p.bias_elems) return;
@@ -110,7 +112,7 @@ __global__ void __launch_bounds__(kFlatThreads)
 }
 
 template <class T>
-void launch_weight_product(TileSize size, const ProductCall<WeightGradEpilogue::Params>& call,
+void launch_weight_product(TileSize size, const MatrixCall<WeightGradEpilogue::Params>& call,
                            int64_t splits, const Device& device, void* stream) {
   with_math<T>(device, [&]<ProductMath kMath>() {
     launch_product<kMath, Along::kWidth, Along::kWidth, WeightGradEpilogue, TileSet::kAll>(
@@ -119,17 +121,18 @@ void launch_weight_product(TileSize size, const ProductCall<WeightGradEpilogue::
 }
 
 template <class T>
-ProductCall<WeightGradEpilogue::Params> weight_product(const DenseWeightGrad<T>& p,
-                                                       const WeightGradSplit& split) {
+MatrixCall<WeightGradEpilogue::Params> weight_product(const DenseWeightGrad<T>& p,
+                                                      const WeightGradSplit& split) {
   const DenseShape& s = p.shape;
-  ProductCall<WeightGradEpilogue::Params> call;
-  const gpu::Operand x = operand(p.x, s.B, s.I);
-  const gpu::Operand dz = operand(p.dz, s.B, s.O);
+  MatrixCall<WeightGradEpilogue::Params> call;
+  const gpu::MatrixOperand x = operand(p.x, s.B, s.I);
+  const gpu::MatrixOperand dz = operand(p.dz, s.B, s.O);
   call.a = s.weight_transposed ? dz : x;
   call.b = s.weight_transposed ? x : dz;
   call.m = s.weight_transposed ? s.O : s.I;
   call.n = s.weight_transposed ? s.I : s.O;
   call.k = s.B;
+  call.output = {call.n};
   call.k_per_split = split.rows_per_split;
   return call;
 }
@@ -142,14 +145,14 @@ Launch prepare_weight_grad(const DenseWeightGrad<T>& p, const Device& device, vo
   auto product = weight_product(p, split);
   if (split.splits == 1) {
     product.epilogue = {
-        p.d_weight,         p.accumulates_weight, gpu::has_vector_rows(p.d_weight, product.n),
-        p.d_bias,           bias_elems,           p.accumulates_bias,
-        s.weight_transposed};
+        p.d_weight, s.I * s.O,  p.accumulates_weight, gpu::has_vector_rows(p.d_weight, product.n),
+        p.d_bias,   bias_elems, p.accumulates_bias,   s.weight_transposed};
     return [=](void* stream) { launch_weight_product<T>(split.tile, product, 1, device, stream); };
   }
   auto* weight_parts = static_cast<float*>(scratch);
   auto* bias_parts = weight_parts + weight_part_bytes(s, split) / 4;
   product.epilogue = {weight_parts,
+                      s.I * s.O,
                       false,
                       gpu::has_vector_rows(weight_parts, product.n),
                       p.d_bias ? bias_parts : nullptr,

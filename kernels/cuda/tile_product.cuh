@@ -29,15 +29,29 @@ using gpu::Along;
 
 enum class ProductMath { kF32, kTf32, kBf16 };
 
-template <class EpilogueParams>
+// Where a product's row lies in what it makes: its first element; the columns follow. The dense
+// ops' matrices, and the layout of any map that epilogues write through.
+struct RowMajor {
+  int64_t row_elems = 0;
+  DIABOLO_HD int64_t row_at(int64_t row) const { return row * row_elems; }
+};
+
+// A and B: operands as tile_load.cuh says; Output: a map like RowMajor.
+template <class A, class B, class Output_, class EpilogueParams>
 struct ProductCall {
-  gpu::Operand a, b;
+  using OperandA = A;
+  using OperandB = B;
+  using Output = Output_;
+  A a;
+  B b;
   int64_t m = 0, n = 0, k = 0;
-  int64_t k_per_split = 0;  // a multiple of 64 where grid z is above 1
+  int64_t k_per_split = 0;  // at most 2^30; a multiple of 64 where grid z is above 1
+  Output output;
   EpilogueParams epilogue;
 };
 
 // One slab of a finished tile, in shared memory.
+template <class Output>
 struct Slab {
   float* values;
   int pitch;                        // floats from row to row
@@ -47,12 +61,13 @@ struct Slab {
   int64_t tile;         // number of the tile in grid x
   int64_t tile_column;  // its column in units of tiles
   int64_t split;
+  const Output& output;
 };
 
-// Calls f(row, column, count, quad, where the quad lies) for the slab's quads that lie inside C, in
-// a fixed order per thread.
-template <class Loop, class F>
-GPU_VERB void for_each_quad(const Slab& slab, F&& f) {
+// Calls f(column, its place in the output, count, quad, where the quad lies) for the slab's quads
+// that lie inside C, in a fixed order per thread.
+template <class Loop, class Output, class F>
+GPU_VERB void for_each_quad(const Slab<Output>& slab, F&& f) {
   constexpr int kRowQuads = Loop::kN / 4;
   for (int i = static_cast<int>(threadIdx.x); i < Loop::kSlabRows * kRowQuads;
        i += Loop::kThreads) {
@@ -62,7 +77,8 @@ GPU_VERB void for_each_quad(const Slab& slab, F&& f) {
     const int64_t left = slab.n - column;
     float* at = slab.values + i / kRowQuads * slab.pitch + i % kRowQuads * 4;
     const int count = left < 4 ? static_cast<int>(left) : 4;
-    f(row, column, count, gpu::bit_cast<gpu::Quad>(gpu::load<16>(at)), at);
+    f(column, slab.output.row_at(row) + column, count, gpu::bit_cast<gpu::Quad>(gpu::load<16>(at)),
+      at);
   }
 }
 
@@ -82,50 +98,68 @@ inline constexpr int kFinishBytes = 128;
 template <class Loop>
 inline constexpr int kProductBytes = kStages<Loop>* kStageBytes<Loop>;
 
-template <class Loop>
-GPU_VERB void stage_pair(unsigned char* stage, const gpu::Operand& a, const gpu::Operand& b,
-                         int64_t m0, int64_t n0, int64_t k0) {
-  using T = typename Loop::Element;
-  using TileA = typename Loop::TileA;
-  using TileB = typename Loop::TileB;
-  constexpr bool kDeepA = TileA::kDirection == Along::kDepth;
-  constexpr bool kDeepB = TileB::kDirection == Along::kDepth;
-  gpu::stage_tile<TileA, T, Loop::kThreads>(stage, a, kDeepA ? m0 : k0, kDeepA ? k0 : m0);
-  gpu::stage_tile<TileB, T, Loop::kThreads>(stage + TileA::kBytes, b, kDeepB ? n0 : k0,
-                                            kDeepB ? k0 : n0);
-}
-
-// Sums the tile at (m0, n0) over k in [k0, k_end). Calls see(staged A, staged B) before each
-// product.
-template <class Loop, class Call, class See>
-GPU_VERB void accumulate_tile(Loop& loop, unsigned char* shared, const Call& p, int64_t m0,
-                              int64_t n0, int64_t k0, int64_t k_end, See&& see) {
+// Sums the tile at (m0, n0) over k from k0 on, `steps` staged tiles deep. Calls see(staged A, staged
+// B) before each product.
+template <class LoaderA, class LoaderB, class Loop, class Call, class See>
+GPU_VERB void accumulate_staged(Loop& loop, unsigned char* shared, const Call& p, int64_t m0,
+                                int64_t n0, int64_t k0, int steps, See&& see) {
   constexpr int kDepth = kStages<Loop>;
-  const int64_t steps = ceil_div(k_end - k0, Loop::kK);
+  constexpr int kBytes = kStageBytes<Loop>;
+  LoaderA a(p.a, m0, k0);
+  LoaderB b(p.b, n0, k0);
+  const auto stage = [&](unsigned char* to) {
+    a.stage(to);
+    b.stage(to + Loop::TileA::kBytes);
+  };
+#pragma unroll
   for (int s = 0; s < kDepth - 1; ++s) {
-    if (s < steps)
-      stage_pair<Loop>(shared + s * kStageBytes<Loop>, p.a, p.b, m0, n0, k0 + s * Loop::kK);
+    if (s < steps) stage(shared + s * kBytes);
     gpu::cp_async_commit();
   }
-  int slot = 0;
-  int free_slot = kDepth - 1;
-  for (int64_t step = 0; step < steps; ++step) {
+  int now = 0;                       // where this step's tiles are
+  int done = (kDepth - 1) * kBytes;  // where the ones before were
+#pragma unroll 1
+  for (int step = 0; step < steps; ++step) {
     gpu::cp_async_wait<kDepth - 2>();
-    gpu::sync_block();  // this step's tiles are there, and everybody is done with `free_slot`
-    const int64_t ahead = step + kDepth - 1;
-    if (ahead < steps) {
-      stage_pair<Loop>(shared + free_slot * kStageBytes<Loop>, p.a, p.b, m0, n0,
-                       k0 + ahead * Loop::kK);
-    }
+    gpu::sync_block();  // this step's tiles are there, and everybody is finished with those before
+    if (step + kDepth - 1 < steps) stage(shared + done);
     gpu::cp_async_commit();
-    const unsigned char* stage = shared + slot * kStageBytes<Loop>;
-    see(stage, stage + Loop::TileA::kBytes);
-    loop.multiply(stage, stage + Loop::TileA::kBytes);
-    slot = slot + 1 == kDepth ? 0 : slot + 1;
-    free_slot = free_slot + 1 == kDepth ? 0 : free_slot + 1;
+    const unsigned char* tiles = shared + now;
+    see(tiles, tiles + Loop::TileA::kBytes);
+    loop.multiply(tiles, tiles + Loop::TileA::kBytes);
+    done = now;
+    now = now == (kDepth - 1) * kBytes ? 0 : now + kBytes;
   }
   gpu::cp_async_wait<0>();
   gpu::sync_block();
+}
+
+template <class Operand, class Tile, class T, int kThreads>
+concept HasNarrowLoader = requires {
+  typename Operand::template NarrowLoader<Tile, T, kThreads>;
+};
+
+// Which loader depends on the operands: one branch a tile.
+template <class Loop, class Call, class See>
+GPU_VERB void accumulate_tile(Loop& loop, unsigned char* shared, const Call& p, int64_t m0,
+                              int64_t n0, int64_t k0, int steps, See&& see) {
+  using T = typename Loop::Element;
+  using A = typename Call::OperandA;
+  using B = typename Call::OperandB;
+  using TileA = typename Loop::TileA;
+  using TileB = typename Loop::TileB;
+  constexpr int kThreads = Loop::kThreads;
+  if constexpr (HasNarrowLoader<A, TileA, T, kThreads> && HasNarrowLoader<B, TileB, T, kThreads>) {
+    if (!p.a.is_wide() || !p.b.is_wide()) {
+      using NarrowA = typename A::template NarrowLoader<TileA, T, kThreads>;
+      using NarrowB = typename B::template NarrowLoader<TileB, T, kThreads>;
+      accumulate_staged<NarrowA, NarrowB>(loop, shared, p, m0, n0, k0, steps, see);
+      return;
+    }
+  }
+  using WideA = typename A::template Loader<TileA, T, kThreads>;
+  using WideB = typename B::template Loader<TileB, T, kThreads>;
+  accumulate_staged<WideA, WideB>(loop, shared, p, m0, n0, k0, steps, see);
 }
 
 // Blocks a multiprocessor that registers must leave room for. Left to itself (0), ptxas gives
@@ -137,9 +171,9 @@ inline constexpr int kMinBlocks = Loop::kM == 128 ? Epilogue::kMinBlocksOfLarge 
 // Epilogue: constructed from its Params; where kSeesStages, see<Loop>(slab, staged A, staged B) for
 // each step over k; slab<Loop>(slab) for each slab, whose values have room for kSlabCopies slabs;
 // then finish<Loop>(the last slab, scratch of kFinishBytes in shared memory).
-template <class Loop, class Epilogue>
+template <class Loop, class Epilogue, class Call>
 __global__ void __launch_bounds__(Loop::kThreads, kMinBlocks<Loop, Epilogue>)
-    tile_product_kernel(const __grid_constant__ ProductCall<typename Epilogue::Params> p) {
+    tile_product_kernel(const __grid_constant__ Call p) {
   GPU_DYN_SHARED(unsigned char, shared);
   const int64_t tile_columns = ceil_div(p.n, Loop::kN);
   const int64_t tile = blockIdx.x;
@@ -150,13 +184,14 @@ __global__ void __launch_bounds__(Loop::kThreads, kMinBlocks<Loop, Epilogue>)
   constexpr int kSlabArea = Epilogue::kSlabCopies * kSlabBytes<Loop>;
   static_assert(kSlabArea + kFinishBytes <= kProductBytes<Loop>);
   auto* values = reinterpret_cast<float*>(shared);
-  Slab slab{values, kSlabPitch<Loop>, 0, m0, n0, p.m, p.n, tile, n0 / Loop::kN, blockIdx.z};
+  Slab<typename Call::Output> slab{values, kSlabPitch<Loop>, 0,          m0,      n0, p.m, p.n,
+                                   tile,   n0 / Loop::kN,    blockIdx.z, p.output};
   Epilogue epilogue(p.epilogue);
 
   Loop loop;
   loop.clear();
-  const int64_t k_end = k0 + (k_left < p.k_per_split ? k_left : p.k_per_split);
-  accumulate_tile(loop, shared, p, m0, n0, k0, k_end,
+  const auto k_here = static_cast<int>(k_left < p.k_per_split ? k_left : p.k_per_split);
+  accumulate_tile(loop, shared, p, m0, n0, k0, (k_here + Loop::kK - 1) / Loop::kK,
                   [&](const unsigned char* a, const unsigned char* b) {
                     if constexpr (Epilogue::kSeesStages) epilogue.template see<Loop>(slab, a, b);
                   });
@@ -210,20 +245,18 @@ struct LoopOf<ProductMath::kF32, TileSize::kSmall, kA, kB> {
   using Type = gpu::FfmaLoop<32, 32, 32, 8, 8, kA, kB>;
 };
 
-template <class Loop, class Epilogue>
-void launch_tiles(const ProductCall<typename Epilogue::Params>& call, int64_t splits,
-                  void* stream) {
+template <class Loop, class Epilogue, class Call>
+void launch_tiles(const Call& call, int64_t splits, void* stream) {
   const int64_t tiles = ceil_div(call.m, Loop::kM) * ceil_div(call.n, Loop::kN);
-  gpu::launch(tile_product_kernel<Loop, Epilogue>,
+  gpu::launch(tile_product_kernel<Loop, Epilogue, Call>,
               {static_cast<unsigned>(tiles), 1, static_cast<unsigned>(splits)},
               {static_cast<unsigned>(Loop::kThreads)}, kProductBytes<Loop>, stream, call);
 }
 
 // Launches the kernel with the tile that was chosen. Throws where that one is not built (the choice
 // came from another set): a launch that is left out would leave its output as it was.
-template <ProductMath kMath, Along kA, Along kB, class Epilogue, TileSet kSet>
-void launch_product(TileSize size, const ProductCall<typename Epilogue::Params>& call,
-                    int64_t splits, void* stream) {
+template <ProductMath kMath, Along kA, Along kB, class Epilogue, TileSet kSet, class Call>
+void launch_product(TileSize size, const Call& call, int64_t splits, void* stream) {
   constexpr TileSet kBuilt = built_tiles(kSet, kMath == ProductMath::kTf32);
   const auto launch_if = [&]<TileSize kSize>() {
     if constexpr (has_tile(kBuilt, kSize)) {
@@ -242,20 +275,25 @@ void launch_product(TileSize size, const ProductCall<typename Epilogue::Params>&
 
 // A row-major [outer, inner] tensor as an operand.
 template <class T>
-gpu::Operand operand(const T* data, int64_t outer, int64_t inner) {
+gpu::MatrixOperand operand(const T* data, int64_t outer, int64_t inner) {
   const int width = gpu::common_alignment(data, static_cast<std::size_t>(inner) * sizeof(T));
   return {data, outer, inner, width == 16 ? 16 : (width >= 4 ? 4 : 2)};
 }
 
+// What the dense ops call: matrices all round.
+template <class EpilogueParams>
+using MatrixCall = ProductCall<gpu::MatrixOperand, gpu::MatrixOperand, RowMajor, EpilogueParams>;
+
 // A layer's product: x [B,I] times the weight, however that is stored.
 template <class EpilogueParams, class T>
-ProductCall<EpilogueParams> layer_product(const DenseShape& s, const T* x, const T* weight) {
-  ProductCall<EpilogueParams> call;
+MatrixCall<EpilogueParams> layer_product(const DenseShape& s, const T* x, const T* weight) {
+  MatrixCall<EpilogueParams> call;
   call.a = operand(x, s.B, s.I);
   call.b = s.weight_transposed ? operand(weight, s.O, s.I) : operand(weight, s.I, s.O);
   call.m = s.B;
   call.n = s.O;
   call.k = call.k_per_split = s.I;
+  call.output = {s.O};
   return call;
 }
 
@@ -272,9 +310,9 @@ void with_math(const Device& device, F&& f) {
 }
 
 // Runs C[B,N] = A[B,K] times the weight, which is stored along k or along n.
-template <class T, class Epilogue, TileSet kSet>
-void launch_dense(const ProductCall<typename Epilogue::Params>& call, TileSize size,
-                  bool is_along_k, const Device& device, void* stream) {
+template <class T, class Epilogue, TileSet kSet, class Call>
+void launch_dense(const Call& call, TileSize size, bool is_along_k, const Device& device,
+                  void* stream) {
   with_math<T>(device, [&]<ProductMath kMath>() {
     if (is_along_k) {
       launch_product<kMath, Along::kDepth, Along::kDepth, Epilogue, kSet>(size, call, 1, stream);

@@ -14,16 +14,16 @@ struct NoEpilogue {
   static constexpr int kMinBlocksOfLarge = 0;
   static constexpr int kSlabCopies = 1;
   GPU_VERB explicit NoEpilogue(const Params&) {}
-  template <class Loop>
+  template <class Loop, class Slab>
   GPU_VERB void slab(const Slab&) const {}
-  template <class Loop>
+  template <class Loop, class Slab>
   GPU_VERB void finish(const Slab&, float*) const {}
 };
 
 template <ProductMath kMath, TileSet kSet>
 void launch_medium() {
-  launch_product<kMath, Along::kDepth, Along::kDepth, NoEpilogue, kSet>(TileSize::kMedium, {}, 1,
-                                                                        nullptr);
+  launch_product<kMath, Along::kDepth, Along::kDepth, NoEpilogue, kSet>(
+      TileSize::kMedium, MatrixCall<NoEpilogue::Params>{}, 1, nullptr);
 }
 
 }  // namespace

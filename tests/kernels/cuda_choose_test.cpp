@@ -70,6 +70,17 @@ TEST(CudaChoose, WeightGradPartsCoverTheBatchOnce) {
   }
 }
 
+// Loaders count the depth of a tile in 32 bits.
+TEST(CudaChoose, NoPartIsDeeperThanTwoToThe30) {
+  for (const int64_t B : {(int64_t{1} << 30) + 1, int64_t{1} << 33, int64_t{1} << 36}) {
+    for (const int multiprocessors : {1, 16, 132}) {  // one wave each, as deep as it likes
+      const auto split = cuda::choose_weight_grad<float>({B, 512, 512}, device_of(multiprocessors));
+      EXPECT_LE(split.rows_per_split, int64_t{1} << 30) << B << " on " << multiprocessors;
+      EXPECT_GE(split.splits * split.rows_per_split, B);
+    }
+  }
+}
+
 // The layers of a 784-512-256-64 net on an H100.
 TEST(CudaChoose, WeightGradsOfAnH100) {
   const Device h100 = device_of(132);

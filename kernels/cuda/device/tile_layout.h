@@ -23,6 +23,7 @@ enum class Along { kDepth, kWidth };  // k, or (m for A, n for B)
 template <int kElemBytes, int kWidth, int kDepth, Along kAlong>
 struct StagedTile {
   static constexpr Along kDirection = kAlong;
+  static constexpr int kWide = kWidth, kDeep = kDepth;
   static constexpr int kChunkElems = kChunkBytes / kElemBytes;
   static constexpr int kOuter = kAlong == Along::kDepth ? kWidth : kDepth;
   static constexpr int kInner = kAlong == Along::kDepth ? kDepth : kWidth;

@@ -27,6 +27,11 @@ struct MmaLoop {
   using TileA = StagedTile<sizeof(T), kM, kK, kAlongA>;
   using TileB = StagedTile<sizeof(T), kN, kK, kAlongB>;
 
+  // Fragments are fetched 16 rows (columns) and one step of k at a time. Along k the swizzle tells
+  // the steps apart, along the width the fragments; the other index adds a constant.
+  static constexpr int kPlacesA = kAlongA == Along::kDepth ? kK / kStep : kFragsM;
+  static constexpr int kPlacesB = kAlongB == Along::kDepth ? kK / kStep : kFragsN / 2;
+
   // The epilogue sees the tile in slabs: one row of fragments of every warp.
   static constexpr int kSlabs = kFragsM;
   static constexpr int kSlabRows = kWarpsM * 16;
@@ -35,8 +40,15 @@ struct MmaLoop {
   }
 
   MmaC acc[kFragsM][kFragsN];
+  // Where this lane's rows of fragments lie in a staged tile, as far as that does not follow from
+  // these by adding a constant.
+  int place_a[kPlacesA], place_b[kPlacesB];
 
   GPU_VERB void clear() {
+#pragma unroll
+    for (int p = 0; p < kPlacesA; ++p) place_a[p] = first_place<true, TileA>(first_row(), p);
+#pragma unroll
+    for (int p = 0; p < kPlacesB; ++p) place_b[p] = first_place<false, TileB>(first_column(), p);
 #pragma unroll
     for (int i = 0; i < kFragsM; ++i) {
 #pragma unroll
@@ -51,10 +63,9 @@ struct MmaLoop {
       MmaA a[kFragsM];
       MmaB b[kFragsN];
 #pragma unroll
-      for (int i = 0; i < kFragsM; ++i) load_a(a[i], a_tile, first_row() + i * 16, step);
+      for (int i = 0; i < kFragsM; ++i) load_a(a[i], a_tile, i, step);
 #pragma unroll
-      for (int j = 0; j < kFragsN; j += 2)
-        load_b(b[j], b[j + 1], b_tile, first_column() + j * 8, step);
+      for (int j = 0; j < kFragsN; j += 2) load_b(b[j], b[j + 1], b_tile, j / 2, step);
 #pragma unroll
       for (int i = 0; i < kFragsM; ++i) {
 #pragma unroll
@@ -101,46 +112,59 @@ struct MmaLoop {
     return to_tf32(*reinterpret_cast<const float*>(at));
   }
 
-  // Rows row ... row + 15 of A, k step `step`.
-  GPU_VERB static void load_a(MmaA& a, const unsigned char* tile, int row, int step) {
+  // Offset of what this lane reads first for place `p` of an operand whose warp tile starts at
+  // `first`: the 16-byte row that it gives ldmatrix, or a float. The 8 x 8 matrices of A follow each
+  // other along the width first, those of B along k.
+  template <bool kIsA, class Tile>
+  GPU_VERB static int first_place(int first, int p) {
     const int lane = static_cast<int>(lane_id());
-    if constexpr (kAlongA == Along::kDepth) {
-      ldmatrix<4, false>(a.r, tile + TileA::chunk_at(row + lane % 16, 2 * step + lane / 16));
-      round_to_tf32(a.r);
+    const int wide = kIsA ? lane / 8 % 2 : lane / 16;
+    const int deep = kIsA ? lane / 16 : lane / 8 % 2;
+    if constexpr (Tile::kDirection == Along::kDepth) {
+      return Tile::chunk_at(first + lane % 8 + wide * 8, 2 * p + deep);
     } else if constexpr (!kTf32) {
-      const int k = step * 16 + lane % 8 + lane / 16 * 8;
-      ldmatrix<4, true>(a.r, tile + TileA::chunk_at(k, row / 8 + lane / 8 % 2));
+      return Tile::chunk_at(lane % 8 + deep * 8, first / 8 + 2 * p + wide);
     } else {
-      const int k = step * 8 + lane % 4;
-      const int m = row + lane / 4;
-      a.r[0] = tf32_at(tile + TileA::element_at(k, m));
-      a.r[1] = tf32_at(tile + TileA::element_at(k, m + 8));
-      a.r[2] = tf32_at(tile + TileA::element_at(k + 4, m));
-      a.r[3] = tf32_at(tile + TileA::element_at(k + 4, m + 8));
+      return Tile::element_at(lane % 4, first + 16 * p + lane / 4);
     }
   }
 
-  // Columns column ... column + 15 of B (two fragments), k step `step`.
-  GPU_VERB static void load_b(MmaB& b0, MmaB& b1, const unsigned char* tile, int column, int step) {
-    const int lane = static_cast<int>(lane_id());
-    std::uint32_t r[4];
-    if constexpr (kAlongB == Along::kDepth) {
-      const int n = column + lane % 8 + lane / 16 * 8;
-      ldmatrix<4, false>(r, tile + TileB::chunk_at(n, 2 * step + lane / 8 % 2));
+  // The 16 rows (columns) of fragment (pair of fragments) `i`, k step `step`: registers in the order
+  // of the 8 x 8 matrices above.
+  template <class Tile, int kPlaces>
+  GPU_VERB static void fetch(std::uint32_t (&r)[4], const unsigned char* tile,
+                             const int (&places)[kPlaces], int i, int step) {
+    constexpr int kRowBytes = Tile::kRowChunks * kChunkBytes;
+    if constexpr (Tile::kDirection == Along::kDepth) {
+      ldmatrix<4, false>(r, tile + places[step] + i * 16 * kRowBytes);
       round_to_tf32(r);
     } else if constexpr (!kTf32) {
-      const int k = step * 16 + lane % 16;
-      ldmatrix<4, true>(r, tile + TileB::chunk_at(k, column / 8 + lane / 16));
+      ldmatrix<4, true>(r, tile + places[i] + step * kStep * kRowBytes);
     } else {
-      const int k = step * 8 + lane % 4;
-      const int n = column + lane / 4;
-      r[0] = tf32_at(tile + TileB::element_at(k, n));
-      r[1] = tf32_at(tile + TileB::element_at(k + 4, n));
-      r[2] = tf32_at(tile + TileB::element_at(k, n + 8));
-      r[3] = tf32_at(tile + TileB::element_at(k + 4, n + 8));
+      // Eight columns further is two chunks, where the swizzle is: a bit, not a sum.
+      const unsigned char* row = tile + step * kStep * kRowBytes;
+      const int near = places[i], far = places[i] ^ 2 * kChunkBytes;
+      r[0] = tf32_at(row + near);
+      r[1] = tf32_at(row + far);
+      r[2] = tf32_at(row + near + 4 * kRowBytes);
+      r[3] = tf32_at(row + far + 4 * kRowBytes);
     }
-    b0 = {{r[0], r[1]}};
-    b1 = {{r[2], r[3]}};
+  }
+
+  GPU_VERB void load_a(MmaA& a, const unsigned char* tile, int i, int step) const {
+    fetch<TileA>(a.r, tile, place_a, i, step);
+  }
+
+  GPU_VERB void load_b(MmaB& b0, MmaB& b1, const unsigned char* tile, int pair, int step) const {
+    std::uint32_t r[4];
+    fetch<TileB>(r, tile, place_b, pair, step);
+    if constexpr (kTf32 && kAlongB == Along::kWidth) {  // as A's: along the width first
+      b0 = {{r[0], r[2]}};
+      b1 = {{r[1], r[3]}};
+    } else {
+      b0 = {{r[0], r[1]}};
+      b1 = {{r[2], r[3]}};
+    }
   }
 
   // What ldmatrix fetched as words are floats: round them, since mma would cut them off.
