@@ -18,33 +18,51 @@ struct DataGradEpilogue {
     const T* saved;
     T* dx;
     Activation activation;
-    bool has_vector_rows;
+    bool is_wide;
   };
-
   static constexpr bool kSeesStages = false;
   static constexpr int kMinBlocksOfLarge = 0;
-  static constexpr int kSlabCopies = 1;
+  static constexpr int kSlabCopies = 2;  // dx, and what was saved
 
-  GPU_VERB explicit DataGradEpilogue(const Params& params) : p(params) {}
+  template <class Loop>
+  struct Of {
+    GPU_VERB explicit Of(const Params& params) : p(params) {}
 
-  template <class Loop, class Slab>
-  GPU_VERB void slab(const Slab& slab) const {
-    with_activation(p.activation, [&](auto act) {
-      for_each_quad<Loop>(slab, [&](int64_t, int64_t at, int count, gpu::Quad dx, float*) {
-        const bool is_vector = p.has_vector_rows && count == 4;
-        if (p.saved) {
-          const gpu::Quad saved = gpu::load_quad(p.saved + at, count, is_vector);
-          for (int i = 0; i < 4; ++i) dx.v[i] *= act.derivative(saved.v[i]);
-        }
-        gpu::store_quad(p.dx + at, dx, count, is_vector);
+    template <class Slab>
+    GPU_VERB void begin(const Slab& slab) {
+      if (p.saved) saved.fetch(p.saved, slab, 0, p.is_wide);
+    }
+
+    template <class Slab>
+    GPU_VERB void slab(const Slab& slab) {
+      if (p.saved) {
+        saved.put(p.saved, slab, p.is_wide);
+        gpu::sync_block();
+        if (slab.index + 1 < Loop::kSlabs) saved.fetch(p.saved, slab, slab.index + 1, p.is_wide);
+        multiply(slab);
+      }
+      gpu::sync_block();
+      store_slab<Loop>(p.dx, slab, slab.values, p.is_wide);
+    }
+
+    template <class Slab>
+    GPU_VERB void multiply(const Slab& slab) const {
+      with_activation(p.activation, [&](auto act) {
+        for_each_quad<Loop>(slab, [&](int at, int) {
+          gpu::Quad dx = slab_quad(slab.values + at);
+          const gpu::Quad here = slab_quad(slab.beside + at);
+          for (int i = 0; i < 4; ++i) dx.v[i] *= act.derivative(here.v[i]);
+          set_slab_quad(slab.values + at, dx);
+        });
       });
-    });
-  }
+    }
 
-  template <class Loop, class Slab>
-  GPU_VERB void finish(const Slab&, float*) const {}
+    template <class Slab>
+    GPU_VERB void finish(const Slab&, float*) const {}
 
-  const Params& p;
+    const Params& p;
+    SlabOperand<Loop, T> saved;
+  };
 };
 
 template <class T>
@@ -58,7 +76,7 @@ Launch prepare_data_grad(const DenseDataGrad<T>& p, const Device& device) {
   call.k = call.k_per_split = s.O;
   call.output = {s.I};
   call.epilogue = {p.saved, p.dx, p.saved ? p.activation : Activation::kIdentity,
-                   gpu::has_vector_rows(p.dx, s.I) && gpu::has_vector_rows(p.saved, s.I)};
+                   has_wide_rows(p.dx, s.I) && has_wide_rows(p.saved, s.I)};
   const TileSize size = choose_tile(s.B, s.I, tile_set<T>(device), device);
   const bool is_along_k = !s.weight_transposed;
   return [=](void* stream) {

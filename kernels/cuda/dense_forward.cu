@@ -2,8 +2,8 @@
 //
 // Computes    y[b,o] = f(z), z = sum_i x[b,i] W[i,o] + bias[o]
 // Shapes      x [B,I], W [I,O] or [O,I], bias [O] f32, y and z [B,O]; T = f32 or bf16
-// Work split  tile_product.cuh with m = B, n = O, k = I; the epilogue walks each slab in quads of
-//             a row
+// Work split  tile_product.cuh with m = B, n = O, k = I; the epilogue adds the bias and applies f
+//             slab by slab
 // Traffic     (B I + I O + B O) sizeof(T) at least; 2 B I O flops
 // Numerics    float sums in an order that depends on nothing but I: a row's result is the same in
 //             any batch; one rounding to T at the end
@@ -21,38 +21,44 @@ struct ForwardEpilogue {
     T* y;
     T* z;
     Activation activation;
-    bool has_vector_rows;
+    bool is_wide;
     bool has_vector_bias;
   };
-
   static constexpr bool kSeesStages = false;
   static constexpr int kMinBlocksOfLarge = 0;
-  static constexpr int kSlabCopies = 1;
+  static constexpr int kSlabCopies = 2;  // y, and z beside it
 
-  GPU_VERB explicit ForwardEpilogue(const Params& params) : p(params) {}
+  template <class Loop>
+  struct Of {
+    GPU_VERB explicit Of(const Params& params) : p(params) {}
 
-  template <class Loop, class Slab>
-  GPU_VERB void slab(const Slab& slab) const {
-    with_activation(p.activation, [&](auto act) {
-      for_each_quad<Loop>(slab, [&](int64_t column, int64_t at, int count, gpu::Quad z, float*) {
-        if (p.bias) {
-          const gpu::Quad bias =
-              gpu::load_quad(p.bias + column, count, p.has_vector_bias && count == 4);
-          for (int i = 0; i < 4; ++i) z.v[i] += bias.v[i];
-        }
-        const bool is_vector = p.has_vector_rows && count == 4;
-        if (p.z) gpu::store_quad(p.z + at, z, count, is_vector);
-        gpu::Quad y;
-        for (int i = 0; i < 4; ++i) y.v[i] = act.forward(z.v[i]);
-        gpu::store_quad(p.y + at, y, count, is_vector);
+    template <class Slab>
+    GPU_VERB void begin(const Slab& slab) {
+      bias = column_quad<Loop>(p.bias, slab, p.has_vector_bias);
+    }
+
+    template <class Slab>
+    GPU_VERB void slab(const Slab& slab) const {
+      gpu::sync_block();
+      with_activation(p.activation, [&](auto act) {
+        for_each_quad<Loop>(slab, [&](int at, int) {
+          gpu::Quad z = slab_quad(slab.values + at) + bias;
+          if (p.z) set_slab_quad(slab.beside + at, z);
+          for (float& v : z.v) v = act.forward(v);
+          set_slab_quad(slab.values + at, z);
+        });
       });
-    });
-  }
+      gpu::sync_block();
+      store_slab<Loop>(p.y, slab, slab.values, p.is_wide);
+      if (p.z) store_slab<Loop>(p.z, slab, slab.beside, p.is_wide);
+    }
 
-  template <class Loop, class Slab>
-  GPU_VERB void finish(const Slab&, float*) const {}
+    template <class Slab>
+    GPU_VERB void finish(const Slab&, float*) const {}
 
-  const Params& p;
+    const Params& p;
+    gpu::Quad bias;
+  };
 };
 
 template <class T>
@@ -63,7 +69,7 @@ Launch prepare_forward(const DenseForward<T>& p, const Device& device) {
                    p.y,
                    p.z,
                    p.activation,
-                   gpu::has_vector_rows(p.y, s.O) && gpu::has_vector_rows(p.z, s.O),
+                   has_wide_rows(p.y, s.O) && has_wide_rows(p.z, s.O),
                    gpu::has_vector_rows(p.bias, 4)};
   const TileSize size = choose_tile(s.B, s.O, tile_set<T>(device), device);
   const bool is_along_k = s.weight_transposed;

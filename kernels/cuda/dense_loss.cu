@@ -25,75 +25,95 @@ struct LossEpilogue {
     float scale;
     Activation activation;
     Loss kind;
-    bool has_vector_rows;
+    bool is_wide;
     bool has_vector_bias;
   };
-
   static constexpr bool kSeesStages = false;
   static constexpr int kMinBlocksOfLarge = 0;
-  static constexpr int kSlabCopies = 2;  // y, and the slope behind it
+  static constexpr int kSlabCopies = 2;  // what becomes dz; the target, then f'
 
-  GPU_VERB explicit LossEpilogue(const Params& params) : p(params) {}
+  template <class Loop>
+  struct Of {
+    GPU_VERB explicit Of(const Params& params) : p(params) {}
 
-  // Two passes of the same thread over the same quads: activation (one loop of nine), then loss
-  // (one of four). One pass would need a loop for each of the 28 pairs, in every instance of the
-  // kernel.
-  template <class Loop, class Slab>
-  GPU_VERB void slab(const Slab& slab) {
-    const bool is_bce = p.kind == Loss::kBce;
-    with_activation(is_bce ? Activation::kIdentity : p.activation, [&](auto act) {
-      for_each_quad<Loop>(slab, [&](int64_t column, int64_t, int count, gpu::Quad z, float* at) {
-        add_bias(z, column, count);
-        gpu::Quad slope;
-        for (int i = 0; i < 4; ++i) {
-          const float y = act.forward(z.v[i]);
-          slope.v[i] = act.derivative(decltype(act)::kSavesZ ? z.v[i] : y);
-          z.v[i] = y;
-        }
-        gpu::store<16>(at, gpu::bit_cast<gpu::Bits<16>>(z));
-        gpu::store<16>(at + kSlabBytes<Loop> / 4, gpu::bit_cast<gpu::Bits<16>>(slope));
-      });
-    });
-    if (is_bce) {
-      reduce<Loop>(slab, [](float z, float target) { return BceOnLogits::of(z, target); });
-    } else {
-      with_difference(p.kind, [&](auto loss) {
-        reduce<Loop>(slab, [&](float y, float target) { return loss.of(y - target); });
+    template <class Slab>
+    GPU_VERB void begin(const Slab& slab) {
+      bias = column_quad<Loop>(p.bias, slab, p.has_vector_bias);
+      target.fetch(p.target, slab, 0, p.is_wide);
+    }
+
+    // Two passes of the same thread over the same quads: activation (one loop of nine), then loss
+    // (one of four). One pass would need a loop for each of the 28 pairs, in every instance of the
+    // kernel.
+    template <class Slab>
+    GPU_VERB void slab(const Slab& slab) {
+      target.put(p.target, slab, p.is_wide);
+      gpu::sync_block();
+      if (slab.index + 1 < Loop::kSlabs) target.fetch(p.target, slab, slab.index + 1, p.is_wide);
+      if (p.kind == Loss::kBce) {
+        reduce(slab, [&](const gpu::Quad& z, const gpu::Quad& t, int i) {
+          return BceOnLogits::of(z.v[i] + bias.v[i], t.v[i]);
+        });
+      } else {
+        subtract_target(slab);
+        with_difference(p.kind, [&](auto loss) {
+          reduce(slab, [&](const gpu::Quad& difference, const gpu::Quad& slope, int i) {
+            auto here = loss.of(difference.v[i]);
+            here.d_z *= slope.v[i];
+            return here;
+          });
+        });
+      }
+      gpu::sync_block();
+      if (p.dz) store_slab<Loop>(p.dz, slab, slab.values, p.is_wide);
+    }
+
+    // The values become f(z) - target; the targets beside them f'(z).
+    template <class Slab>
+    GPU_VERB void subtract_target(const Slab& slab) const {
+      with_activation(p.activation, [&](auto act) {
+        for_each_quad<Loop>(slab, [&](int at, int) {
+          const gpu::Quad z = slab_quad(slab.values + at) + bias;
+          const gpu::Quad t = slab_quad(slab.beside + at);
+          gpu::Quad difference, slope;
+          for (int i = 0; i < 4; ++i) {
+            const float y = act.forward(z.v[i]);
+            slope.v[i] = act.derivative(decltype(act)::kSavesZ ? z.v[i] : y);
+            difference.v[i] = y - t.v[i];
+          }
+          set_slab_quad(slab.values + at, difference);
+          set_slab_quad(slab.beside + at, slope);
+        });
       });
     }
-  }
 
-  // Adds up element(y, target).value and stores its derivative times the slope that `slab` left.
-  template <class Loop, class Slab, class F>
-  GPU_VERB void reduce(const Slab& slab, F&& element) {
-    for_each_quad<Loop>(slab, [&](int64_t, int64_t place, int count, gpu::Quad y, float* at) {
-      const auto slope = gpu::bit_cast<gpu::Quad>(gpu::load<16>(at + kSlabBytes<Loop> / 4));
-      const bool is_vector = p.has_vector_rows && count == 4;
-      const gpu::Quad target = gpu::load_quad(p.target + place, count, is_vector);
-      gpu::Quad dz;
-      for (int i = 0; i < 4; ++i) {
-        const auto here = element(y.v[i], target.v[i]);
-        if (i < count) sum += here.value;
-        dz.v[i] = here.d_z * slope.v[i] * p.scale;
-      }
-      if (p.dz) gpu::store_quad(p.dz + place, dz, count, is_vector);
-    });
-  }
+    // Adds up element(quad of the values, quad beside it, i).value; the values become its d_z.
+    template <class Slab, class F>
+    GPU_VERB void reduce(const Slab& slab, F&& element) {
+      for_each_quad<Loop>(slab, [&](int at, int count) {
+        const gpu::Quad values = slab_quad(slab.values + at);
+        const gpu::Quad beside = slab_quad(slab.beside + at);
+        gpu::Quad dz;
+        for (int i = 0; i < 4; ++i) {
+          const auto here = element(values, beside, i);
+          if (i < count) sum += here.value;
+          dz.v[i] = here.d_z * p.scale;
+        }
+        set_slab_quad(slab.values + at, dz);
+      });
+    }
 
-  GPU_VERB void add_bias(gpu::Quad& z, int64_t column, int count) const {
-    if (p.bias == nullptr) return;
-    const gpu::Quad bias = gpu::load_quad(p.bias + column, count, p.has_vector_bias && count == 4);
-    for (int i = 0; i < 4; ++i) z.v[i] += bias.v[i];
-  }
+    template <class Slab>
+    GPU_VERB void finish(const Slab& slab, float* scratch) {
+      const float of_tile = gpu::block_sum<Loop::kThreads>(sum, scratch);
+      if (threadIdx.x == 0) p.partials[slab.tile] = of_tile;
+    }
 
-  template <class Loop, class Slab>
-  GPU_VERB void finish(const Slab& slab, float* scratch) {
-    const float of_tile = gpu::block_sum<Loop::kThreads>(sum, scratch);
-    if (threadIdx.x == 0) p.partials[slab.tile] = of_tile;
-  }
-
-  const Params& p;
-  float sum = 0;
+    const Params& p;
+    gpu::Quad bias;
+    SlabOperand<Loop, T> target;
+    float sum = 0;
+  };
 };
 
 template <class T>
@@ -109,7 +129,7 @@ Launch prepare_loss(const DenseLoss<T>& p, const Device& device, void* scratch) 
                    scale,
                    p.activation,
                    p.kind,
-                   gpu::has_vector_rows(p.target, s.O) && gpu::has_vector_rows(p.dz, s.O),
+                   has_wide_rows(p.target, s.O) && has_wide_rows(p.dz, s.O),
                    gpu::has_vector_rows(p.bias, 4)};
   const TileSize size = choose_tile(s.B, s.O, TileSet::kLargeAndSmall, device);
   const FinishSum finish{partials, tile_count(s.B, s.O, size), scale, AfterSum::kScale, p.loss};

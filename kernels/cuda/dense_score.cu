@@ -23,60 +23,72 @@ struct ScoreEpilogue {
     float* parts;  // [B, tile columns]
     int64_t tile_columns;
     Activation activation;
-    bool has_vector_rows;
+    bool is_wide;
     bool has_vector_bias;
   };
-
   static constexpr bool kSeesStages = false;
-  static constexpr int kMinBlocksOfLarge = 1;
-  static constexpr int kSlabCopies = 1;
+  static constexpr int kMinBlocksOfLarge = 0;
+  static constexpr int kSlabCopies = 2;  // squares, and the target
 
-  GPU_VERB explicit ScoreEpilogue(const Params& params) : p(params) {}
+  template <class Loop>
+  struct Of {
+    GPU_VERB explicit Of(const Params& params) : p(params) {}
 
-  // Sum over this lane's quads of one row of the slab.
-  template <class Loop, class Slab, class Act>
-  GPU_VERB float lane_sum(const Slab& slab, const float* values, int64_t row, Act act) const {
-    float sum = 0;
-    for (int quad = static_cast<int>(gpu::lane_id()); quad < Loop::kN / 4; quad += 32) {
-      const int64_t column = slab.first_column + quad * 4;
-      if (row >= slab.m || column >= slab.n) continue;
-      const int count = slab.n - column < 4 ? static_cast<int>(slab.n - column) : 4;
-      const bool is_vector = p.has_vector_rows && count == 4;
-      gpu::Quad z = gpu::bit_cast<gpu::Quad>(gpu::load<16>(values + quad * 4));
-      if (p.bias) {
-        const gpu::Quad bias =
-            gpu::load_quad(p.bias + column, count, p.has_vector_bias && count == 4);
-        for (int i = 0; i < 4; ++i) z.v[i] += bias.v[i];
-      }
-      const gpu::Quad target =
-          gpu::load_quad(p.target + slab.output.row_at(row) + column, count, is_vector);
-      for (int i = 0; i < 4; ++i) {
-        const float d = act.forward(z.v[i]) - target.v[i];
-        if (i < count) sum += d * d;
+    template <class Slab>
+    GPU_VERB void begin(const Slab& slab) {
+      bias = column_quad<Loop>(p.bias, slab, p.has_vector_bias);
+      target.fetch(p.target, slab, 0, p.is_wide);
+    }
+
+    template <class Slab>
+    GPU_VERB void slab(const Slab& slab) {
+      target.put(p.target, slab, p.is_wide);
+      gpu::sync_block();
+      if (slab.index + 1 < Loop::kSlabs) target.fetch(p.target, slab, slab.index + 1, p.is_wide);
+      with_activation(p.activation, [&](auto act) {
+        for_each_quad<Loop>(slab, [&](int at, int count) {
+          gpu::Quad d = slab_quad(slab.values + at) + bias;
+          const gpu::Quad t = slab_quad(slab.beside + at);
+          for (int i = 0; i < 4; ++i) {
+            d.v[i] = act.forward(d.v[i]) - t.v[i];
+            d.v[i] = i < count ? d.v[i] * d.v[i] : 0;
+          }
+          set_slab_quad(slab.values + at, d);
+        });
+      });
+      gpu::sync_block();
+      add_rows(slab);
+    }
+
+    // One warp a row: the quads of a lane ascending, then the lanes.
+    template <class Slab>
+    GPU_VERB void add_rows(const Slab& slab) const {
+      constexpr int kWarps = Loop::kThreads / 32;
+#pragma unroll
+      for (int i = 0; i < Loop::kSlabRows / kWarps; ++i) {
+        const int row_of_slab = static_cast<int>(gpu::warp_id()) + i * kWarps;
+        const int64_t row = slab.first_row + Loop::tile_row(slab.index, row_of_slab);
+        float sum = 0;
+#pragma unroll
+        for (int first = 0; first < Loop::kN; first += 128) {
+          const int column = first + 4 * static_cast<int>(gpu::lane_id());
+          if (column >= Loop::kN) continue;
+          const gpu::Quad square = slab_quad(slab.values + row_of_slab * kSlabPitch<Loop> + column);
+          for (const float v : square.v) sum += v;
+        }
+        sum = gpu::warp_sum(sum);
+        if (gpu::lane_id() == 0 && row < slab.m)
+          p.parts[row * p.tile_columns + slab.tile_column] = sum;
       }
     }
-    return sum;
-  }
 
-  template <class Loop, class Slab>
-  GPU_VERB void slab(const Slab& slab) const {
-    with_activation(p.activation, [&](auto act) {
-      for (int r = static_cast<int>(gpu::warp_id()); r < Loop::kSlabRows;
-           r += Loop::kThreads / 32) {
-        const int64_t row = slab.first_row + Loop::tile_row(slab.index, r);
-        const float sum =
-            gpu::warp_sum(lane_sum<Loop>(slab, slab.values + r * slab.pitch, row, act));
-        if (gpu::lane_id() == 0 && row < slab.m) {
-          p.parts[row * p.tile_columns + slab.tile_column] = sum;
-        }
-      }
-    });
-  }
+    template <class Slab>
+    GPU_VERB void finish(const Slab&, float*) const {}
 
-  template <class Loop, class Slab>
-  GPU_VERB void finish(const Slab&, float*) const {}
-
-  const Params& p;
+    const Params& p;
+    gpu::Quad bias;
+    SlabOperand<Loop, T> target;
+  };
 };
 
 struct FinishScore {
@@ -108,7 +120,7 @@ Launch prepare_score(const DenseScore<T>& p, const Device& device, void* scratch
                    parts,
                    tile_columns,
                    p.activation,
-                   gpu::has_vector_rows(p.target, s.O),
+                   has_wide_rows(p.target, s.O),
                    gpu::has_vector_rows(p.bias, 4)};
   const FinishScore finish{parts, s.B, tile_columns, static_cast<float>(s.O), p.score};
   const bool is_along_k = s.weight_transposed;

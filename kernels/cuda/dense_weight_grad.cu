@@ -23,7 +23,7 @@ struct WeightGradEpilogue {
     float* out;  // [splits, elems]
     int64_t elems;
     bool accumulates;
-    bool has_vector_rows;
+    bool is_wide;
     float* bias_out;  // [splits, O], or null
     int64_t bias_elems;
     bool accumulates_bias;
@@ -31,58 +31,74 @@ struct WeightGradEpilogue {
   };
   static constexpr bool kSeesStages = true;
   static constexpr int kMinBlocksOfLarge = 0;
-  static constexpr int kSlabCopies = 1;
+  static constexpr int kSlabCopies = 2;  // the sum, and what it is added to
 
-  GPU_VERB explicit WeightGradEpilogue(const Params& params) : p(params) {}
+  template <class Loop>
+  struct Of {
+    GPU_VERB explicit Of(const Params& params) : p(params) {}
 
-  // True in the blocks that sum the columns of dz: one row (or column) of tiles sees all of it.
-  template <class Slab>
-  GPU_VERB bool sums_bias(const Slab& slab) const {
-    return p.bias_out != nullptr && (p.dz_is_a ? slab.first_column : slab.first_row) == 0;
-  }
-
-  template <class Loop, class Slab>
-  GPU_VERB void see(const Slab& slab, const unsigned char* a, const unsigned char* b) {
-    static_assert(Loop::kM == Loop::kN && Loop::kN <= Loop::kThreads);
-    if (!sums_bias(slab) || threadIdx.x >= Loop::kN) return;
-    const int column = static_cast<int>(threadIdx.x);
-    if (p.dz_is_a) {
-      add_column<typename Loop::TileA, typename Loop::Element>(a, column);
-    } else {
-      add_column<typename Loop::TileB, typename Loop::Element>(b, column);
+    // True in the blocks that sum the columns of dz: one row (or column) of tiles sees all of it.
+    template <class Slab>
+    GPU_VERB bool sums_bias(const Slab& slab) const {
+      return p.bias_out != nullptr && (p.dz_is_a ? slab.first_column : slab.first_row) == 0;
     }
-  }
 
-  template <class Tile, class T>
-  GPU_VERB void add_column(const unsigned char* tile, int column) {
-    for (int k = 0; k < Tile::kOuter; ++k) {
-      bias_sum += widen(*reinterpret_cast<const T*>(tile + Tile::element_at(k, column)));
-    }
-  }
-
-  template <class Loop, class Slab>
-  GPU_VERB void slab(const Slab& slab) const {
-    for_each_quad<Loop>(slab, [&](int64_t, int64_t at, int count, gpu::Quad sum, float*) {
-      float* out = p.out + slab.split * p.elems + at;
-      const bool is_vector = p.has_vector_rows && count == 4;
-      if (p.accumulates) {
-        const gpu::Quad old = gpu::load_quad(out, count, is_vector);
-        for (int i = 0; i < 4; ++i) sum.v[i] += old.v[i];
+    template <class Slab>
+    GPU_VERB void see(const Slab& slab, const unsigned char* a, const unsigned char* b) {
+      static_assert(Loop::kM == Loop::kN && Loop::kN <= Loop::kThreads);
+      if (!sums_bias(slab) || threadIdx.x >= Loop::kN) return;
+      const int column = static_cast<int>(threadIdx.x);
+      if (p.dz_is_a) {
+        add_column<typename Loop::TileA, typename Loop::Element>(a, column);
+      } else {
+        add_column<typename Loop::TileB, typename Loop::Element>(b, column);
       }
-      gpu::store_quad(out, sum, count, is_vector);
-    });
-  }
+    }
 
-  template <class Loop, class Slab>
-  GPU_VERB void finish(const Slab& slab, float*) const {
-    const int64_t column = (p.dz_is_a ? slab.first_row : slab.first_column) + threadIdx.x;
-    if (!sums_bias(slab) || threadIdx.x >= Loop::kN || column >= p.bias_elems) return;
-    float* out = p.bias_out + slab.split * p.bias_elems + column;
-    *out = p.accumulates_bias ? *out + bias_sum : bias_sum;
-  }
+    template <class Tile, class T>
+    GPU_VERB void add_column(const unsigned char* tile, int column) {
+      for (int k = 0; k < Tile::kOuter; ++k) {
+        bias_sum += widen(*reinterpret_cast<const T*>(tile + Tile::element_at(k, column)));
+      }
+    }
 
-  const Params& p;
-  float bias_sum = 0;  // of one column of dz
+    template <class Slab>
+    GPU_VERB float* out(const Slab& slab) const {
+      return p.out + slab.split * p.elems;
+    }
+
+    template <class Slab>
+    GPU_VERB void begin(const Slab& slab) {
+      if (p.accumulates) old.fetch(out(slab), slab, 0, p.is_wide);
+    }
+
+    template <class Slab>
+    GPU_VERB void slab(const Slab& slab) {
+      if (p.accumulates) {
+        old.put(out(slab), slab, p.is_wide);
+        gpu::sync_block();
+        if (slab.index + 1 < Loop::kSlabs) old.fetch(out(slab), slab, slab.index + 1, p.is_wide);
+        for_each_quad<Loop>(slab, [&](int at, int) {
+          set_slab_quad(slab.values + at,
+                        slab_quad(slab.values + at) + slab_quad(slab.beside + at));
+        });
+      }
+      gpu::sync_block();
+      store_slab<Loop>(out(slab), slab, slab.values, p.is_wide);
+    }
+
+    template <class Slab>
+    GPU_VERB void finish(const Slab& slab, float*) const {
+      const int64_t column = (p.dz_is_a ? slab.first_row : slab.first_column) + threadIdx.x;
+      if (!sums_bias(slab) || threadIdx.x >= Loop::kN || column >= p.bias_elems) return;
+      float* bias = p.bias_out + slab.split * p.bias_elems + column;
+      *bias = p.accumulates_bias ? *bias + bias_sum : bias_sum;
+    }
+
+    const Params& p;
+    SlabOperand<Loop, float> old;
+    float bias_sum = 0;  // of one column of dz
+  };
 };
 
 // out[k] = sum over splits of parts[split, k] (+ out[k]), for the weight and for the bias, in one
@@ -145,7 +161,7 @@ Launch prepare_weight_grad(const DenseWeightGrad<T>& p, const Device& device, vo
   auto product = weight_product(p, split);
   if (split.splits == 1) {
     product.epilogue = {
-        p.d_weight, s.I * s.O,  p.accumulates_weight, gpu::has_vector_rows(p.d_weight, product.n),
+        p.d_weight, s.I * s.O,  p.accumulates_weight, has_wide_rows(p.d_weight, product.n),
         p.d_bias,   bias_elems, p.accumulates_bias,   s.weight_transposed};
     return [=](void* stream) { launch_weight_product<T>(split.tile, product, 1, device, stream); };
   }
@@ -154,7 +170,7 @@ Launch prepare_weight_grad(const DenseWeightGrad<T>& p, const Device& device, vo
   product.epilogue = {weight_parts,
                       s.I * s.O,
                       false,
-                      gpu::has_vector_rows(weight_parts, product.n),
+                      has_wide_rows(weight_parts, product.n),
                       p.d_bias ? bias_parts : nullptr,
                       bias_elems,
                       false,

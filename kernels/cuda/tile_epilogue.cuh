@@ -47,12 +47,8 @@ struct QuadColumn {
   static constexpr int kRowQuads = Loop::kN / 4;
   static constexpr int kRowStep = Loop::kThreads / kRowQuads;
   static_assert(Loop::kThreads % kRowQuads == 0 && Loop::kSlabRows % kRowStep == 0);
-  GPU_VERB static int row() {
-    return static_cast<int>(threadIdx.x) / kRowQuads;
-  }
-  GPU_VERB static int column() {
-    return static_cast<int>(threadIdx.x) % kRowQuads * 4;
-  }
+  GPU_VERB static int row() { return static_cast<int>(threadIdx.x) / kRowQuads; }
+  GPU_VERB static int column() { return static_cast<int>(threadIdx.x) % kRowQuads * 4; }
 };
 
 // Calls f(place of a quad in the slab, how many of its elements lie inside C: below 1 if none do)
@@ -109,9 +105,7 @@ struct SlabPart {
     count = left < kElems ? (left < 0 ? 0 : static_cast<int>(left)) : kElems;
   }
   // Of the i'th row: its place in the slab, its row of C.
-  GPU_VERB int place(int i) const {
-    return (row + i * kRowStep) * kSlabPitch<Loop> + column;
-  }
+  GPU_VERB int place(int i) const { return (row + i * kRowStep) * kSlabPitch<Loop> + column; }
   GPU_VERB int64_t row_of_c(int i) const {
     return first_row + Loop::tile_row(index, row + i * kRowStep);
   }
@@ -174,8 +168,7 @@ struct SlabOperand {
     const Part mine(slab, slab.index);
     if (is_wide) {
 #pragma unroll
-      for (int i = 0; i < Part::kRows; ++i)
-        put_elements(slab.beside + mine.place(i), bits[i], T{});
+      for (int i = 0; i < Part::kRows; ++i) put_elements(slab.beside + mine.place(i), bits[i], T{});
       return;
     }
 #pragma unroll 1

@@ -18,23 +18,16 @@
 #include "kernels/cuda/choose.h"
 #include "kernels/cuda/device/block.cuh"
 #include "kernels/cuda/device/launch.cuh"
-#include "kernels/cuda/device/quad.cuh"
 #include "kernels/cuda/device/tile_ffma.cuh"
 #include "kernels/cuda/device/tile_load.cuh"
 #include "kernels/cuda/device/tile_mma.cuh"
+#include "kernels/cuda/tile_epilogue.cuh"
 
 namespace diabolo::kernels::cuda {
 
 using gpu::Along;
 
 enum class ProductMath { kF32, kTf32, kBf16 };
-
-// Where a product's row lies in what it makes: its first element; the columns follow. The dense
-// ops' matrices, and the layout of any map that epilogues write through.
-struct RowMajor {
-  int64_t row_elems = 0;
-  DIABOLO_HD int64_t row_at(int64_t row) const { return row * row_elems; }
-};
 
 // A and B: operands as tile_load.cuh says; Output: a map like RowMajor.
 template <class A, class B, class Output_, class EpilogueParams>
@@ -50,49 +43,12 @@ struct ProductCall {
   EpilogueParams epilogue;
 };
 
-// One slab of a finished tile, in shared memory.
-template <class Output>
-struct Slab {
-  float* values;
-  int pitch;                        // floats from row to row
-  int index;                        // which slab of the tile
-  int64_t first_row, first_column;  // of the tile
-  int64_t m, n;
-  int64_t tile;         // number of the tile in grid x
-  int64_t tile_column;  // its column in units of tiles
-  int64_t split;
-  const Output& output;
-};
-
-// Calls f(column, its place in the output, count, quad, where the quad lies) for the slab's quads
-// that lie inside C, in a fixed order per thread.
-template <class Loop, class Output, class F>
-GPU_VERB void for_each_quad(const Slab<Output>& slab, F&& f) {
-  constexpr int kRowQuads = Loop::kN / 4;
-  for (int i = static_cast<int>(threadIdx.x); i < Loop::kSlabRows * kRowQuads;
-       i += Loop::kThreads) {
-    const int64_t row = slab.first_row + Loop::tile_row(slab.index, i / kRowQuads);
-    const int64_t column = slab.first_column + i % kRowQuads * 4;
-    if (row >= slab.m || column >= slab.n) continue;
-    const int64_t left = slab.n - column;
-    float* at = slab.values + i / kRowQuads * slab.pitch + i % kRowQuads * 4;
-    const int count = left < 4 ? static_cast<int>(left) : 4;
-    f(column, slab.output.row_at(row) + column, count, gpu::bit_cast<gpu::Quad>(gpu::load<16>(at)),
-      at);
-  }
-}
-
 // Stages: three of 16 KiB for large tiles, which is all that a launch gets without opting in; four
 // of 8 KiB otherwise.
 template <class Loop>
 inline constexpr int kStages = Loop::kM == 128 ? 3 : 4;
 template <class Loop>
 inline constexpr int kStageBytes = Loop::TileA::kBytes + Loop::TileB::kBytes;
-// 8 floats of padding: neighbouring rows start 8 banks apart, four of them fill the banks.
-template <class Loop>
-inline constexpr int kSlabPitch = Loop::kN + 8;
-template <class Loop>
-inline constexpr int kSlabBytes = Loop::kSlabRows* kSlabPitch<Loop> * 4;
 // What an epilogue's finish may use: one float a warp.
 inline constexpr int kFinishBytes = 128;
 template <class Loop>
@@ -111,7 +67,7 @@ GPU_VERB void accumulate_staged(Loop& loop, unsigned char* shared, const Call& p
     a.stage(to);
     b.stage(to + Loop::TileA::kBytes);
   };
-#pragma unroll
+#pragma unroll 1
   for (int s = 0; s < kDepth - 1; ++s) {
     if (s < steps) stage(shared + s * kBytes);
     gpu::cp_async_commit();
@@ -168,9 +124,10 @@ GPU_VERB void accumulate_tile(Loop& loop, unsigned char* shared, const Call& p, 
 template <class Loop, class Epilogue>
 inline constexpr int kMinBlocks = Loop::kM == 128 ? Epilogue::kMinBlocksOfLarge : 1;
 
-// Epilogue: constructed from its Params; where kSeesStages, see<Loop>(slab, staged A, staged B) for
-// each step over k; slab<Loop>(slab) for each slab, whose values have room for kSlabCopies slabs;
-// then finish<Loop>(the last slab, scratch of kFinishBytes in shared memory).
+// Epilogue::Of<Loop>: constructed from its Params; where kSeesStages, see(slab, staged A, staged B)
+// for each step over k; then begin(slab), which may start loads for the first slab; slab(slab) for
+// each, whose values this thread has written its part of (barriers are the epilogue's, but for one
+// after it); then finish(slab, scratch of kFinishBytes in shared memory).
 template <class Loop, class Epilogue, class Call>
 __global__ void __launch_bounds__(Loop::kThreads, kMinBlocks<Loop, Epilogue>)
     tile_product_kernel(const __grid_constant__ Call p) {
@@ -181,30 +138,31 @@ __global__ void __launch_bounds__(Loop::kThreads, kMinBlocks<Loop, Epilogue>)
   const int64_t n0 = tile % tile_columns * Loop::kN;
   const int64_t k0 = blockIdx.z * p.k_per_split;
   const int64_t k_left = p.k - k0;
-  constexpr int kSlabArea = Epilogue::kSlabCopies * kSlabBytes<Loop>;
+  constexpr int kSlabArea = Epilogue::kSlabCopies * kSlabFloats<Loop> * 4;
   static_assert(kSlabArea + kFinishBytes <= kProductBytes<Loop>);
   auto* values = reinterpret_cast<float*>(shared);
-  Slab<typename Call::Output> slab{values, kSlabPitch<Loop>, 0,          m0,      n0, p.m, p.n,
-                                   tile,   n0 / Loop::kN,    blockIdx.z, p.output};
-  Epilogue epilogue(p.epilogue);
+  Slab<typename Call::Output> slab{
+      values,  values + kSlabFloats<Loop>, 0, m0, n0, p.m, p.n, tile, n0 / Loop::kN, blockIdx.z,
+      p.output};
+  typename Epilogue::template Of<Loop> epilogue(p.epilogue);
 
   Loop loop;
   loop.clear();
   const auto k_here = static_cast<int>(k_left < p.k_per_split ? k_left : p.k_per_split);
   accumulate_tile(loop, shared, p, m0, n0, k0, (k_here + Loop::kK - 1) / Loop::kK,
                   [&](const unsigned char* a, const unsigned char* b) {
-                    if constexpr (Epilogue::kSeesStages) epilogue.template see<Loop>(slab, a, b);
+                    if constexpr (Epilogue::kSeesStages) epilogue.see(slab, a, b);
                   });
 
+  epilogue.begin(slab);
 #pragma unroll 1
   for (int i = 0; i < Loop::kSlabs; ++i) {
     slab.index = i;
     loop.write_slab(i, values, kSlabPitch<Loop>);
-    gpu::sync_block();
-    epilogue.template slab<Loop>(slab);
+    epilogue.slab(slab);
     gpu::sync_block();
   }
-  epilogue.template finish<Loop>(slab, values + kSlabArea / 4);
+  epilogue.finish(slab, values + kSlabArea / 4);
 }
 
 // The inner loop for each kind of arithmetic and tile. A row of a staged tile along k is 64 bytes,

@@ -18,17 +18,20 @@ struct StoreEpilogue {
   static constexpr bool kSeesStages = false;
   static constexpr int kMinBlocksOfLarge = 0;
   static constexpr int kSlabCopies = 1;
-  GPU_VERB explicit StoreEpilogue(const Params& params) : p(params) {}
-  template <class Loop, class Slab>
-  GPU_VERB void slab(const Slab& slab) const {
-    for_each_quad<Loop>(slab,
-                        [&](int64_t, int64_t at, int count, kernels::gpu::Quad values, float*) {
-                          for (int i = 0; i < count; ++i) p.out[at + i] = values.v[i];
-                        });
-  }
-  template <class Loop, class Slab>
-  GPU_VERB void finish(const Slab&, float*) const {}
-  const Params& p;
+  template <class Loop>
+  struct Of {
+    GPU_VERB explicit Of(const Params& params) : p(params) {}
+    template <class Slab>
+    GPU_VERB void begin(const Slab&) const {}
+    template <class Slab>
+    GPU_VERB void slab(const Slab& slab) const {
+      kernels::gpu::sync_block();
+      store_slab<Loop>(p.out, slab, slab.values, slab.n % 4 == 0);
+    }
+    template <class Slab>
+    GPU_VERB void finish(const Slab&, float*) const {}
+    const Params& p;
+  };
 };
 
 // Places (y, x) of a phase's grid in an image that it fills every `stride`th pixel of.

@@ -13,11 +13,16 @@ struct NoEpilogue {
   static constexpr bool kSeesStages = false;
   static constexpr int kMinBlocksOfLarge = 0;
   static constexpr int kSlabCopies = 1;
-  GPU_VERB explicit NoEpilogue(const Params&) {}
-  template <class Loop, class Slab>
-  GPU_VERB void slab(const Slab&) const {}
-  template <class Loop, class Slab>
-  GPU_VERB void finish(const Slab&, float*) const {}
+  template <class Loop>
+  struct Of {
+    GPU_VERB explicit Of(const Params&) {}
+    template <class Slab>
+    GPU_VERB void begin(const Slab&) const {}
+    template <class Slab>
+    GPU_VERB void slab(const Slab&) const {}
+    template <class Slab>
+    GPU_VERB void finish(const Slab&, float*) const {}
+  };
 };
 
 template <ProductMath kMath, TileSet kSet>

@@ -35,6 +35,16 @@ template <int kBytes>
 GPU_VERB void store(void* address, const Bits<kBytes>& bits) {
 #if defined(DIABOLO_CUDA_HOST)
   ::cuda_host::require_aligned(address, kBytes, "store");
+#elif defined(__CUDACC__)
+  // A struct of words is taken apart into stores of words; a vector type stays whole.
+  if constexpr (kBytes == 16) {
+    *static_cast<uint4*>(address) =
+        make_uint4(bits.word[0], bits.word[1], bits.word[2], bits.word[3]);
+    return;
+  } else if constexpr (kBytes == 8) {
+    *static_cast<uint2*>(address) = make_uint2(bits.word[0], bits.word[1]);
+    return;
+  }
 #endif
   *reinterpret_cast<Bits<kBytes>*>(address) = bits;
 }
