@@ -2,52 +2,61 @@
 #include "kernels/cuda/choose.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace diabolo::kernels::cuda {
 namespace {
 
 constexpr int64_t kMaxBlocks = 0x7FFFFFFF;  // of a grid, in x
-constexpr int64_t kSplitRows = 64;
-constexpr int64_t kMinRowsPerSplit = 256;
+constexpr int64_t kSplitDepth = 64;
+constexpr int64_t kMinDepthOfSplit = 256;
 constexpr int64_t kMaxSplits = 64;
 constexpr int64_t kMaxDepth = int64_t{1} << 30;  // of one tile's sum: loaders count in 32 bits
-// Where the batch is to be cut for a larger tile's sake, a part has to be this deep to pay for
-// itself.
-constexpr int64_t kRowsWorthAPart = 1024;
-constexpr int64_t kFlatSumElems = 16384;  // 64 a thread
+constexpr int64_t kFlatSumElems = 16384;         // 64 a thread
 constexpr int64_t kMaxFlatBlocks = 4096;
 
-// What one tile of a weight gradient costs a multiprocessor, in cycles of an H100; arithmetic, not
-// measured. A row of the batch: on the tensor cores what shared memory moves at 128 bytes a cycle
-// (staging in, fragments out: 2 KiB for a row of the large tile), else m n fused multiply-adds
-// at 128 a cycle, and a tenth and a third more in the smaller tiles for their barriers. A part:
-// 8 bytes an output, to the second-level cache and back, at 24 a cycle.
-struct TileCycles {
-  double row_on_tensor_cores, row, part;
+// Costs in cycles of one multiprocessor of an H100; arithmetic, not measured. A launch: 1.1 us.
+constexpr double kLaunchCycles = 1900;
+// Multiply-adds a cycle: mma.sync at 63 % of what wgmma reaches, and fused multiply-adds.
+constexpr double kBf16Rate = 1290, kFfmaRate = 128;
+// Bytes a cycle: shared memory; the second-level cache for one multiprocessor, and for all.
+constexpr double kSharedRate = 128, kCacheRate = 64, kAllCacheRate = 3200;
+// Of a tile: the first copies' way, the barriers of the slabs; for each element, four accesses of 4
+// bytes in shared memory and its stores. A part: 8 bytes an output, to the cache and back.
+constexpr double kTileCycles = 1500, kElementCycles = 0.2, kPartCycles = 8.0 / 24;
+
+struct TileCosts {
+  double shared_bytes;  // of bf16 through shared memory for a row of k: staging in, fragments out
+  double wait;  // cycles a row of k that the way from memory takes with all stages in flight
+  double ffma;  // how many times longer barriers and loads make the fused multiply-adds
 };
-constexpr TileCycles kTileCycles[] = {{16, 128, 5400}, {6, 35, 1365}, {3, 11, 341}};
-constexpr double kLaunchCycles = 1900;  // 1.1 us
+constexpr TileCosts kTileCosts[] = {
+    {2048, 11, 1.0}, {1152, 8, 1.0}, {768, 7.5, 1.1}, {384, 4, 1.4}};
 
-double cycles_of(int64_t tiles, int64_t rows, int64_t splits, const TileCycles& tile,
-                 bool on_tensor_cores, const Device& device) {
-  const double of_row = on_tensor_cores ? tile.row_on_tensor_cores : tile.row;
-  const double of_rows = static_cast<double>(rows) * of_row;
-  const auto waves = static_cast<double>(ceil_div(tiles * splits, device.multiprocessors));
-  return splits == 1 ? waves * of_rows : waves * (of_rows + tile.part) + kLaunchCycles;
+// Cycles for one row of k of a tile, with `busy` multiprocessors at it.
+double row_cycles(TileSize tile, ProductMath math, double busy) {
+  const TileCosts& costs = kTileCosts[static_cast<int>(tile)];
+  const auto [m, n] = extents(tile);
+  const double elem = math == ProductMath::kBf16 ? 2 : 4;
+  const double cache_rate = std::min(kCacheRate, kAllCacheRate / busy);
+  const double moved = std::max({costs.shared_bytes * elem / 2 / kSharedRate,
+                                 (m + n) * elem / cache_rate, costs.wait * elem / 2});
+  const double area = double{1} * m * n;
+  const double computed =
+      math == ProductMath::kF32 ? area / kFfmaRate * costs.ffma : area / (kBf16Rate * 2 / elem);
+  return std::max(moved, computed);
 }
 
-bool fills(int64_t tiles, const Device& device) {
-  return 4 * tiles >= 3 * int64_t{device.multiprocessors};
-}
-
-// As choose_tile, with the batch cut into parts that are worth it.
-TileSize choose_weight_grad_tile(const DenseShape& s, TileSet set, const Device& device) {
-  const int64_t parts = std::clamp(s.B / kRowsWorthAPart, int64_t{1}, kMaxSplits);
-  for (const TileSize size : {TileSize::kLarge, TileSize::kMedium}) {
-    const bool exists = has_tile(set, size);
-    if (exists && fills(parts * tile_count(s.I, s.O, size), device)) return size;
-  }
-  return TileSize::kSmall;
+double product_cycles(const GemmShape& shape, TileSize tile, int64_t splits, int64_t depth,
+                      ProductMath math, const Device& device) {
+  const int64_t blocks = tile_count(shape.m, shape.n, tile) * splits;
+  const auto waves = static_cast<double>(ceil_div(blocks, device.multiprocessors));
+  const auto busy = static_cast<double>(std::min<int64_t>(blocks, device.multiprocessors));
+  const double elements = double{1} * extents(tile).m * extents(tile).n;
+  const double of_tile = kTileCycles + kElementCycles * elements;
+  const double of_rows = static_cast<double>(depth) * row_cycles(tile, math, busy);
+  if (splits == 1) return waves * (of_rows + of_tile);
+  return waves * (of_rows + of_tile + kPartCycles * elements) + kLaunchCycles;
 }
 
 }  // namespace
@@ -75,36 +84,38 @@ const char* refuse_matrix(int64_t B, int64_t D, const Device& device) {
   return refuse_device(device);
 }
 
-TileSize choose_tile(int64_t m, int64_t n, TileSet set, const Device& device) {
-  for (const TileSize size : {TileSize::kLarge, TileSize::kMedium}) {
-    const bool exists = has_tile(set, size);
-    if (exists && fills(tile_count(m, n, size), device)) return size;
+ProductChoice choose_product(const GemmShape& shape, TileSet set, ProductMath math,
+                             const Device& device, int64_t most_splits) {
+  const int64_t least = most_splits > 1 ? ceil_div(shape.k, kMaxDepth) : 1;
+  const int64_t most = std::clamp(shape.k / kMinDepthOfSplit, least, std::max(most_splits, least));
+  ProductChoice best{};
+  double best_cycles = std::numeric_limits<double>::infinity();
+  for (const TileSize tile : kTileSizes) {
+    if (!has_tile(set, math, tile)) continue;
+    for (int64_t wanted = least; wanted <= most; ++wanted) {
+      const int64_t whole = ceil_div(ceil_div(shape.k, wanted), kSplitDepth) * kSplitDepth;
+      const int64_t depth = wanted == 1 ? shape.k : whole;
+      const int64_t splits = ceil_div(shape.k, depth);
+      const double cycles = product_cycles(shape, tile, splits, depth, math, device);
+      if (cycles >= best_cycles) continue;
+      best = {tile, splits, depth};
+      best_cycles = cycles;
+    }
   }
-  return TileSize::kSmall;
+  return best;
+}
+
+TileSize choose_loss_tile(const DenseShape& s, ProductMath math, const Device& device) {
+  return choose_product({s.B, s.O, s.I}, TileSet::kLargeAndSmall, math, device).tile;
 }
 
 TileSize choose_score_tile(int64_t n) {
   return n > 32 ? TileSize::kLarge : TileSize::kSmall;
 }
 
-WeightGradSplit choose_weight_grad(const DenseShape& s, TileSet set, bool on_tensor_cores,
-                                   const Device& device) {
-  const TileSize tile = choose_weight_grad_tile(s, set, device);
-  const int64_t tiles = tile_count(s.I, s.O, tile);
-  const int64_t most = std::clamp(s.B / kMinRowsPerSplit, int64_t{1}, kMaxSplits);
-  WeightGradSplit best{};
-  double best_cycles = 0;
-  const int64_t least = ceil_div(s.B, kMaxDepth);
-  for (int64_t wanted = least; wanted <= most; ++wanted) {
-    const int64_t rows = ceil_div(ceil_div(s.B, wanted), kSplitRows) * kSplitRows;
-    const int64_t splits = ceil_div(s.B, rows);
-    const double cycles = cycles_of(tiles, rows, splits, kTileCycles[static_cast<int>(tile)],
-                                    on_tensor_cores, device);
-    if (wanted > least && cycles >= best_cycles) continue;
-    best = {tile, splits, rows};
-    best_cycles = cycles;
-  }
-  return best;
+ProductChoice choose_weight_grad(const DenseShape& s, ProductMath math, const Device& device) {
+  const GemmShape shape = s.weight_transposed ? GemmShape{s.O, s.I, s.B} : GemmShape{s.I, s.O, s.B};
+  return choose_product(shape, TileSet::kAll, math, device, kMaxSplits);
 }
 
 FlatSum choose_flat_sum(int64_t n) {
@@ -120,30 +131,31 @@ int64_t choose_flat_blocks(int64_t quads, const Device& device) {
 
 template <class T>
 uint64_t scratch_bytes(const DenseLoss<T>& p, const Device& device) {
-  const TileSize tile = choose_tile(p.shape.B, p.shape.O, TileSet::kLargeAndSmall, device);
-  return aligned_bytes(4 * static_cast<uint64_t>(tile_count(p.shape.B, p.shape.O, tile)));
+  const DenseShape& s = p.shape;
+  const TileSize tile = choose_loss_tile(s, product_math<T>(device), device);
+  return aligned_bytes(4 * static_cast<uint64_t>(tile_count(s.B, s.O, tile)));
 }
 template uint64_t scratch_bytes(const DenseLoss<float>&, const Device&);
 template uint64_t scratch_bytes(const DenseLoss<Bf16>&, const Device&);
 
 template <class T>
 uint64_t scratch_bytes(const DenseScore<T>& p, const Device&) {
-  const int64_t tiles = ceil_div(p.shape.O, extent(choose_score_tile(p.shape.O)));
+  const int64_t tiles = ceil_div(p.shape.O, extents(choose_score_tile(p.shape.O)).n);
   return aligned_bytes(4 * static_cast<uint64_t>(p.shape.B * tiles));
 }
 template uint64_t scratch_bytes(const DenseScore<float>&, const Device&);
 template uint64_t scratch_bytes(const DenseScore<Bf16>&, const Device&);
 
-uint64_t weight_part_bytes(const DenseShape& s, const WeightGradSplit& split) {
-  return aligned_bytes(4 * static_cast<uint64_t>(split.splits * s.I * s.O));
+uint64_t weight_part_bytes(const DenseShape& s, const ProductChoice& choice) {
+  return aligned_bytes(4 * static_cast<uint64_t>(choice.splits * s.I * s.O));
 }
 
 template <class T>
 uint64_t scratch_bytes(const DenseWeightGrad<T>& p, const Device& device) {
-  const WeightGradSplit split = choose_weight_grad<T>(p.shape, device);
-  if (split.splits == 1) return 0;
-  const uint64_t bias = p.d_bias ? 4 * static_cast<uint64_t>(split.splits * p.shape.O) : 0;
-  return weight_part_bytes(p.shape, split) + aligned_bytes(bias);
+  const ProductChoice choice = choose_weight_grad<T>(p.shape, device);
+  if (choice.splits == 1) return 0;
+  const uint64_t bias = p.d_bias ? 4 * static_cast<uint64_t>(choice.splits * p.shape.O) : 0;
+  return weight_part_bytes(p.shape, choice) + aligned_bytes(bias);
 }
 template uint64_t scratch_bytes(const DenseWeightGrad<float>&, const Device&);
 template uint64_t scratch_bytes(const DenseWeightGrad<Bf16>&, const Device&);

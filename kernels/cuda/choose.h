@@ -8,67 +8,77 @@
 
 namespace diabolo::kernels::cuda {
 
-// Square tiles of the output of a product. The medium one is built only where it is chosen often:
-// f32 and bf16, forward and gradients. Every instance costs compile time on seven architectures.
-enum class TileSize { kLarge, kMedium, kSmall };
-enum class TileSet { kAll, kLargeAndSmall };
-constexpr bool has_tile(TileSet set, TileSize size) {
-  return size != TileSize::kMedium || set == TileSet::kAll;
+// What a product computes: C[m,n] = sum over k of A[m,k] B[k,n].
+struct GemmShape {
+  int64_t m = 0, n = 0, k = 0;
+};
+
+// Tiles of the output of a product, by rows and columns. Every instance costs compile time on seven
+// architectures, so each is built only where it is chosen often: the long one, for layers of up to
+// 64 outputs and for last tiles, in bf16's forward and gradients; the medium one there and in f32's.
+enum class TileSize { kLarge, kLong, kMedium, kSmall };
+inline constexpr TileSize kTileSizes[] = {TileSize::kLarge, TileSize::kLong, TileSize::kMedium,
+                                          TileSize::kSmall};
+struct TileExtents {
+  int m, n;
+};
+inline constexpr TileExtents kTileExtents[] = {{128, 128}, {128, 64}, {64, 64}, {32, 32}};
+
+// The arithmetic of a product.
+enum class ProductMath { kF32, kTf32, kBf16 };
+template <class T>
+ProductMath product_math(const Device& device) {
+  if (sizeof(T) == 2) return ProductMath::kBf16;
+  return device.allows_tf32 ? ProductMath::kTf32 : ProductMath::kF32;
 }
+
 // What is built of a kernel's set; those who choose and those who launch both ask here.
-constexpr TileSet built_tiles(TileSet of_kernel, bool is_tf32) {
-  return is_tf32 ? TileSet::kLargeAndSmall : of_kernel;
+enum class TileSet { kAll, kLargeAndSmall };
+constexpr bool has_tile(TileSet of_kernel, ProductMath math, TileSize size) {
+  if (size == TileSize::kLarge || size == TileSize::kSmall) return true;
+  if (of_kernel == TileSet::kLargeAndSmall || math == ProductMath::kTf32) return false;
+  return size == TileSize::kMedium || math == ProductMath::kBf16;
 }
-inline constexpr int kTileExtent[] = {128, 64, 32};
 
 DIABOLO_HD constexpr int64_t ceil_div(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }
 
-inline int64_t extent(TileSize size) {
-  return kTileExtent[static_cast<int>(size)];
+inline TileExtents extents(TileSize size) {
+  return kTileExtents[static_cast<int>(size)];
 }
 inline int64_t tile_count(int64_t m, int64_t n, TileSize size) {
-  return ceil_div(m, extent(size)) * ceil_div(n, extent(size));
+  return ceil_div(m, extents(size).m) * ceil_div(n, extents(size).n);
 }
 
-// The largest tile that gives three quarters of the multiprocessors one: four tiles of half the
-// extent take as long in place of one that is three quarters of a wave. All tiles add up an element
-// in the same order, so the choice may look at the batch without changing a bit of the result.
-TileSize choose_tile(int64_t m, int64_t n, TileSet set, const Device& device);
+// The tile, and into how many parts of `k_per_split` (a multiple of 64, the deepest staged tile,
+// where there are several) the sum over k is cut: what takes the fewest cycles by arithmetic that
+// counts whole tiles and waves, so padding too, what bounds a step over k, an epilogue, and what
+// adds the parts up. At most `most_splits` parts. All tiles add up an element in the same order, so
+// that a choice of one part may look at the batch without changing a bit of the result.
+struct ProductChoice {
+  TileSize tile;
+  int64_t splits;
+  int64_t k_per_split;
+};
+ProductChoice choose_product(const GemmShape& shape, TileSet set, ProductMath math,
+                             const Device& device, int64_t most_splits = 1);
 
-// The tiles that exist for a product of T.
-template <class T>
-TileSet tile_set(const Device& device) {
-  return built_tiles(TileSet::kAll, sizeof(T) == 4 && device.allows_tf32);
-}
+// The tile of a loss, of which each leaves a partial sum in scratch.
+TileSize choose_loss_tile(const DenseShape& shape, ProductMath math, const Device& device);
 
 // Scores add up a row tile by tile, so their tile may not depend on the batch.
 TileSize choose_score_tile(int64_t n);
 
-// True if the products of T run on the tensor cores.
+// A weight gradient is a sum over the batch; its parts are added in order.
+ProductChoice choose_weight_grad(const DenseShape& shape, ProductMath math, const Device& device);
 template <class T>
-bool is_on_tensor_cores(const Device& device) {
-  return sizeof(T) == 2 || device.allows_tf32;
-}
-
-// A weight gradient is summed over the batch in `splits` parts of `rows_per_split` rows (a multiple
-// of 64, the deepest staged tile), then the parts in order: as many as take the fewest cycles.
-struct WeightGradSplit {
-  TileSize tile;
-  int64_t splits;
-  int64_t rows_per_split;
-};
-WeightGradSplit choose_weight_grad(const DenseShape& shape, TileSet set, bool on_tensor_cores,
-                                   const Device& device);
-
-template <class T>
-WeightGradSplit choose_weight_grad(const DenseShape& shape, const Device& device) {
-  return choose_weight_grad(shape, tile_set<T>(device), is_on_tensor_cores<T>(device), device);
+ProductChoice choose_weight_grad(const DenseShape& shape, const Device& device) {
+  return choose_weight_grad(shape, product_math<T>(device), device);
 }
 
 // Bytes of the weight's parts in scratch; those of the bias follow.
-uint64_t weight_part_bytes(const DenseShape& shape, const WeightGradSplit& split);
+uint64_t weight_part_bytes(const DenseShape& shape, const ProductChoice& choice);
 
 // Sums over a flat array: `blocks` partial sums of `elems_per_block` elements each.
 struct FlatSum {

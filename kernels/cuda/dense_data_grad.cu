@@ -77,7 +77,8 @@ Launch prepare_data_grad(const DenseDataGrad<T>& p, const Device& device) {
   call.output = {s.I};
   call.epilogue = {p.saved, p.dx, p.saved ? p.activation : Activation::kIdentity,
                    has_wide_rows(p.dx, s.I) && has_wide_rows(p.saved, s.I)};
-  const TileSize size = choose_tile(s.B, s.I, tile_set<T>(device), device);
+  const TileSize size =
+      choose_product({s.B, s.I, s.O}, TileSet::kAll, product_math<T>(device), device).tile;
   const bool is_along_k = !s.weight_transposed;
   return [=](void* stream) {
     launch_dense<T, DataGradEpilogue<T>, TileSet::kAll>(call, size, is_along_k, device, stream);

@@ -71,7 +71,8 @@ Launch prepare_forward(const DenseForward<T>& p, const Device& device) {
                    p.activation,
                    has_wide_rows(p.y, s.O) && has_wide_rows(p.z, s.O),
                    gpu::has_vector_rows(p.bias, 4)};
-  const TileSize size = choose_tile(s.B, s.O, tile_set<T>(device), device);
+  const TileSize size =
+      choose_product({s.B, s.O, s.I}, TileSet::kAll, product_math<T>(device), device).tile;
   const bool is_along_k = s.weight_transposed;
   return [=](void* stream) {
     launch_dense<T, ForwardEpilogue<T>, TileSet::kAll>(call, size, is_along_k, device, stream);

@@ -131,7 +131,7 @@ Launch prepare_loss(const DenseLoss<T>& p, const Device& device, void* scratch) 
                    p.kind,
                    has_wide_rows(p.target, s.O) && has_wide_rows(p.dz, s.O),
                    gpu::has_vector_rows(p.bias, 4)};
-  const TileSize size = choose_tile(s.B, s.O, TileSet::kLargeAndSmall, device);
+  const TileSize size = choose_loss_tile(s, product_math<T>(device), device);
   const FinishSum finish{partials, tile_count(s.B, s.O, size), scale, AfterSum::kScale, p.loss};
   const bool is_along_k = s.weight_transposed;
   return [=](void* stream) {

@@ -112,7 +112,7 @@ template <class T>
 Launch prepare_score(const DenseScore<T>& p, const Device& device, void* scratch) {
   const DenseShape& s = p.shape;
   const TileSize size = choose_score_tile(s.O);
-  const int64_t tile_columns = ceil_div(s.O, extent(size));
+  const int64_t tile_columns = ceil_div(s.O, extents(size).n);
   auto* parts = static_cast<float*>(scratch);
   auto call = layer_product<typename ScoreEpilogue<T>::Params>(s, p.x, p.weight);
   call.epilogue = {p.bias,

@@ -43,10 +43,15 @@ struct WeightGradEpilogue {
       return p.bias_out != nullptr && (p.dz_is_a ? slab.first_column : slab.first_row) == 0;
     }
 
+    // Of a tile, one a thread.
+    GPU_VERB unsigned columns_of_dz() const {
+      static_assert(Loop::kM <= Loop::kThreads && Loop::kN <= Loop::kThreads);
+      return p.dz_is_a ? Loop::kM : Loop::kN;
+    }
+
     template <class Slab>
     GPU_VERB void see(const Slab& slab, const unsigned char* a, const unsigned char* b) {
-      static_assert(Loop::kM == Loop::kN && Loop::kN <= Loop::kThreads);
-      if (!sums_bias(slab) || threadIdx.x >= Loop::kN) return;
+      if (!sums_bias(slab) || threadIdx.x >= columns_of_dz()) return;
       const int column = static_cast<int>(threadIdx.x);
       if (p.dz_is_a) {
         add_column<typename Loop::TileA, typename Loop::Element>(a, column);
@@ -90,7 +95,7 @@ struct WeightGradEpilogue {
     template <class Slab>
     GPU_VERB void finish(const Slab& slab, float*) const {
       const int64_t column = (p.dz_is_a ? slab.first_row : slab.first_column) + threadIdx.x;
-      if (!sums_bias(slab) || threadIdx.x >= Loop::kN || column >= p.bias_elems) return;
+      if (!sums_bias(slab) || threadIdx.x >= columns_of_dz() || column >= p.bias_elems) return;
       float* bias = p.bias_out + slab.split * p.bias_elems + column;
       *bias = p.accumulates_bias ? *bias + bias_sum : bias_sum;
     }
@@ -138,7 +143,7 @@ void launch_weight_product(TileSize size, const MatrixCall<WeightGradEpilogue::P
 
 template <class T>
 MatrixCall<WeightGradEpilogue::Params> weight_product(const DenseWeightGrad<T>& p,
-                                                      const WeightGradSplit& split) {
+                                                      const ProductChoice& split) {
   const DenseShape& s = p.shape;
   MatrixCall<WeightGradEpilogue::Params> call;
   const gpu::MatrixOperand x = operand(p.x, s.B, s.I);
@@ -149,14 +154,14 @@ MatrixCall<WeightGradEpilogue::Params> weight_product(const DenseWeightGrad<T>& 
   call.n = s.weight_transposed ? s.I : s.O;
   call.k = s.B;
   call.output = {call.n};
-  call.k_per_split = split.rows_per_split;
+  call.k_per_split = split.k_per_split;
   return call;
 }
 
 template <class T>
 Launch prepare_weight_grad(const DenseWeightGrad<T>& p, const Device& device, void* scratch) {
   const DenseShape& s = p.shape;
-  const WeightGradSplit split = choose_weight_grad<T>(s, device);
+  const ProductChoice split = choose_weight_grad<T>(s, device);
   const int64_t bias_elems = p.d_bias ? s.O : 0;
   auto product = weight_product(p, split);
   if (split.splits == 1) {

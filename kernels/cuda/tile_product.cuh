@@ -27,8 +27,6 @@ namespace diabolo::kernels::cuda {
 
 using gpu::Along;
 
-enum class ProductMath { kF32, kTf32, kBf16 };
-
 // A and B: operands as tile_load.cuh says; Output: a map like RowMajor.
 template <class A, class B, class Output_, class EpilogueParams>
 struct ProductCall {
@@ -43,12 +41,14 @@ struct ProductCall {
   EpilogueParams epilogue;
 };
 
-// Stages: three of 16 KiB for large tiles, which is all that a launch gets without opting in; four
-// of 8 KiB otherwise.
-template <class Loop>
-inline constexpr int kStages = Loop::kM == 128 ? 3 : 4;
 template <class Loop>
 inline constexpr int kStageBytes = Loop::TileA::kBytes + Loop::TileB::kBytes;
+// As many stages as fit into what a launch gets without opting in, up to four.
+inline constexpr int kSharedBytes = static_cast<int>(gpu::kSharedBytesWithoutOptIn);
+template <class Loop>
+inline constexpr int kStages =
+    kSharedBytes / kStageBytes<Loop> < 4 ? kSharedBytes / kStageBytes<Loop> : 4;
+
 // What an epilogue's finish may use: one float a warp.
 inline constexpr int kFinishBytes = 128;
 template <class Loop>
@@ -122,7 +122,8 @@ GPU_VERB void accumulate_tile(Loop& loop, unsigned char* shared, const Call& p, 
 // a large tile 128, so that two fit, but squeezes the others until some spill (8 bytes, on sm_86,
 // 89 and 100).
 template <class Loop, class Epilogue>
-inline constexpr int kMinBlocks = Loop::kM == 128 ? Epilogue::kMinBlocksOfLarge : 1;
+inline constexpr int kMinBlocks =
+    Loop::kM == 128 && Loop::kN == 128 ? Epilogue::kMinBlocksOfLarge : 1;
 
 // Epilogue::Of<Loop>: constructed from its Params; where kSeesStages, see(slab, staged A, staged B)
 // for each step over k; then begin(slab), which may start loads for the first slab; slab(slab) for
@@ -175,6 +176,10 @@ struct LoopOf<ProductMath::kBf16, TileSize::kLarge, kA, kB> {
   using Type = gpu::MmaLoop<Bf16, 128, 128, 32, 2, 4, kA, kB>;
 };
 template <Along kA, Along kB>
+struct LoopOf<ProductMath::kBf16, TileSize::kLong, kA, kB> {
+  using Type = gpu::MmaLoop<Bf16, 128, 64, 32, 2, 2, kA, kB>;
+};
+template <Along kA, Along kB>
 struct LoopOf<ProductMath::kBf16, TileSize::kMedium, kA, kB> {
   using Type = gpu::MmaLoop<Bf16, 64, 64, 32, 2, 2, kA, kB>;
 };
@@ -215,9 +220,8 @@ void launch_tiles(const Call& call, int64_t splits, void* stream) {
 // came from another set): a launch that is left out would leave its output as it was.
 template <ProductMath kMath, Along kA, Along kB, class Epilogue, TileSet kSet, class Call>
 void launch_product(TileSize size, const Call& call, int64_t splits, void* stream) {
-  constexpr TileSet kBuilt = built_tiles(kSet, kMath == ProductMath::kTf32);
   const auto launch_if = [&]<TileSize kSize>() {
-    if constexpr (has_tile(kBuilt, kSize)) {
+    if constexpr (has_tile(kSet, kMath, kSize)) {
       using Loop = typename LoopOf<kMath, kSize, kA, kB>::Type;
       if (size == kSize) launch_tiles<Loop, Epilogue>(call, splits, stream);
       return size == kSize;
@@ -226,6 +230,7 @@ void launch_product(TileSize size, const Call& call, int64_t splits, void* strea
     }
   };
   const bool is_launched = launch_if.template operator()<TileSize::kLarge>() ||
+                           launch_if.template operator()<TileSize::kLong>() ||
                            launch_if.template operator()<TileSize::kMedium>() ||
                            launch_if.template operator()<TileSize::kSmall>();
   if (!is_launched) throw std::logic_error("tile product: this tile size is not built");
@@ -255,7 +260,7 @@ MatrixCall<EpilogueParams> layer_product(const DenseShape& s, const T* x, const 
   return call;
 }
 
-// Calls f<kMath>() with the arithmetic for T on this device.
+// Calls f<kMath>() with the arithmetic for T on this device: product_math<T>.
 template <class T, class F>
 void with_math(const Device& device, F&& f) {
   if constexpr (sizeof(T) == 2) {

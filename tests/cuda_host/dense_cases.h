@@ -60,9 +60,10 @@ double product_error(const Case& c, int64_t terms) {
 // Every case that a test runs on: extents around the tiles, each activation at least once.
 inline std::vector<Case> cases() {
   std::vector<Case> all;
-  const int64_t extents[][3] = {{1, 1, 1},      {1, 31, 129}, {7, 64, 65},   {33, 100, 10},
-                                {63, 16, 127},  {64, 65, 64}, {65, 127, 33}, {128, 33, 128},
-                                {129, 40, 129}, {2, 129, 7}};
+  const int64_t extents[][3] = {{1, 1, 1},      {1, 31, 129}, {7, 64, 65},    {33, 100, 10},
+                                {63, 16, 127},  {64, 65, 64}, {65, 127, 33},  {128, 33, 128},
+                                {129, 40, 129}, {2, 129, 7},  {250, 17, 250}, {17, 250, 250},
+                                {120, 122, 40}};
   int count = 0;
   for (const auto& e : extents) {
     for (const int multiprocessors : {1, 5, 1000}) {

@@ -1,5 +1,7 @@
 // The dense CUDA kernels in the harness, against the double reference with its derived bound, on
 // three schedules: gradients.
+#include <set>
+
 #include "cuda_host/dense_cases.h"
 
 namespace diabolo {
@@ -10,6 +12,32 @@ using namespace dense_cases;  // NOLINT: made for this
 template <class T>
 class DenseGradsTest : public DenseKernels<T> {};
 TYPED_TEST_SUITE(DenseGradsTest, Types);
+
+// The cases below and those of dense_kernels_test.cpp run every tile that is built.
+TYPED_TEST(DenseGradsTest, CasesTakeEveryTile) {
+  using T = TypeParam;
+  for (const bool allows_tf32 : {false, true}) {
+    std::set<cuda::TileSize> forward, data_grad, weight_grad, built;
+    for (Case c : cases()) {
+      c.allows_tf32 = allows_tf32;
+      const cuda::Device device = device_of(c);
+      const auto math = cuda::product_math<T>(device);
+      const auto choose = [&](const cuda::GemmShape& shape) {
+        return cuda::choose_product(shape, cuda::TileSet::kAll, math, device).tile;
+      };
+      const DenseShape& s = c.shape;
+      forward.insert(choose({s.B, s.O, s.I}));
+      data_grad.insert(choose({s.B, s.I, s.O}));
+      weight_grad.insert(cuda::choose_weight_grad<T>(s, device).tile);
+      for (const cuda::TileSize size : cuda::kTileSizes) {
+        if (has_tile(cuda::TileSet::kAll, math, size)) built.insert(size);
+      }
+    }
+    EXPECT_EQ(forward, built);
+    EXPECT_EQ(data_grad, built);
+    EXPECT_EQ(weight_grad, built);
+  }
+}
 
 TYPED_TEST(DenseGradsTest, DataGrad) {
   using T = TypeParam;

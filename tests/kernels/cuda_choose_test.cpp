@@ -14,6 +14,7 @@ namespace {
 
 using cuda::ceil_div;
 using cuda::Device;
+using cuda::ProductMath;
 using cuda::TileSet;
 using cuda::TileSize;
 using gpu::Along;
@@ -27,24 +28,15 @@ Device device_of(int multiprocessors) {
   return device;
 }
 
-// Three quarters of the multiprocessors have one of so many tiles.
-bool fills(int64_t tiles, int multiprocessors) {
-  return 4 * tiles >= 3 * int64_t{multiprocessors};
-}
-
-TEST(CudaChoose, TheLargestTileThatFillsTheDevice) {
+TEST(CudaChoose, ATileThatIsBuiltInOnePart) {
   for (const int64_t m : kExtents) {
     for (const int64_t n : kExtents) {
-      for (const int multiprocessors : {1, 20, 108, 132, 170}) {
+      for (const ProductMath math : {ProductMath::kF32, ProductMath::kTf32, ProductMath::kBf16}) {
         for (const TileSet set : {TileSet::kAll, TileSet::kLargeAndSmall}) {
-          const TileSize size = cuda::choose_tile(m, n, set, device_of(multiprocessors));
-          EXPECT_TRUE(cuda::has_tile(set, size));
-          if (size != TileSize::kSmall) {
-            EXPECT_TRUE(fills(cuda::tile_count(m, n, size), multiprocessors));
-          }
-          if (size != TileSize::kLarge) {
-            EXPECT_FALSE(fills(cuda::tile_count(m, n, TileSize::kLarge), multiprocessors));
-          }
+          const auto choice = cuda::choose_product({m, n, 100}, set, math, device_of(132));
+          EXPECT_TRUE(cuda::has_tile(set, math, choice.tile));
+          EXPECT_EQ(choice.splits, 1);
+          EXPECT_EQ(choice.k_per_split, 100);
         }
       }
     }
@@ -61,9 +53,9 @@ TEST(CudaChoose, WeightGradPartsCoverTheBatchOnce) {
               cuda::choose_weight_grad<Bf16>(shape, device_of(multiprocessors))}) {
           EXPECT_GE(split.splits, 1);
           EXPECT_LE(split.splits, 64);  // grid z, and the scratch
-          EXPECT_GE(split.splits * split.rows_per_split, B);
-          EXPECT_LT((split.splits - 1) * split.rows_per_split, B) << "an empty part";
-          EXPECT_EQ(split.rows_per_split % 64, 0);
+          EXPECT_GE(split.splits * split.k_per_split, B);
+          EXPECT_LT((split.splits - 1) * split.k_per_split, B) << "an empty part";
+          EXPECT_TRUE(split.splits == 1 || split.k_per_split % 64 == 0);
         }
       }
     }
@@ -75,8 +67,8 @@ TEST(CudaChoose, NoPartIsDeeperThanTwoToThe30) {
   for (const int64_t B : {(int64_t{1} << 30) + 1, int64_t{1} << 33, int64_t{1} << 36}) {
     for (const int multiprocessors : {1, 16, 132}) {  // one wave each, as deep as it likes
       const auto split = cuda::choose_weight_grad<float>({B, 512, 512}, device_of(multiprocessors));
-      EXPECT_LE(split.rows_per_split, int64_t{1} << 30) << B << " on " << multiprocessors;
-      EXPECT_GE(split.splits * split.rows_per_split, B);
+      EXPECT_LE(split.k_per_split, int64_t{1} << 30) << B << " on " << multiprocessors;
+      EXPECT_GE(split.splits * split.k_per_split, B);
     }
   }
 }
@@ -99,14 +91,21 @@ TEST(CudaChoose, WeightGradsOfAnH100) {
   expect({256, 784, 512}, TileSize::kMedium, 1, 1);  // 104 tiles
   expect({4096, 784, 512}, TileSize::kLarge, 4, 4);  // 28 tiles, 112 blocks
   expect({4096, 256, 64}, TileSize::kSmall, 8, 16);
-  expect({65536, 784, 512}, TileSize::kLarge, 9, 33);  // nearly whole waves
+  expect({65536, 784, 512}, TileSize::kLarge, 4, 33);
+  expect({65536, 256, 64}, TileSize::kLong, 32, 64);  // a large tile would be half empty
 }
 
-TEST(CudaChoose, LargeTilesOfAnAlmostWholeWave) {
-  const Device h100 = device_of(132);
-  EXPECT_EQ(cuda::choose_tile(4096, 512, TileSet::kAll, h100), TileSize::kLarge);  // 128
-  EXPECT_EQ(cuda::choose_tile(4096, 256, TileSet::kAll, h100), TileSize::kMedium);
-  EXPECT_EQ(cuda::choose_tile(256, 512, TileSet::kAll, h100), TileSize::kSmall);
+// Padding counts: what the last tiles hang over is time too.
+TEST(CudaChoose, TilesOfAnH100) {
+  const auto tile = [](int64_t m, int64_t n, int64_t k) {
+    return cuda::choose_product({m, n, k}, TileSet::kAll, ProductMath::kBf16, device_of(132)).tile;
+  };
+  EXPECT_EQ(tile(4096, 512, 784), TileSize::kLarge);  // 128 tiles, a wave
+  EXPECT_EQ(tile(65536, 512, 784), TileSize::kLarge);
+  EXPECT_EQ(tile(65536, 64, 256), TileSize::kLong);  // a large tile would be half empty
+  EXPECT_EQ(tile(4096, 256, 512), TileSize::kLong);  // 128 of them, 64 large ones
+  EXPECT_EQ(tile(256, 512, 784), TileSize::kSmall);  // 128 of them, 8 large ones
+  EXPECT_EQ(tile(1, 64, 784), TileSize::kSmall);
 }
 
 TEST(CudaChoose, FlatSumsCoverTheArrayOnce) {
@@ -150,7 +149,7 @@ void for_each_tile(F&& f) {
     f.template operator()<gpu::StagedTile<kBytes, kWidth, kDepth, Along::kDepth>>();
     f.template operator()<gpu::StagedTile<kBytes, kWidth, kDepth, Along::kWidth>>();
   };
-  both_ways.template operator()<2, 128, 32>();
+  both_ways.template operator()<2, 128, 32>();  // of the long tile too
   both_ways.template operator()<2, 64, 32>();
   both_ways.template operator()<2, 32, 64>();
   both_ways.template operator()<4, 128, 16>();
