@@ -76,6 +76,10 @@ expect kernels/cuda/dense_weight_grad.cu \
   cp.async.cg.shared.global cp.async.wait_group ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 \
   mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 \
   mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 fma.rn.f32 ld.shared.v4 st.global.v4
+# Epilogues: 16 bytes a store, and a load of 16 bytes for each row that a thread has of a slab.
+for op in forward data_grad loss; do
+  expect kernels/cuda/dense_$op.cu st.global.v4.u32 ld.global.v4
+done
 # Tensor core products, asynchronous copies of 16 bytes past the first-level cache, matrix loads.
 expect_sass kernels/cuda/dense_weight_grad.cu \
   HMMA.16816.F32.BF16 HMMA.1688.F32.TF32 LDGSTS.E.BYPASS.128 LDGDEPBAR LDSM.16.MT88.4 FFMA STG.E.128

@@ -15,7 +15,7 @@ struct GemmShape {
 
 // Tiles of the output of a product, by rows and columns. Every instance costs compile time on seven
 // architectures, so each is built only where it is chosen often: the long one, for layers of up to
-// 64 outputs and for last tiles, in bf16's forward and gradients; the medium one there and in f32's.
+// 64 outputs and last tiles, in bf16's forward and gradients; the medium one there and in f32's.
 enum class TileSize { kLarge, kLong, kMedium, kSmall };
 inline constexpr TileSize kTileSizes[] = {TileSize::kLarge, TileSize::kLong, TileSize::kMedium,
                                           TileSize::kSmall};

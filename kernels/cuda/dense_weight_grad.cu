@@ -35,6 +35,8 @@ struct WeightGradEpilogue {
 
   template <class Loop>
   struct Of {
+    using Element = typename Loop::Element;
+
     GPU_VERB explicit Of(const Params& params) : p(params) {}
 
     // True in the blocks that sum the columns of dz: one row (or column) of tiles sees all of it.
@@ -43,27 +45,43 @@ struct WeightGradEpilogue {
       return p.bias_out != nullptr && (p.dz_is_a ? slab.first_column : slab.first_row) == 0;
     }
 
-    // Of a tile, one a thread.
-    GPU_VERB unsigned columns_of_dz() const {
-      static_assert(Loop::kM <= Loop::kThreads && Loop::kN <= Loop::kThreads);
-      return p.dz_is_a ? Loop::kM : Loop::kN;
-    }
+    // How the threads share a staged tile of dz: each takes one word of a row (two columns of bf16)
+    // in every kGroups'th row.
+    template <class Tile>
+    struct Share {
+      static constexpr int kPerWord = 4 / static_cast<int>(sizeof(Element));
+      static constexpr int kColumns = Tile::kWide;
+      static constexpr int kWords = kColumns / kPerWord;
+      static constexpr int kGroups = Loop::kThreads / kWords;
+      static_assert(Loop::kThreads % kWords == 0 && Tile::kDeep % kGroups == 0);
+      static_assert(kColumns <= Loop::kThreads);
+      GPU_VERB static int group() { return static_cast<int>(threadIdx.x) / kWords; }
+      GPU_VERB static int column() { return static_cast<int>(threadIdx.x) % kWords * kPerWord; }
+    };
 
     template <class Slab>
     GPU_VERB void see(const Slab& slab, const unsigned char* a, const unsigned char* b) {
-      if (!sums_bias(slab) || threadIdx.x >= columns_of_dz()) return;
-      const int column = static_cast<int>(threadIdx.x);
+      if (!sums_bias(slab)) return;
       if (p.dz_is_a) {
-        add_column<typename Loop::TileA, typename Loop::Element>(a, column);
+        add_columns<typename Loop::TileA>(a);
       } else {
-        add_column<typename Loop::TileB, typename Loop::Element>(b, column);
+        add_columns<typename Loop::TileB>(b);
       }
     }
 
-    template <class Tile, class T>
-    GPU_VERB void add_column(const unsigned char* tile, int column) {
-      for (int k = 0; k < Tile::kOuter; ++k) {
-        bias_sum += widen(*reinterpret_cast<const T*>(tile + Tile::element_at(k, column)));
+    template <class Tile>
+    GPU_VERB void add_columns(const unsigned char* tile) {
+      using Mine = Share<Tile>;
+#pragma unroll
+      for (int k = 0; k < Tile::kDeep; k += Mine::kGroups) {
+        const std::uint32_t word =
+            gpu::load<4>(tile + Tile::element_at(k + Mine::group(), Mine::column())).word[0];
+        if constexpr (Mine::kPerWord == 2) {
+          column_sum[0] += gpu::low_bf16(word);
+          column_sum[1] += gpu::high_bf16(word);
+        } else {
+          column_sum[0] += gpu::bit_cast<float>(word);
+        }
       }
     }
 
@@ -94,15 +112,32 @@ struct WeightGradEpilogue {
 
     template <class Slab>
     GPU_VERB void finish(const Slab& slab, float*) const {
-      const int64_t column = (p.dz_is_a ? slab.first_row : slab.first_column) + threadIdx.x;
-      if (!sums_bias(slab) || threadIdx.x >= columns_of_dz() || column >= p.bias_elems) return;
-      float* bias = p.bias_out + slab.split * p.bias_elems + column;
-      *bias = p.accumulates_bias ? *bias + bias_sum : bias_sum;
+      if (!sums_bias(slab)) return;
+      if (p.dz_is_a) {
+        store_bias<typename Loop::TileA>(slab, slab.first_row);
+      } else {
+        store_bias<typename Loop::TileB>(slab, slab.first_column);
+      }
+    }
+
+    // The groups' sums of a column, in their order.
+    template <class Tile, class Slab>
+    GPU_VERB void store_bias(const Slab& slab, int64_t first) const {
+      using Mine = Share<Tile>;
+      for (int i = 0; i < Mine::kPerWord; ++i)
+        slab.values[Mine::group() * Mine::kColumns + Mine::column() + i] = column_sum[i];
+      gpu::sync_block();
+      const auto column = static_cast<int>(threadIdx.x);
+      if (column >= Mine::kColumns || first + column >= p.bias_elems) return;
+      float sum = 0;
+      for (int g = 0; g < Mine::kGroups; ++g) sum += slab.values[g * Mine::kColumns + column];
+      float* bias = p.bias_out + slab.split * p.bias_elems + first + column;
+      *bias = p.accumulates_bias ? *bias + sum : sum;
     }
 
     const Params& p;
     SlabOperand<Loop, float> old;
-    float bias_sum = 0;  // of one column of dz
+    float column_sum[2] = {0, 0};  // of this thread's columns of dz, over its rows
   };
 };
 

@@ -2,10 +2,10 @@
 // shared memory.
 //
 // Rows are contiguous there, which accumulators are not. A pass that computes goes quad by quad, in
-// place, in a loop that is not unrolled: activations are a switch around it, and all that follows is
-// in the kernel once. Passes that move data take 16 bytes of a row at a time, where the tensor's rows
-// allow it, and start all loads of a slab together: the next slab's while this one is worked on.
-// Passes share a slab between threads in different ways: a barrier stands between any two.
+// place, in a loop that is not unrolled: activations are a switch around it, and all that follows
+// is in the kernel once. Passes that move data take 16 bytes of a row at a time, where the tensor's
+// rows allow it, and start all loads of a slab together: the next slab's while this one is worked
+// on. Passes share a slab between threads in different ways: a barrier stands between any two.
 #pragma once
 
 #include "kernels/cuda/device/quad.cuh"
@@ -196,7 +196,8 @@ GPU_VERB void store_slab(T* out, const Slab& slab, const float* values, bool is_
     for (int i = 0; i < Part::kRows; ++i) {
       const int64_t row = mine.row_of_c(i);
       if (row >= slab.m || mine.count < 1) continue;
-      gpu::store<16>(column + slab.output.row_at(row), take_elements(values + mine.place(i), T{}));
+      gpu::store_global(column + slab.output.row_at(row),
+                        take_elements(values + mine.place(i), T{}));
     }
     return;
   }

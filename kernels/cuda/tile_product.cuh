@@ -54,8 +54,8 @@ inline constexpr int kFinishBytes = 128;
 template <class Loop>
 inline constexpr int kProductBytes = kStages<Loop>* kStageBytes<Loop>;
 
-// Sums the tile at (m0, n0) over k from k0 on, `steps` staged tiles deep. Calls see(staged A, staged
-// B) before each product.
+// Sums the tile at (m0, n0) over k from k0 on, `steps` staged tiles deep. Calls see(staged A,
+// staged B) before each product.
 template <class LoaderA, class LoaderB, class Loop, class Call, class See>
 GPU_VERB void accumulate_staged(Loop& loop, unsigned char* shared, const Call& p, int64_t m0,
                                 int64_t n0, int64_t k0, int steps, See&& see) {

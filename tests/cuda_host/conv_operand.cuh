@@ -1,6 +1,6 @@
-// A loader that is no matrix: what a convolution reads, as an operand of the tiled product. It shows
-// that tile_load.cuh's concept carries im2col and the phases of a strided data gradient; the kernels
-// for convolutions will bring their own.
+// A loader that is no matrix: what a convolution reads, as an operand of the tiled product. It
+// shows that tile_load.cuh's concept carries im2col and the phases of a strided data gradient; the
+// kernels for convolutions will bring their own.
 #pragma once
 
 #include "kernels/cuda/device/tile_load.cuh"

@@ -83,7 +83,7 @@ __global__ void convert_kernel(const __grid_constant__ ConvertCall p) {
   p.unpacked[2 * t + 1] = gpu::high_bf16(packed);
   p.tf32[2 * t] = gpu::to_tf32(p.in[2 * t]);
   p.tf32[2 * t + 1] = gpu::to_tf32(p.in[2 * t + 1]);
-  if (t < 8) gpu::store<16>(p.copied + 4 * t, gpu::load<16>(p.in + 4 * t));
+  if (t < 8) gpu::store_global(p.copied + 4 * t, gpu::load<16>(p.in + 4 * t));
   if (t < 8) gpu::store<8>(p.copied + 32 + 2 * t, gpu::load<8>(p.in + 32 + 2 * t));
   if (t < 16) gpu::store<4>(p.copied + 48 + t, gpu::load<4>(p.in + 48 + t));
 }

@@ -58,7 +58,7 @@ GPU_VERB Quad load_quad(const std::uint8_t* p, int count, bool is_vector) {
 
 GPU_VERB void store_quad(float* p, const Quad& q, int count, bool is_vector) {
   if (is_vector) {
-    store<16>(p, bit_cast<Bits<16>>(q));
+    store_global(p, bit_cast<Bits<16>>(q));
     return;
   }
 #pragma unroll

@@ -113,8 +113,8 @@ struct MmaLoop {
   }
 
   // Offset of what this lane reads first for place `p` of an operand whose warp tile starts at
-  // `first`: the 16-byte row that it gives ldmatrix, or a float. The 8 x 8 matrices of A follow each
-  // other along the width first, those of B along k.
+  // `first`: the 16-byte row that it gives ldmatrix, or a float. The 8 x 8 matrices of A follow
+  // each other along the width first, those of B along k.
   template <bool kIsA, class Tile>
   GPU_VERB static int first_place(int first, int p) {
     const int lane = static_cast<int>(lane_id());
@@ -129,8 +129,8 @@ struct MmaLoop {
     }
   }
 
-  // The 16 rows (columns) of fragment (pair of fragments) `i`, k step `step`: registers in the order
-  // of the 8 x 8 matrices above.
+  // The 16 rows (columns) of fragment (pair of fragments) `i`, k step `step`: registers in the
+  // order of the 8 x 8 matrices above.
   template <class Tile, int kPlaces>
   GPU_VERB static void fetch(std::uint32_t (&r)[4], const unsigned char* tile,
                              const int (&places)[kPlaces], int i, int step) {

@@ -35,18 +35,19 @@ template <int kBytes>
 GPU_VERB void store(void* address, const Bits<kBytes>& bits) {
 #if defined(DIABOLO_CUDA_HOST)
   ::cuda_host::require_aligned(address, kBytes, "store");
-#elif defined(__CUDACC__)
-  // A struct of words is taken apart into stores of words; a vector type stays whole.
-  if constexpr (kBytes == 16) {
-    *static_cast<uint4*>(address) =
-        make_uint4(bits.word[0], bits.word[1], bits.word[2], bits.word[3]);
-    return;
-  } else if constexpr (kBytes == 8) {
-    *static_cast<uint2*>(address) = make_uint2(bits.word[0], bits.word[1]);
-    return;
-  }
 #endif
   *reinterpret_cast<Bits<kBytes>*>(address) = bits;
+}
+
+// 16 bytes to global memory in one access: nvcc may take a plain store of them apart into words.
+GPU_VERB void store_global(void* address, const Bits<16>& bits) {
+#if defined(__CUDACC__)
+  asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(__cvta_generic_to_global(address)),
+               "r"(bits.word[0]), "r"(bits.word[1]), "r"(bits.word[2]), "r"(bits.word[3])
+               : "memory");
+#else
+  store<16>(address, bits);
+#endif
 }
 
 // Largest of 16, 8, 4, 2, 1 that divides both the address and `row_bytes`: the width at which every
