@@ -4,8 +4,9 @@
   bench/predict.py [--diabolo build/release/diabolo] [--for sm_90]
 
 floor      max(flops / rate, bytes / bandwidth) + 1.1 us x dependent launches, of the whole row
-predicted  the same step by step, with the rate that the portable kernels can reach at most
-           (mma.sync: 63 % of wgmma's) times the share of multiprocessors that the tiles fill
+predicted  the same step by step, products by whole tiles and waves of them, each bound by
+           mma.sync (63 % of wgmma's rate), shared memory, the second-level cache or the way from
+           memory, with its epilogue
 
 Rates of an H100 (80 GB HBM3): bf16 product 798 TFLOP/s and copy 3.0 TB/s, measured; f32 FMA
 67 TFLOP/s and 1.1 us a launch, from NVIDIA's data sheet and recalled. Nothing here was measured on
@@ -18,7 +19,6 @@ import subprocess
 
 SMS, LAUNCH_S, BANDWIDTH = 132, 1.1e-6, 3.0e12
 PEAK = {"bf16": 798e12, "f32": 67e12}
-REACHABLE = {"bf16": 0.63 * 798e12, "f32": 0.75 * 67e12}
 LAUNCHES = {"dense_loss": 2, "dense_score": 2, "global_norm": 2, "loss": 2}
 
 
@@ -38,23 +38,45 @@ def launches_of(step):
     return LAUNCHES.get(step["op"], 1)
 
 
-def filled(step):
-    """Share of the multiprocessors' time that the output's tiles fill (kernels/cuda/choose.cpp)."""
-    if not step["op"].startswith("dense"):
-        return 1.0
-    splits, deepest = 1, 1
-    if step["op"] in ("dense_loss", "dense_score"):
-        m, n = extents(step["in"][0])[0], extents(step["in"][1])[1]
-    else:
-        m, n = extents(step["out"][0])
+# Cycles of an H100's multiprocessors for a product, as kernels/cuda/choose.cpp counts them when it
+# chooses tile and parts: the same figures, change them together.
+CLOCK = 1.755e9
+TILES = [  # rows, columns, bytes of bf16 through shared memory and cycles to wait a row of k, ffma
+    (128, 128, 2048, 11, 1.0), (128, 64, 1152, 8, 1.0), (64, 64, 768, 7.5, 1.1),
+    (32, 32, 384, 4, 1.4)]
+
+
+def product_cycles(m, n, depth, splits, tile, precision):
+    rows, columns, shared, wait, ffma = tile
+    blocks = math.ceil(m / rows) * math.ceil(n / columns) * splits
+    elem, area = (2 if precision == "bf16" else 4), rows * columns
+    computed = area / 1290 if precision == "bf16" else area / 128 * ffma
+    cache = min(64, 3200 / min(blocks, SMS))
+    a_row = max(computed, shared * elem / 2 / 128, (rows + columns) * elem / cache, wait * elem / 2)
+    of_tile = depth * a_row + 1500 + 0.2 * area + (area / 3 if splits > 1 else 0)
+    return math.ceil(blocks / SMS) * of_tile
+
+
+def product_seconds(step, precision):
+    """A dense step's launch of tiles; the tile is the one that takes the fewest cycles."""
+    x, other = extents(step["in"][0]), extents(step["in"][1])
     if step["op"] == "dense_weight_grad":
-        deepest = max(1, min(64, extents(step["in"][0])[0] // 1024))
+        m, n, k = x[1], other[1], x[0]
+    elif step["op"] == "dense_data_grad":
+        m, n, k = x[0], extents(step["out"][0])[1], x[1]
+    else:
+        m, k = x
+        n = other[0] if other[1] == k and other[0] != k else other[1]
+    splits = 1
+    if step["op"] == "dense_weight_grad" and step["scratch_bytes"]:
         splits = max(1, step["scratch_bytes"] // (4 * m * n))
-    for tile in (128, 64, 32):
-        tiles = math.ceil(m / tile) * math.ceil(n / tile)
-        if 4 * tiles * deepest >= 3 * SMS or tile == 32:
-            return tiles * splits / (math.ceil(tiles * splits / SMS) * SMS)
-    return 1.0
+    few = step["op"] in ("dense_loss", "dense_score")
+    built = [t for t in TILES if t[0] != t[1] and precision == "bf16" and not few
+             or t[0] == t[1] and not (few and t[0] == 64)]
+    if step["op"] == "dense_score":
+        built = [TILES[0] if n > 32 else TILES[3]]
+    depth = math.ceil(k / splits)
+    return min(product_cycles(m, n, depth, splits, t, precision) for t in built) / CLOCK
 
 
 def row(made, precision):
@@ -62,8 +84,8 @@ def row(made, precision):
     launches = sum(launches_of(s) for s in steps)
     flops, moved = (sum(s[k] for s in steps) for k in ("flops", "bytes"))
     floor = max(flops / PEAK[precision], moved / BANDWIDTH) + LAUNCH_S * launches
-    predicted = sum(max(s["flops"] / (REACHABLE[precision] * filled(s)), s["bytes"] / BANDWIDTH)
-                    for s in steps) + LAUNCH_S * launches
+    predicted = sum(max(product_seconds(s, precision) if s["op"].startswith("dense") else 0,
+                        s["bytes"] / BANDWIDTH) for s in steps) + LAUNCH_S * launches
     return floor, predicted, launches
 
 
