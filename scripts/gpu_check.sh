@@ -12,6 +12,7 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 cd "$top" || exit 1
 if [ -f COMMIT ]; then
   commit=$(cat COMMIT); bin=$top/bin; data=$top/data; out=${OUT:-$top/results}
+  [ -d "$bin" ] || tar -xzf bin.tar.gz || exit 1
 else
   commit=$(git rev-parse --short HEAD); bin=$top/build/cuda-quick; out=${OUT:-$top/bench/results}
   data=/usr/share/datasets/fashion-mnist

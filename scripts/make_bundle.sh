@@ -5,8 +5,8 @@
 #   scripts/make_bundle.sh [ARCHITECTURE] [FOLDER]     default: 90a bundle
 #
 # All but the C library is linked statically; Google Benchmark, which Debian has as a shared library, is
-# built from its source, fetched once. oneDNN is left out. Programs take at most 30 MiB, data at most
-# 30 MiB.
+# built from its source, fetched once. oneDNN is left out. Programs travel packed (gpu_check.sh unpacks
+# them): each has the kernels in it. Packed they take at most 30 MiB, data at most 30 MiB.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 architecture=${1:-90a}
@@ -38,7 +38,9 @@ fashion=/usr/share/datasets/fashion-mnist
 cp "$fashion"/train-images-idx3-ubyte.gz "$fashion"/t10k-images-idx3-ubyte.gz \
    "$fashion"/t10k-labels-idx1-ubyte.gz "$folder/data/"
 
-for part in bin data; do
+tar -C "$folder" -czf "$folder/bin.tar.gz" bin
+rm -r "$folder/bin"
+for part in bin.tar.gz data; do
   used=$(du -sk "$folder/$part" | cut -f1)
   echo "$folder/$part: $used KiB"
   if [ "$used" -gt "$limit_kib" ]; then

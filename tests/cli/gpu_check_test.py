@@ -94,8 +94,11 @@ def test_a_failing_native_test_fails_the_check(folder):
     assert rows["beyond 2^31 elements"]["verdict"] == "FAIL" and "wrong" in done.stderr, done
 
 
-def test_sanitizer(folder):
-    done, rows = check(bundle(folder), "sanitizer")
+def test_sanitizer_from_packed_programs(folder):
+    bundle(folder)
+    subprocess.run(["tar", "-czf", "bin.tar.gz", "bin"], cwd=folder, check=True)
+    shutil.rmtree(folder / "bin")
+    done, rows = check(folder, "sanitizer")
     assert done.returncode == 0, done
     assert {rows[n]["verdict"] for n in ("memcheck", "racecheck", "initcheck", "synccheck")} == {
         "ok"}, rows
