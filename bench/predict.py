@@ -42,8 +42,8 @@ def launches_of(step):
 # chooses tile and parts: the same figures, change them together.
 CLOCK = 1.755e9
 TILES = [  # rows, columns, bytes of bf16 through shared memory and cycles to wait a row of k, ffma
-    (128, 128, 2048, 11, 1.0), (128, 64, 1152, 8, 1.0), (64, 64, 768, 7.5, 1.1),
-    (32, 32, 384, 4, 1.4)]
+    (256, 128, 2816, 11, 1.0), (128, 128, 2048, 11, 1.0), (128, 64, 1152, 8, 1.0),
+    (64, 64, 768, 7.5, 1.1), (32, 32, 384, 4, 1.4)]
 
 
 def product_cycles(m, n, depth, splits, tile, precision):
@@ -74,7 +74,7 @@ def product_seconds(step, precision):
     built = [t for t in TILES if t[0] != t[1] and precision == "bf16" and not few
              or t[0] == t[1] and not (few and t[0] == 64)]
     if step["op"] == "dense_score":
-        built = [TILES[0] if n > 32 else TILES[3]]
+        built = [TILES[1] if n > 32 else TILES[4]]
     depth = math.ceil(k / splits)
     return min(product_cycles(m, n, depth, splits, t, precision) for t in built) / CLOCK
 

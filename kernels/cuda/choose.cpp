@@ -31,7 +31,7 @@ struct TileCosts {
   double ffma;  // how many times longer barriers and loads make the fused multiply-adds
 };
 constexpr TileCosts kTileCosts[] = {
-    {2048, 11, 1.0}, {1152, 8, 1.0}, {768, 7.5, 1.1}, {384, 4, 1.4}};
+    {2816, 11, 1.0}, {2048, 11, 1.0}, {1152, 8, 1.0}, {768, 7.5, 1.1}, {384, 4, 1.4}};
 
 // Cycles for one row of k of a tile, with `busy` multiprocessors at it.
 double row_cycles(TileSize tile, ProductMath math, double busy) {

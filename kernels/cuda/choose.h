@@ -14,15 +14,17 @@ struct GemmShape {
 };
 
 // Tiles of the output of a product, by rows and columns. Every instance costs compile time on seven
-// architectures, so each is built only where it is chosen often: the long one, for layers of up to
-// 64 outputs and last tiles, in bf16's forward and gradients; the medium one there and in f32's.
-enum class TileSize { kLarge, kLong, kMedium, kSmall };
-inline constexpr TileSize kTileSizes[] = {TileSize::kLarge, TileSize::kLong, TileSize::kMedium,
-                                          TileSize::kSmall};
+// architectures, so each is built only where it is chosen often: in bf16's forward and gradients
+// the tall one, for large batches, and the long one, for layers of up to 64 outputs and last tiles;
+// the medium one there and in f32's.
+enum class TileSize { kTall, kLarge, kLong, kMedium, kSmall };
+inline constexpr TileSize kTileSizes[] = {TileSize::kTall, TileSize::kLarge, TileSize::kLong,
+                                          TileSize::kMedium, TileSize::kSmall};
 struct TileExtents {
   int m, n;
 };
-inline constexpr TileExtents kTileExtents[] = {{128, 128}, {128, 64}, {64, 64}, {32, 32}};
+inline constexpr TileExtents kTileExtents[] = {
+    {256, 128}, {128, 128}, {128, 64}, {64, 64}, {32, 32}};
 
 // The arithmetic of a product.
 enum class ProductMath { kF32, kTf32, kBf16 };

@@ -43,11 +43,14 @@ struct ProductCall {
 
 template <class Loop>
 inline constexpr int kStageBytes = Loop::TileA::kBytes + Loop::TileB::kBytes;
-// As many stages as fit into what a launch gets without opting in, up to four.
+// As many stages as fit into what a launch gets without opting in, up to four; three of a tall
+// tile, whose 72 KiB every device of the list gives on request.
 inline constexpr int kSharedBytes = static_cast<int>(gpu::kSharedBytesWithoutOptIn);
 template <class Loop>
-inline constexpr int kStages =
-    kSharedBytes / kStageBytes<Loop> < 4 ? kSharedBytes / kStageBytes<Loop> : 4;
+inline constexpr int kStages = Loop::kM > 128 ? 3
+                                              : (kSharedBytes / kStageBytes<Loop> < 4
+                                                     ? kSharedBytes / kStageBytes<Loop>
+                                                     : 4);
 
 // What an epilogue's finish may use: one float a warp.
 inline constexpr int kFinishBytes = 128;
@@ -172,6 +175,10 @@ template <ProductMath kMath, TileSize kSize, Along kA, Along kB>
 struct LoopOf;
 
 template <Along kA, Along kB>
+struct LoopOf<ProductMath::kBf16, TileSize::kTall, kA, kB> {
+  using Type = gpu::MmaLoop<Bf16, 256, 128, 32, 4, 2, kA, kB>;
+};
+template <Along kA, Along kB>
 struct LoopOf<ProductMath::kBf16, TileSize::kLarge, kA, kB> {
   using Type = gpu::MmaLoop<Bf16, 128, 128, 32, 2, 4, kA, kB>;
 };
@@ -229,7 +236,8 @@ void launch_product(TileSize size, const Call& call, int64_t splits, void* strea
       return false;
     }
   };
-  const bool is_launched = launch_if.template operator()<TileSize::kLarge>() ||
+  const bool is_launched = launch_if.template operator()<TileSize::kTall>() ||
+                           launch_if.template operator()<TileSize::kLarge>() ||
                            launch_if.template operator()<TileSize::kLong>() ||
                            launch_if.template operator()<TileSize::kMedium>() ||
                            launch_if.template operator()<TileSize::kSmall>();

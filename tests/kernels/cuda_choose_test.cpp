@@ -91,7 +91,7 @@ TEST(CudaChoose, WeightGradsOfAnH100) {
   expect({256, 784, 512}, TileSize::kMedium, 1, 1);  // 104 tiles
   expect({4096, 784, 512}, TileSize::kLarge, 4, 4);  // 28 tiles, 112 blocks
   expect({4096, 256, 64}, TileSize::kSmall, 8, 16);
-  expect({65536, 784, 512}, TileSize::kLarge, 4, 33);
+  expect({65536, 784, 512}, TileSize::kTall, 4, 33);
   expect({65536, 256, 64}, TileSize::kLong, 32, 64);  // a large tile would be half empty
 }
 
@@ -101,10 +101,10 @@ TEST(CudaChoose, TilesOfAnH100) {
     return cuda::choose_product({m, n, k}, TileSet::kAll, ProductMath::kBf16, device_of(132)).tile;
   };
   EXPECT_EQ(tile(4096, 512, 784), TileSize::kLarge);  // 128 tiles, a wave
-  EXPECT_EQ(tile(65536, 512, 784), TileSize::kLarge);
-  EXPECT_EQ(tile(65536, 64, 256), TileSize::kLong);  // a large tile would be half empty
-  EXPECT_EQ(tile(4096, 256, 512), TileSize::kLong);  // 128 of them, 64 large ones
-  EXPECT_EQ(tile(256, 512, 784), TileSize::kSmall);  // 128 of them, 8 large ones
+  EXPECT_EQ(tile(65536, 512, 784), TileSize::kTall);  // moves less for an output
+  EXPECT_EQ(tile(65536, 64, 256), TileSize::kLong);   // a large tile would be half empty
+  EXPECT_EQ(tile(4096, 256, 512), TileSize::kLong);   // 128 of them, 64 large ones
+  EXPECT_EQ(tile(256, 512, 784), TileSize::kSmall);   // 128 of them, 8 large ones
   EXPECT_EQ(tile(1, 64, 784), TileSize::kSmall);
 }
 
@@ -149,6 +149,7 @@ void for_each_tile(F&& f) {
     f.template operator()<gpu::StagedTile<kBytes, kWidth, kDepth, Along::kDepth>>();
     f.template operator()<gpu::StagedTile<kBytes, kWidth, kDepth, Along::kWidth>>();
   };
+  both_ways.template operator()<2, 256, 32>();
   both_ways.template operator()<2, 128, 32>();  // of the long tile too
   both_ways.template operator()<2, 64, 32>();
   both_ways.template operator()<2, 32, 64>();
