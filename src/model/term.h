@@ -70,7 +70,7 @@ struct TermDef {
 };
 
 // The one list: X(Name) for every kNameTerm. In this order they stand in the loss.
-#define DIABOLO_TERMS(X) X(L2)
+#define DIABOLO_TERMS(X) X(L2) X(CodeL1)
 
 #define DIABOLO_TERM(name) extern const TermDef k##name##Term;
 DIABOLO_TERMS(DIABOLO_TERM)
