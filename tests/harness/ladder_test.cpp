@@ -13,6 +13,7 @@
 
 #include "backend/forwarding_backend.h"
 #include "kernels/cuda/cublaslt_library.h"
+#include "ops/add.h"
 #include "ops/registry.h"
 #include "selftest/check.h"
 #include "selftest/selftest.h"
@@ -236,6 +237,74 @@ TEST(LadderThreads, ForwardOpsGiveTheSameBitsForAnyNumberOfThreads) {
     }
   }
   EXPECT_GT(count, 10);
+}
+
+// What a kernel of the host makes of a case, on each target that it accepts: the names of those
+// whose bits are not the first's.
+std::string differing(const Case& test_case, const CaseData& data, const Kernel& kernel,
+                      std::span<const Target> targets) {
+  std::vector<std::vector<std::byte>> first;
+  std::string names;
+  for (const Target& target : targets) {
+    if (!refusal(test_case, kernel, target.device).empty()) continue;
+    auto outputs = outputs_of(test_case, data, kernel, target);
+    if (first.empty())
+      first = std::move(outputs);
+    else if (outputs != first)
+      names += cat(" ", target.device.name, " (", target.device.cpu.threads, " threads)");
+  }
+  return names;
+}
+
+// Every way in which the host can run a kernel: on one thread and on three, on each instruction
+// set. The large cases are work for three threads.
+struct HostWays {
+  std::unique_ptr<Backend> one = create_host_backend(1), three = create_host_backend(3);
+  std::unique_ptr<Stream> of_one = one->create_stream(), of_three = three->create_stream();
+
+  std::vector<Target> targets() {
+    std::vector<Target> all = selftest::targets_of(*one, *of_one);
+    for (const Target& target : selftest::targets_of(*three, *of_three)) all.push_back(target);
+    return all;
+  }
+};
+
+// Sums of a product are the library's, or go by the instruction set; all else has one order.
+bool is_product(const OpDef& op) {
+  return std::string_view(op.name).starts_with("dense_");
+}
+
+TEST(LadderThreads, OwnLoopsGiveTheSameBitsOnEveryInstructionSetAndAnyNumberOfThreads) {
+  HostWays ways;
+  const std::vector<Target> targets = ways.targets();
+  int large = 0;
+  for (const OpDef* op : all_ops()) {
+    if (is_product(*op)) continue;
+    for (const Case& test_case : cases_of(*selftest::find_cases(*op))) {
+      if (!is_in_this_build(test_case)) continue;
+      const CaseData data = data_of(test_case);
+      for (const Kernel& kernel : op->kernels) {
+        if (kernel.is_reference || kernel.space != Space::kHost) continue;
+        EXPECT_EQ(differing(test_case, data, kernel, targets), "")
+            << kernel.name << " on " << test_case.name;
+        large += test_case.is_large ? 1 : 0;
+      }
+    }
+  }
+  EXPECT_GT(large, 5);
+}
+
+// The check can fail: a kernel that writes how many threads it has.
+TEST(LadderThreads, SeesAKernelThatGoesByItsThreads) {
+  HostWays ways;
+  Kernel kernel = kAdd.kernels.back();
+  kernel.prepare = [](const Call& call, const DeviceInfo& device, void*) -> kernels::Launch {
+    return [out = call.out[0].as<std::byte>(), threads = device.cpu.threads](void*) {
+      *out = static_cast<std::byte>(threads);
+    };
+  };
+  const Case test_case = cases_of(selftest::kAddCases)[0];
+  EXPECT_NE(differing(test_case, data_of(test_case), kernel, ways.targets()), "");
 }
 
 TEST(Selftest, TableHasARowForEveryKernel) {

@@ -48,6 +48,10 @@ std::string text_of(const std::string& what, const TensorDesc& desc, Fill fill) 
 
 void list_activation_grad(CaseList& list) {
   for (const DType dtype : kComputeTypes) {
+    const TensorDesc many(dtype, {kManyElems});
+    list.add(kActivationGrad, ActivationGradAttrs{Activation::kGelu}, cat("gelu ", many.text()),
+             {{many}, {many}})
+        .is_large = true;
     for (int a = 0; a < kernels::kActivationCount; ++a) {
       const auto activation = static_cast<Activation>(a);
       for (const int64_t length : kLengths) {
@@ -92,6 +96,9 @@ void list_loss(CaseList& list) {
       add_loss(list, {.loss = Loss::kMse}, desc, Fill::kUniform, Fill::kUniform);
       add_loss(list, {.loss = Loss::kBce}, desc, Fill::kUniform, Fill::kBinary);
     }
+    add_loss(list, {.loss = Loss::kBce}, TensorDesc(dtype, {kManyElems}), Fill::kUniform,
+             Fill::kUnit)
+        .is_large = true;
     add_loss(list, {.loss = Loss::kMse}, TensorDesc(dtype, {16, 64}), Fill::kIntegers,
              Fill::kIntegers);
     add_loss(list, {.loss = Loss::kL1}, TensorDesc(dtype, {8, 128}), Fill::kIntegers,
@@ -108,6 +115,8 @@ void list_add(CaseList& list) {
       list.add(kAdd, AddAttrs{}, text_of("", desc, Fill::kUniform), {{desc}, {desc}}).is_quick =
           true;
     }
+    const TensorDesc many(dtype, {kManyElems});
+    list.add(kAdd, AddAttrs{}, text_of("", many, Fill::kUniform), {{many}, {many}}).is_large = true;
     for (const Fill fill : {Fill::kIntegers, Fill::kLarge, Fill::kTiny, Fill::kSparse}) {
       const TensorDesc desc(dtype, {5, 13});
       list.add(kAdd, AddAttrs{}, text_of("", desc, fill), {{desc, fill}, {desc, fill}});

@@ -31,20 +31,20 @@ void gaussian_kl_grad(ReferenceCall<T>& call) {
                                           .d_log_variance = call.output(1)});
 }
 
-// Calls add(attributes, shape, fill of both, is_quick). Log variances of kLarge lie outside of the
-// range; narrow ranges have them on both sides, among kIntegers on its ends.
+// Calls add(attributes, shape, fill of both). Log variances of kLarge lie outside of the range;
+// narrow ranges have them on both sides, among kIntegers on its ends.
 template <class Add>
 void for_each_call(const Add& add) {
   const GaussianKlAttrs usual{.scale = 0.25f};
   const GaussianKlAttrs narrow{.scale = 0.25f, .low = -0.5f, .high = 0.25f};
   for (const DType dtype : kComputeTypes) {
-    for (const int64_t length : kLengths)
-      add(usual, TensorDesc(dtype, {length}), Fill::kUniform, length == 129);
-    add(usual, TensorDesc(dtype, {8195}), Fill::kUniform, false);
-    add(narrow, TensorDesc(dtype, {7, 20}), Fill::kUniform, false);
-    add({.scale = 0.25f, .low = -1, .high = 2}, TensorDesc(dtype, {31, 33}), Fill::kIntegers, true);
+    for (const int64_t length : kLengths) add(usual, TensorDesc(dtype, {length}), Fill::kUniform);
+    add(usual, TensorDesc(dtype, {8195}), Fill::kUniform);
+    add(usual, TensorDesc(dtype, {kManyElems}), Fill::kUniform);
+    add(narrow, TensorDesc(dtype, {7, 20}), Fill::kUniform);
+    add({.scale = 0.25f, .low = -1, .high = 2}, TensorDesc(dtype, {31, 33}), Fill::kIntegers);
     for (const Fill fill : {Fill::kLarge, Fill::kTiny, Fill::kSparse, Fill::kZeros, Fill::kBroken})
-      add(usual, TensorDesc(dtype, {3, 2, 5, 7}), fill, false);
+      add(usual, TensorDesc(dtype, {3, 2, 5, 7}), fill);
   }
 }
 
@@ -53,21 +53,18 @@ std::string text_of(const GaussianKlAttrs& attrs, const TensorDesc& desc, Fill f
 }
 
 void list_value(CaseList& list) {
-  for_each_call(
-      [&](const GaussianKlAttrs& attrs, const TensorDesc& desc, Fill fill, bool is_quick) {
-        list.add(kGaussianKl, attrs, text_of(attrs, desc, fill), {{desc, fill}, {desc, fill}})
-            .is_quick = is_quick;
-      });
+  for_each_call([&](const GaussianKlAttrs& attrs, const TensorDesc& desc, Fill fill) {
+    mark_by_length(
+        list.add(kGaussianKl, attrs, text_of(attrs, desc, fill), {{desc, fill}, {desc, fill}}));
+  });
 }
 
 void list_grad(CaseList& list) {
-  for_each_call(
-      [&](const GaussianKlAttrs& attrs, const TensorDesc& desc, Fill fill, bool is_quick) {
-        const TensorDesc one(accum_of(desc.dtype()), {1});
-        list.add(kGaussianKlGrad, attrs, text_of(attrs, desc, fill),
-                 {{desc, fill}, {desc, fill}, {one}})
-            .is_quick = is_quick;
-      });
+  for_each_call([&](const GaussianKlAttrs& attrs, const TensorDesc& desc, Fill fill) {
+    const TensorDesc one(accum_of(desc.dtype()), {1});
+    mark_by_length(list.add(kGaussianKlGrad, attrs, text_of(attrs, desc, fill),
+                            {{desc, fill}, {desc, fill}, {one}}));
+  });
 }
 
 }  // namespace

@@ -54,27 +54,31 @@ std::vector<Operand> operands(const TensorDesc& x, Fill fill, bool is_gradient) 
   return {{x, fill}, {feature}, {feature}};
 }
 
-void add_forward(CaseList& list, const TensorDesc& x, Fill fill, float epsilon = 1e-5f) {
+Case& add_forward(CaseList& list, const TensorDesc& x, Fill fill, float epsilon = 1e-5f) {
   Case& added = list.add(kLayerNorm, LayerNormAttrs{epsilon}, cat(x.text(), " ", name(fill)),
                          operands(x, fill, false));
   added.has_rows = {true, false, false};
   added.is_quick = x.extent(0) == 7;
+  return added;
 }
 
-void add_grad(CaseList& list, const TensorDesc& x, Fill fill, LayerNormGradAttrs attrs = {}) {
+Case& add_grad(CaseList& list, const TensorDesc& x, Fill fill, LayerNormGradAttrs attrs = {}) {
   std::vector<Fill> out = {attrs.accumulates_gain ? Fill::kUniform : Fill::kGarbage,
                            attrs.accumulates_bias ? Fill::kUniform : Fill::kGarbage};
   if (attrs.has_dx) out.push_back(Fill::kGarbage);
-  list.add(kLayerNormGrad, attrs,
-           cat(x.text(), " ", name(fill), attrs.accumulates_gain ? " adds_gain" : "",
-               attrs.accumulates_bias ? " adds_bias" : "", attrs.has_dx ? "" : " no_dx"),
-           operands(x, fill, true), out)
-      .is_quick = x.extent(0) == 7;
+  Case& added =
+      list.add(kLayerNormGrad, attrs,
+               cat(x.text(), " ", name(fill), attrs.accumulates_gain ? " adds_gain" : "",
+                   attrs.accumulates_bias ? " adds_bias" : "", attrs.has_dx ? "" : " no_dx"),
+               operands(x, fill, true), out);
+  added.is_quick = x.extent(0) == 7;
+  return added;
 }
 
 void list_forward(CaseList& list) {
   for (const DType dtype : kComputeTypes) {
     for (const Rows& rows : kRows) add_forward(list, {dtype, {rows.B, rows.D}}, Fill::kUniform);
+    add_forward(list, {dtype, {kManyRows, kManyColumns}}, Fill::kUniform).is_large = true;
     for (const Fill fill : kFills) add_forward(list, {dtype, {6, 40}}, fill);
     add_forward(list, {dtype, {3, 2, 2, 9}}, Fill::kUniform, 0.1f);
   }
@@ -87,6 +91,7 @@ void list_grad(CaseList& list) {
       add_grad(list, x, Fill::kUniform);
       add_grad(list, x, Fill::kUniform, {.accumulates_gain = true, .has_dx = false});
     }
+    add_grad(list, {dtype, {kManyRows, kManyColumns}}, Fill::kUniform).is_large = true;
     for (const Fill fill : kFills) add_grad(list, {dtype, {6, 40}}, fill);
     add_grad(list, {dtype, {3, 2, 2, 9}}, Fill::kUniform,
              {.epsilon = 0.1f, .accumulates_gain = true, .accumulates_bias = true});

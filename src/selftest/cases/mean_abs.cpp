@@ -19,17 +19,17 @@ void mean_abs_grad(ReferenceCall<T>& call) {
       {.n = call.in_desc[0].elems(), .x = call.input(0), .g = call.input(1), .dx = call.output(0)});
 }
 
-// Around a quad, the CPU's lanes, blocks and chunks, a part of the sum on CUDA.
+// Calls add(x). Around a quad, the CPU's lanes, blocks and chunks, a part of the sum on CUDA.
 template <class Add>
 void for_each_operand(const Add& add) {
   for (const DType dtype : kComputeTypes) {
-    for (const int64_t length : kLengths)
-      add({TensorDesc(dtype, {length}), Fill::kUniform}, length == 129);
-    add({TensorDesc(dtype, {8195}), Fill::kUniform}, false);
-    add({TensorDesc(dtype, {3, 2, 5, 7}), Fill::kUniform}, false);
+    for (const int64_t length : kLengths) add(Operand{TensorDesc(dtype, {length})});
+    add(Operand{TensorDesc(dtype, {8195})});
+    add(Operand{TensorDesc(dtype, {3, 2, 5, 7})});
+    add(Operand{TensorDesc(dtype, {kManyElems})});
     for (const Fill fill :
          {Fill::kIntegers, Fill::kLarge, Fill::kTiny, Fill::kSparse, Fill::kBroken})
-      add({TensorDesc(dtype, {8, 128}), fill}, false);
+      add(Operand{TensorDesc(dtype, {8, 128}), fill});
   }
 }
 
@@ -38,15 +38,15 @@ std::string text_of(const Operand& x) {
 }
 
 void list_value(CaseList& list) {
-  for_each_operand([&](const Operand& x, bool is_quick) {
-    list.add(kMeanAbs, MeanAbsAttrs{}, text_of(x), {x}).is_quick = is_quick;
+  for_each_operand([&](const Operand& x) {
+    mark_by_length(list.add(kMeanAbs, MeanAbsAttrs{}, text_of(x), {x}));
   });
 }
 
 void list_grad(CaseList& list) {
-  for_each_operand([&](const Operand& x, bool is_quick) {
+  for_each_operand([&](const Operand& x) {
     const TensorDesc one(accum_of(x.desc.dtype()), {1});
-    list.add(kMeanAbsGrad, MeanAbsGradAttrs{}, text_of(x), {x, {one}}).is_quick = is_quick;
+    mark_by_length(list.add(kMeanAbsGrad, MeanAbsGradAttrs{}, text_of(x), {x, {one}}));
   });
 }
 

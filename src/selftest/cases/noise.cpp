@@ -56,6 +56,9 @@ void list_dropout(CaseList& list) {
             .is_quick = rows.B == 7;
       }
     }
+    list.add(kDropout, DropoutAttrs{0.5f, 0}, cat("0.5 ", name(dtype), " many"),
+             operands(dtype, {kManyRows, kManyColumns}, Fill::kUniform))
+        .is_large = true;
     list.add(kDropout, DropoutAttrs{0.5f, 0}, cat("0.5 ", name(dtype), " 9x33 integers"),
              operands(dtype, {9, 33}, Fill::kIntegers));
     list.add(kDropout, DropoutAttrs{0.5f, 1}, cat("0.5 ", name(dtype), " 5x3x2x7"),
@@ -73,6 +76,12 @@ void list_corrupt(CaseList& list) {
   for (const DType dtype : kComputeTypes) {
     list.add(kCorrupt, all[2], cat("masking 0.3 ", name(dtype), " 5x3x2x7"),
              {{TensorDesc(dtype, {5, 3, 2, 7})}, {step_state_desc(), Fill::kState}});
+    for (const CorruptAttrs& attrs : {all[0], all[2]})
+      list.add(kCorrupt, attrs,
+               cat(attrs.kind == Corruption::kGaussian ? "gaussian " : "masking ", name(dtype),
+                   " many"),
+               operands(dtype, {kManyRows, kManyColumns}, Fill::kUniform))
+          .is_large = true;
     for (const CorruptAttrs& attrs : all) {
       for (const Rows& rows : kRows) {
         const bool is_clamped = attrs.high == 1;

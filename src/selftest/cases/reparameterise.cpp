@@ -72,6 +72,7 @@ void for_each_call(const Add& add) {
   for (const DType dtype : kComputeTypes) {
     for (const Rows& rows : kRows)
       add(ReparameteriseAttrs{}, TensorDesc(dtype, {rows.B, rows.D}), Fill::kUniform, rows.B == 7);
+    add({}, TensorDesc(dtype, {kManyRows, kManyColumns}), Fill::kUniform, false);
     add({.layer = 3}, TensorDesc(dtype, {5, 3, 2, 7}), Fill::kUniform, false);
     add({.low = -0.5f, .high = 0.25f}, TensorDesc(dtype, {9, 33}), Fill::kUniform, false);
     add({.low = -1, .high = 2}, TensorDesc(dtype, {9, 33}), Fill::kIntegers, true);
@@ -85,11 +86,12 @@ void list_of(CaseList& list, const OpDef& op, size_t log_variance) {
       [&](const ReparameteriseAttrs& attrs, const TensorDesc& desc, Fill fill, bool is_quick) {
         std::vector<Operand> in = {{desc}, {desc}, {step_state_desc(), Fill::kState}};
         in[log_variance].fill = fill;
-        list.add(op, attrs,
-                 cat(desc.text(), " layer ", attrs.layer, " in ", attrs.low, " to ", attrs.high,
-                     " ", name(fill)),
-                 in)
-            .is_quick = is_quick;
+        Case& added = list.add(op, attrs,
+                               cat(desc.text(), " layer ", attrs.layer, " in ", attrs.low, " to ",
+                                   attrs.high, " ", name(fill)),
+                               in);
+        added.is_quick = is_quick;
+        added.is_large = desc.extent(0) == kManyRows;
       });
 }
 

@@ -60,6 +60,11 @@ void list_row_score(CaseList& list) {
     const TensorDesc images(dtype, {5, 3, 4, 2});
     list.add(kRowScore, RowScoreAttrs{3}, cat(images.text(), " worst 3 integers"),
              {{images, Fill::kIntegers}, {images, Fill::kIntegers}});
+    const TensorDesc many(dtype, {kManyRows, kManyColumns});
+    for (const int64_t worst : {0, 3})
+      list.add(kRowScore, RowScoreAttrs{worst}, cat(many.text(), " worst ", worst, " rankings"),
+               {{many, Fill::kRankings}, {many, Fill::kZeros}})
+          .is_large = true;
     for (const Rows& rows : kRows) {
       const TensorDesc desc(dtype, {rows.B, rows.D});
       const std::string text = cat(name(dtype), " ", rows.B, "x", rows.D);
@@ -117,6 +122,9 @@ void list_gather(CaseList& list) {
         }
       }
       add_gather(list, {4, false, dtype}, {source, {9, 33}}, Fill::kGarbage);
+      add_gather(list, {kManyRows, true, dtype}, {source, {kManyRows + 9, kManyColumns}},
+                 Fill::kPermutation)
+          .is_large = true;
       add_gather(list, {4, true, dtype}, {source, {16, 3, 2, 5}}, Fill::kPermutation);
       for (const bool scaled : {true, false}) {
         add_gather(list, {12, true, dtype, scaled}, {source, {16, 33}}, Fill::kBadOrder);

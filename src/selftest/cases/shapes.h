@@ -50,5 +50,15 @@ inline constexpr LayerSize kRealLayer = {32, 784, 512};
 
 // Lengths of things without a shape.
 inline constexpr int64_t kLengths[] = {1, 2, 7, 63, 64, 65, 127, 128, 129, 1000, 1021, 4099};
+// Large ones: several chunks of the CPU's loops (8192) with a tail, and work for several threads.
+inline constexpr int64_t kManyElems = 200003;
+inline constexpr int64_t kManyRows = 403, kManyColumns = 515;
+
+// Whether a case of a length above is quick, or large.
+inline void mark_by_length(Case& added) {
+  const int64_t length = added.in[0].desc.elems();
+  added.is_quick = length == 129;
+  added.is_large = length == kManyElems;
+}
 
 }  // namespace diabolo::selftest

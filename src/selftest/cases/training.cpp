@@ -88,6 +88,8 @@ void list_l2_penalty(CaseList& list) {
       list.add(kL2Penalty, L2PenaltyAttrs{0.3f}, desc.text(), {{desc}}).is_quick = length == 129;
     }
   }
+  const TensorDesc many(DType::kF32, {kManyElems});
+  list.add(kL2Penalty, L2PenaltyAttrs{0.3f}, many.text(), {{many}}).is_large = true;
   const TensorDesc desc(DType::kF32, {31, 33});
   for (const Fill fill : {Fill::kIntegers, Fill::kLarge, Fill::kTiny, Fill::kSparse})
     list.add(kL2Penalty, L2PenaltyAttrs{0.5f}, cat(desc.text(), " ", name(fill)), {{desc, fill}});
@@ -102,6 +104,10 @@ void list_l2_penalty_grad(CaseList& list) {
                {accumulate ? Fill::kUniform : Fill::kGarbage})
           .is_quick = length == 129;
   }
+  const TensorDesc many(DType::kF32, {kManyElems});
+  list.add(kL2PenaltyGrad, L2PenaltyGradAttrs{0.3f, true}, cat(many.text(), " adds"), {{many}},
+           {Fill::kUniform})
+      .is_large = true;
   const TensorDesc desc(DType::kF32, {31, 33});
   for (const Fill fill : {Fill::kIntegers, Fill::kLarge, Fill::kTiny, Fill::kSparse})
     list.add(kL2PenaltyGrad, L2PenaltyGradAttrs{0.25f, true}, cat(desc.text(), " ", name(fill)),
@@ -119,8 +125,9 @@ void list_global_norm(CaseList& list) {
     const TensorDesc desc(DType::kF32, {length});
     list.add(kGlobalNorm, GlobalNormAttrs{}, desc.text(), {{desc}}).is_quick = length == 129;
   }
-  const TensorDesc desc(DType::kF32, {70001});
+  const TensorDesc desc(DType::kF32, {70001}), many(DType::kF32, {kManyElems});
   list.add(kGlobalNorm, GlobalNormAttrs{}, desc.text(), {{desc}});
+  list.add(kGlobalNorm, GlobalNormAttrs{}, many.text(), {{many}}).is_large = true;
   for (const Fill fill : {Fill::kZeros, Fill::kLarge, Fill::kTiny, Fill::kNotANumber})
     list.add(kGlobalNorm, GlobalNormAttrs{}, cat("f32[300] ", name(fill)),
              {{TensorDesc(DType::kF32, {300}), fill}});
@@ -173,6 +180,7 @@ void list_optimizer(CaseList& list) {
   for (const auto& [text, rule] : kRules) {
     for (const int64_t length : kLengths)
       add_optimizer(list, text, rule, length, length % 2 == 1, {}).is_quick = length == 129;
+    add_optimizer(list, text, rule, kManyElems, true, {}).is_large = true;
     add_optimizer(list, cat(text, " large"), rule, 77, true, {.grad = Fill::kLarge});
     add_optimizer(list, cat(text, " tiny"), rule, 77, false, {.grad = Fill::kTiny});
     add_optimizer(list, cat(text, " sparse"), rule, 77, true, {.grad = Fill::kSparse});
