@@ -93,6 +93,7 @@ part_correctness() {
   check "verbs, native against host halves" "$bin/cuda_verbs_native_test" --gtest_brief=1
   check "products against the reference" "$bin/cuda_dense_native_test" --gtest_brief=1
   check "other kernels against the reference" "$bin/cuda_flat_native_test" --gtest_brief=1
+  check "mathematics against the C library" "$bin/cuda_math_native_test" --gtest_brief=1
   check "ladder, every CUDA kernel" "$bin/ladder_test" --gtest_brief=1
   check "selftest" "$bin/diabolo" selftest --device cuda
   report_cublaslt

@@ -16,7 +16,8 @@ limit_kib=$((30 * 1024))
 
 cmake --preset bundle -DCMAKE_CUDA_ARCHITECTURES="${architecture}-real"
 programs=(diabolo op_bench train_bench encode_bench)
-tests=(cuda_verbs_native_test cuda_dense_native_test cuda_flat_native_test ladder_test huge_test)
+tests=(cuda_verbs_native_test cuda_dense_native_test cuda_flat_native_test cuda_math_native_test
+  ladder_test huge_test)
 cmake --build --preset bundle --target diabolo_command "${programs[@]:1}" "${tests[@]}"
 
 rm -rf "$folder"

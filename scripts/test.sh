@@ -109,6 +109,14 @@ stage_harness_race() { # the CUDA kernels on the host, race detector
   build harness-race --target race_tests && run_tests harness-race -L race
 }
 
+stage_ptx() { # the PTX that nvcc makes of the CUDA kernels, in the tests' interpreter
+  command -v nvcc >/dev/null || {
+    echo "skipped: this machine has no nvcc"
+    return 0
+  }
+  build ptx --target ptx_tests && run_tests ptx -L ptx && scripts/check_layouts.sh
+}
+
 stage_cuda() { # nvcc, every architecture, held against the budget; the command without a driver
   command -v nvcc >/dev/null || {
     echo "skipped: this machine has no nvcc"
@@ -121,7 +129,7 @@ stage_cuda() { # nvcc, every architecture, held against the budget; the command 
 }
 
 # The order: what fails fastest and tells most comes first.
-stages=(format no_toolkit release asan harness harness_race tsan clang cuda fuzz)
+stages=(format no_toolkit release asan harness harness_race ptx tsan clang cuda fuzz)
 
 describe() { sed -n "s/^stage_$1() { # //p" scripts/test.sh; }
 

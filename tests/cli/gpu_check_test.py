@@ -15,7 +15,7 @@ from command import DIABOLO, main
 
 SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "scripts" / "gpu_check.sh"
 NATIVE = ["cuda_verbs_native_test", "cuda_dense_native_test", "cuda_flat_native_test",
-          "ladder_test", "huge_test"]
+          "cuda_math_native_test", "ladder_test", "huge_test"]
 # The real command on the CPU, called as on a GPU; trainings are short.
 STAND_IN = f"""#!/bin/bash
 [ "$1" = devices ] && {{ echo 'cuda:0  a stand-in'; exit 0; }}

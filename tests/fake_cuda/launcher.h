@@ -1,4 +1,5 @@
-// Where launches of the kernels' host harness go.
+// Where launches come from: the kernels' host harness (launcher.cpp), or, in builds with
+// DIABOLO_PTX, what nvcc makes of them (tests/ptx/device).
 #pragma once
 
 namespace fake_cuda {
