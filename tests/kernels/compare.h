@@ -39,13 +39,6 @@ std::vector<T> random_values(int64_t n, uint32_t seed, float low = -1, float hig
   return values;
 }
 
-template <class T>
-std::vector<double> widened(const std::vector<T>& values) {
-  std::vector<double> result;
-  for (const T& value : values) result.push_back(to_double(value));
-  return result;
-}
-
 // Outputs start as NaN, so that an element that is not written shows.
 template <class T>
 std::vector<T> unwritten(int64_t n) {

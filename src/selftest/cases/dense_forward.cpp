@@ -69,8 +69,9 @@ void list_forward(CaseList& list) {
         true, false, false};
     add_forward(list, {Activation::kTanh, false, false, true}, dtype, {7, 13, 5}, Fill::kUniform);
     add_forward(list, {Activation::kRelu}, dtype, {16, 16, 16}, Fill::kZeros);
-    if (dtype != DType::kF64)
-      add_forward(list, {Activation::kRelu}, dtype, kRealLayer, Fill::kUniform).is_large = true;
+    if (dtype == DType::kF64) continue;
+    for (const LayerSize& size : {kRealLayer, kManyRowsLayer})
+      add_forward(list, {Activation::kRelu}, dtype, size, Fill::kUniform).is_large = true;
   }
 }
 
@@ -100,9 +101,9 @@ void list_score(CaseList& list) {
       add_score(list, {activation, false, true}, dtype, {17, 33, 66}, Fill::kUniform);
       add_score(list, {activation}, dtype, {33, 5, 3}, Fill::kBroken).is_quick = true;
     }
-    if (dtype != DType::kF64)
-      add_score(list, {Activation::kSigmoid}, dtype, {32, 512, 784}, Fill::kUniform).is_large =
-          true;
+    if (dtype == DType::kF64) continue;
+    for (const LayerSize& size : {LayerSize{32, 512, 784}, kManyRowsLayer})
+      add_score(list, {Activation::kSigmoid}, dtype, size, Fill::kUniform).is_large = true;
   }
 }
 

@@ -66,9 +66,9 @@ void list_data(CaseList& list) {
     Case& images =
         add_data(list, {Activation::kTanh, true, false}, dtype, {5, 42, 9}, Fill::kUniform);
     images.in[2].desc = images.out[0].desc = TensorDesc(dtype, {5, 3, 2, 7});
-    if (dtype != DType::kF64)
-      add_data(list, {Activation::kRelu, true, false}, dtype, kRealLayer, Fill::kUniform).is_large =
-          true;
+    if (dtype == DType::kF64) continue;
+    for (const LayerSize& size : {kRealLayer, kManyRowsLayer})
+      add_data(list, {Activation::kRelu, true, false}, dtype, size, Fill::kUniform).is_large = true;
   }
 }
 

@@ -58,9 +58,9 @@ void list_cases(CaseList& list) {
     add(list, {.loss = Loss::kL1, .scale = 4}, dtype, {64, 33, 64}, Fill::kIntegers);
     add(list, {.with_gradient = false}, dtype, {33, 64, 65}, Fill::kUniform);
     add(list, {.has_bias = false, .weight_transposed = true}, dtype, {7, 13, 5}, Fill::kUniform);
-    if (dtype != DType::kF64)
-      add(list, {.activation = Activation::kSigmoid}, dtype, {32, 512, 784}, Fill::kUniform)
-          .is_large = true;
+    if (dtype == DType::kF64) continue;
+    for (const LayerSize& size : {LayerSize{32, 512, 784}, kManyRowsLayer})
+      add(list, {.activation = Activation::kSigmoid}, dtype, size, Fill::kUniform).is_large = true;
   }
 }
 

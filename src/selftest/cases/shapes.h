@@ -47,6 +47,8 @@ inline constexpr LayerSize kLayerSizes[] = {
     {3, 1, 257},  {127, 129, 128}, {128, 128, 128}, {129, 127, 130}};
 inline constexpr LayerSize kSmallLayers[] = {{7, 13, 31}, {33, 17, 66}};
 inline constexpr LayerSize kRealLayer = {32, 784, 512};
+// Several chunks of rows for the CPU's threads, each of several partial sums.
+inline constexpr LayerSize kManyRowsLayer = {1100, 24, 201};
 
 // Lengths of things without a shape.
 inline constexpr int64_t kLengths[] = {1, 2, 7, 63, 64, 65, 127, 128, 129, 1000, 1021, 4099};
