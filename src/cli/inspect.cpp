@@ -37,8 +37,9 @@ bool is_model(const std::string& path) {
 
 nlohmann::json layer_json(const Layer& layer) {
   return {{"name", layer.name},
-          {"in", layer.in},
-          {"out", layer.out},
+          {"line", layer.line.text()},
+          {"in", layer.in_width()},
+          {"out", layer.out_width()},
           {"activation", kernels::name(layer.activation)},
           {"tied", layer.is_tied}};
 }
@@ -54,8 +55,7 @@ nlohmann::json model_json(const ModelFile& model, const std::string& path) {
                          {"layers", nlohmann::json::array()},
                          {"config", config_json(model.config)}};
   json.update(model_fields(path, model));
-  for (const auto* layers : {&network.encoder, &network.decoder})
-    for (const Layer& layer : *layers) json["layers"].push_back(layer_json(layer));
+  for (const Layer* layer : network.layers()) json["layers"].push_back(layer_json(*layer));
   if (model.threshold) {
     json["threshold"] = *model.threshold;
     json["threshold_quantile"] = model.threshold_quantile;
@@ -97,11 +97,10 @@ std::string model_text(const ModelFile& model, const std::string& path) {
   if (model.threshold) rows.push_back({"threshold", threshold_text(model)});
   for (const auto& [key, value] : model.texts.metadata)
     rows.push_back({printable(key), printable(value)});
-  for (const auto* layers : {&network.encoder, &network.decoder})
-    for (const Layer& layer : *layers)
-      rows.push_back(
-          {layer.name, cat(layer.in, " -> ", layer.out, "  ", kernels::name(layer.activation),
-                           layer.is_tied ? "  tied" : "")});
+  for (const Layer* layer : network.layers())
+    rows.push_back({layer->name, cat(layer->line.text(), "  ", shape_text(layer->in), " -> ",
+                                     shape_text(layer->out), "  ", kernels::name(layer->activation),
+                                     layer->is_tied ? "  tied" : "")});
   for (const StateSpec& spec : network.states()) rows.push_back({spec.name, spec.desc.text()});
   return table_text(rows);
 }

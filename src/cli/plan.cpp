@@ -100,7 +100,7 @@ Subject subject_of_config(const PlanArguments& arguments) {
   const auto data = open_dataset(config.data.train, options);
   config = resolved(config, default_scale(*data));
   const TensorDesc row = data->x().row;
-  return {config, Network::of(config.model, row.elems()), row, data->rows().value_or(0),
+  return {config, Network::of(config.model, row), row, data->rows().value_or(0),
           nlohmann::json{{"input", config.data.train}}};
 }
 

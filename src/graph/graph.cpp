@@ -100,6 +100,7 @@ ValueId Graph::reshape(ValueId id, std::span<const int64_t> extents) {
   const Value& from = value(root(id));
   const TensorDesc desc(from.desc.dtype(), extents);
   if (desc == value(id).desc) return id;
+  if (desc == from.desc) return root(id);
   if (desc.elems() != from.desc.elems())
     throw Error(ErrorCode::kUsage, cat(from.name, ": expected as many elements as ",
                                        from.desc.text(), ", found ", desc.text()));

@@ -59,7 +59,7 @@ class Graph {
                                 std::span<const ValueId> out, std::string name);
 
   // The value under other extents of as many elements: the same memory, no node, no copy. Itself,
-  // if the extents are its own; an alias of an alias is one of the first value. Throws
+  // if the extents are its own; an alias of an alias is one of the first value, or is that. Throws
   // Error{kUsage} if the elements differ in number.
   ValueId reshape(ValueId value, std::span<const int64_t> extents);
   ValueId reshape(ValueId value, std::initializer_list<int64_t> extents);

@@ -37,20 +37,17 @@ constexpr uint64_t kLaneBytes = uint64_t{32} << 20;
 // So many rows fit.
 int64_t rows_that_fit(const Network& network) {
   int64_t widest = network.features;
-  for (const auto* layers : {&network.encoder, &network.decoder})
-    for (const Layer& layer : *layers) widest = std::max(widest, layer.out);
+  for (const Layer* layer : network.layers()) widest = std::max(widest, layer->out_width());
   const uint64_t row_bytes = static_cast<uint64_t>(widest) * sizeof(float);
   return static_cast<int64_t>(std::max<uint64_t>(1, kLaneBytes / row_bytes));
 }
 
 bool has_large_layer(const Network& network, Precision precision) {
   const uint64_t number_bytes = precision == Precision::kBf16 ? 2 : sizeof(float);
-  const auto is_large = [&](const Layer& layer) {
-    return static_cast<uint64_t>(layer.in) * static_cast<uint64_t>(layer.out) * number_bytes >=
+  return std::ranges::any_of(network.parameters(), [&](const ParameterSpec& spec) {
+    return static_cast<uint64_t>(spec.desc.elems()) * number_bytes >=
            kernels::cpu::kLargeWeightBytes;
-  };
-  return std::ranges::any_of(network.encoder, is_large) ||
-         std::ranges::any_of(network.decoder, is_large);
+  });
 }
 
 // The largest plan that the rows fill; what is left in the end is padded, but one or two rows go

@@ -6,6 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "model/block.h"
+
 namespace diabolo {
 
 const char* name(Precision precision) {
@@ -90,6 +92,8 @@ bool is_of_type(const ConfigKey& key, const ConfigValue& value) {
       return std::holds_alternative<std::string>(value);
     case ConfigType::kIntList:
       return std::holds_alternative<std::vector<int64_t>>(value);
+    case ConfigType::kTextList:
+      return std::holds_alternative<std::vector<std::string>>(value);
   }
   return false;
 }
@@ -103,6 +107,8 @@ bool is_in_range(const ConfigKey& key, const ConfigValue& value) {
     return list->size() <= kMaxListItems && std::ranges::all_of(*list, [&](int64_t item) {
              return within(static_cast<double>(item));
            });
+  if (const auto* list = std::get_if<std::vector<std::string>>(&value))
+    return list->size() <= kMaxListItems;
   if (key.type != ConfigType::kChoice) return true;
   const auto& text = std::get<std::string>(value);
   return std::ranges::any_of(key.choices,
@@ -119,6 +125,21 @@ nlohmann::json json_of(const ConfigValue& value) {
   return std::visit([](const auto& v) { return nlohmann::json(v); }, value);
 }
 
+// An empty one is one of integers; see set_config.
+ConfigValue list_of(const nlohmann::json& json, std::string_view path) {
+  std::vector<int64_t> numbers;
+  std::vector<std::string> texts;
+  for (const auto& item : json) {
+    const bool is_integer = item.is_number_integer() && !item.is_number_unsigned();
+    if (is_integer || (item.is_number_unsigned() && item.get<uint64_t>() <= uint64_t{INT64_MAX}))
+      numbers.push_back(item.get<int64_t>());
+    if (item.is_string()) texts.push_back(item.get<std::string>());
+  }
+  if (numbers.size() == json.size()) return numbers;
+  if (texts.size() == json.size()) return texts;
+  throw Error(ErrorCode::kUsage, cat(path, ": a list may hold integers only, or texts only"));
+}
+
 ConfigValue value_of(const nlohmann::json& json, std::string_view path) {
   if (json.is_boolean()) return json.get<bool>();
   if (json.is_number_unsigned() && json.get<uint64_t>() <= uint64_t{INT64_MAX})
@@ -126,16 +147,7 @@ ConfigValue value_of(const nlohmann::json& json, std::string_view path) {
   if (json.is_number_integer() && !json.is_number_unsigned()) return json.get<int64_t>();
   if (json.is_number_float()) return json.get<double>();
   if (json.is_string()) return json.get<std::string>();
-  if (json.is_array()) {
-    std::vector<int64_t> list;
-    for (const auto& item : json) {
-      const ConfigValue value = item.is_array() ? ConfigValue(false) : value_of(item, path);
-      const auto* integer = std::get_if<int64_t>(&value);
-      if (!integer) throw Error(ErrorCode::kUsage, cat(path, ": a list may hold integers only"));
-      list.push_back(*integer);
-    }
-    return list;
-  }
+  if (json.is_array()) return list_of(json, path);
   throw Error(ErrorCode::kUsage, cat(path, ": no value that a key can have"));
 }
 
@@ -183,6 +195,9 @@ const ConfigKey& nearest_config_key(std::string_view path) {
 
 void set_config(Config& config, std::string_view path, const ConfigValue& value) {
   const ConfigKey& key = require_key(path);
+  const auto* numbers = std::get_if<std::vector<int64_t>>(&value);
+  if (key.type == ConfigType::kTextList && numbers && numbers->empty())
+    return key.set(config, std::vector<std::string>());
   if (!is_of_type(key, value) || !is_in_range(key, value)) fail_value(key, value_text(value));
   // The value is not copied: where that runs out of memory, gcc 12's variant destroys what it has
   // not made yet.
@@ -219,6 +234,8 @@ std::string type_text(const ConfigKey& key) {
       return "text";
     case ConfigType::kIntList:
       return cat("a list of at most ", kMaxListItems, " integers", range);
+    case ConfigType::kTextList:
+      return cat("a list of at most ", kMaxListItems, " texts");
     case ConfigType::kChoice:
       break;
   }
@@ -251,6 +268,27 @@ Config config_from_json(const nlohmann::json& json) {
   return config;
 }
 
+namespace {
+
+// Lines that no layer has, and lines beside widths.
+void check_layers(const ModelConfig& model) {
+  const auto check = [](const std::string& table, const std::vector<std::string>& lines,
+                        bool has_widths) {
+    for (const std::string& line : lines) LayerLine::parse(line, table + ".layers");
+    if (!lines.empty() && has_widths)
+      throw Error(ErrorCode::kUsage, cat(table, ".hidden: expected none beside ", table,
+                                         ".layers; set it to [], or the layers"));
+  };
+  const auto& hidden = model.encoder.hidden;
+  check("model.encoder", model.encoder.layers, !hidden.empty() && hidden != EncoderConfig().hidden);
+  check("model.decoder", model.decoder.layers, !model.decoder.hidden.empty());
+  if (model.decoder.mirror && !model.decoder.layers.empty())
+    throw Error(ErrorCode::kUsage,
+                "model.decoder.layers: set model.decoder.mirror = false to use them");
+}
+
+}  // namespace
+
 Config resolved(const Config& config, Scale default_scale) {
   Config out = config;
   const auto refuse = [](const std::string& text) { throw Error(ErrorCode::kUsage, text); };
@@ -262,11 +300,12 @@ Config resolved(const Config& config, Scale default_scale) {
   auto& clip = out.model.corruption.clip;
   if (clip == ClipKind::kAuto) clip = is_unit ? ClipKind::kUnit : ClipKind::kNone;
 
+  check_layers(out.model);
   const std::vector<int64_t> mirrored(out.model.encoder.hidden.rbegin(),
                                       out.model.encoder.hidden.rend());
   if (decoder.mirror && !decoder.hidden.empty() && decoder.hidden != mirrored)
     refuse("model.decoder.hidden: set model.decoder.mirror = false to use it");
-  if (decoder.tied && !decoder.mirror && decoder.hidden != mirrored)
+  if (decoder.tied && !decoder.mirror && (!decoder.layers.empty() || decoder.hidden != mirrored))
     refuse(
         "model.decoder.tied: tied weights need the encoder's widths, reversed; set "
         "model.decoder.mirror = true");

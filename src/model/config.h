@@ -36,22 +36,22 @@ struct DataConfig {
 };
 
 struct EncoderConfig {
-  std::vector<int64_t> hidden = {512, 256};
+  std::vector<std::string> layers = {};      // a line each (model/block.h)
+  std::vector<int64_t> hidden = {512, 256};  // where there are none: dense layers of these widths
   kernels::Activation activation = kernels::Activation::kRelu;
   double dropout = 0;  // after each hidden layer
 };
 
-enum class CodeKind { kPlain };
-
 struct CodeConfig {
-  CodeKind kind = CodeKind::kPlain;
+  std::string kind = "plain";  // a CodeDef's name (model/code.h)
   int64_t size = 32;
   kernels::Activation activation = kernels::Activation::kIdentity;
 };
 
 struct DecoderConfig {
-  bool mirror = true;                // hidden layers are the encoder's, reversed
-  std::vector<int64_t> hidden = {};  // otherwise these
+  bool mirror = true;                    // layers invert the encoder's
+  std::vector<std::string> layers = {};  // otherwise these lines
+  std::vector<int64_t> hidden = {};      // or dense layers of these widths
   kernels::Activation activation = kernels::Activation::kRelu;
   std::optional<kernels::Activation> output;  // nothing ("auto"): sigmoid for unit scale, else none
   double dropout = 0;
@@ -133,9 +133,10 @@ struct Config {
   OutputConfig output;
 };
 
-using ConfigValue = std::variant<bool, int64_t, double, std::string, std::vector<int64_t>>;
+using ConfigValue = std::variant<bool, int64_t, double, std::string, std::vector<int64_t>,
+                                 std::vector<std::string>>;
 
-enum class ConfigType { kBool, kInt, kFloat, kText, kChoice, kIntList };
+enum class ConfigType { kBool, kInt, kFloat, kText, kChoice, kIntList, kTextList };
 
 struct ConfigKey {
   std::string table;  // "model.encoder"

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "model/code.h"
 #include "model/config.h"
 #include "model/term.h"
 
@@ -60,6 +61,14 @@ ConfigKey list_key(const char* table, const char* name, const char* meaning, dou
                                          field);
 }
 
+template <class Field>
+ConfigKey lines_key(const char* table, const char* name, const char* meaning, Field field) {
+  ConfigKey key =
+      field_key<std::vector<std::string>>(ConfigType::kTextList, table, name, meaning, 0, 0, field);
+  key.applies = [](const Config&) { return true; };
+  return key;
+}
+
 // How a field that has named values is numbered: in the order of Names. An optional one has "auto"
 // as its first name.
 template <class T>
@@ -106,7 +115,6 @@ ConfigKey choice_key(const char* table, const char* name, const char* meaning, N
 
 NAMES(ScaleNames, "auto", "unit", "standard", "minmax", "none");
 NAMES(BadValueNames, "error", "zero", "mean", "skip");
-NAMES(CodeNames, "plain");
 NAMES(CorruptionNames, "none", "gaussian", "masking");
 NAMES(ClipNames, "auto", "unit", "none");
 NAMES(PrecisionNames, "f32", "tf32", "bf16");
@@ -137,7 +145,6 @@ struct Numbered<DType> {  // in the order of CodeTypeNames
   static void assign(DType& field, size_t index) { field = kTypes[index]; }
 };
 
-constexpr double kMaxWidth = 1 << 20;
 constexpr double kMaxCount = 1e15;
 constexpr double kMaxSeed = 9007199254740992.0;  // 2^53: exact in JSON everywhere
 
@@ -159,21 +166,40 @@ std::vector<ConfigKey> data_keys() {
   };
 }
 
-std::vector<ConfigKey> network_keys() {
+ConfigKey code_kind_key() {
+  ConfigKey key = text_key("model.code", "kind", "kind of code", FIELD(model.code.kind));
+  key.type = ConfigType::kChoice;
+  for (const CodeDef* def : code_defs()) key.choices.emplace_back(def->name);
+  return key;
+}
+
+std::vector<ConfigKey> encoder_keys() {
   return {
       text_key("model", "preset", "preset that the configuration began as", FIELD(model.preset)),
-      list_key("model.encoder", "hidden", "widths of the encoder's hidden layers", 1, kMaxWidth,
-               FIELD(model.encoder.hidden)),
+      lines_key("model.encoder", "layers",
+                "hidden layers, a line each: \"dense 128\", \"dense 64 tanh\"",
+                FIELD(model.encoder.layers)),
+      list_key("model.encoder", "hidden", "their widths, where there are no lines: dense layers", 1,
+               kMaxWidth, FIELD(model.encoder.hidden)),
       choice_key("model.encoder", "activation", "of the encoder's hidden layers", ActivationNames{},
                  FIELD(model.encoder.activation)),
       float_key("model.encoder", "dropout", "share of hidden outputs dropped in training", 0, 0.99,
                 FIELD(model.encoder.dropout)),
-      choice_key("model.code", "kind", "kind of code", CodeNames{}, FIELD(model.code.kind)),
+      code_kind_key(),
       int_key("model.code", "size", "numbers per code", 1, kMaxWidth, FIELD(model.code.size)),
       choice_key("model.code", "activation", "of the code", ActivationNames{},
                  FIELD(model.code.activation)),
-      bool_key("model.decoder", "mirror", "hidden layers are the encoder's, reversed",
+  };
+}
+
+std::vector<ConfigKey> decoder_keys() {
+  return {
+      bool_key("model.decoder", "mirror", "layers are the encoder's, each inverted, from the last",
                FIELD(model.decoder.mirror)),
+      lines_key("model.decoder", "layers",
+                "a line each, needs mirror = false; if the last does not give a row, a dense layer "
+                "that does follows",
+                FIELD(model.decoder.layers)),
       list_key("model.decoder", "hidden", "widths of hidden layers; needs mirror = false", 1,
                kMaxWidth, FIELD(model.decoder.hidden)),
       choice_key("model.decoder", "activation", "of the decoder's hidden layers", ActivationNames{},
@@ -278,8 +304,9 @@ std::vector<ConfigKey> schedule_and_output_keys() {
 
 std::deque<ConfigKey> all_keys() {
   std::deque<ConfigKey> keys;
-  for (const auto& part : {data_keys(), network_keys(), corruption_keys(), penalty_keys(),
-                           loss_keys(), train_keys(), optimizer_keys(), schedule_and_output_keys()})
+  for (const auto& part :
+       {data_keys(), encoder_keys(), code_keys(), decoder_keys(), corruption_keys(), penalty_keys(),
+        loss_keys(), train_keys(), optimizer_keys(), schedule_and_output_keys()})
     keys.insert(keys.end(), part.begin(), part.end());
   return keys;
 }

@@ -71,14 +71,16 @@ std::string place_of(const std::string& name, const toml::node& node) {
   return cat(name, ": line ", node.source().begin.line);
 }
 
-std::vector<int64_t> int_list(const toml::array& array, const std::string& place,
-                              const std::string& path) {
-  std::vector<int64_t> list;
+ConfigValue list_of(const toml::array& array, const std::string& place, const std::string& path) {
+  std::vector<int64_t> numbers;
+  std::vector<std::string> texts;
   for (const toml::node& entry : array) {
-    if (!entry.is_integer()) fail(place, cat(path, ": expected a list of integers"));
-    list.push_back(entry.as_integer()->get());
+    if (entry.is_integer()) numbers.push_back(entry.as_integer()->get());
+    if (entry.is_string()) texts.push_back(entry.as_string()->get());
   }
-  return list;
+  if (numbers.size() == array.size()) return numbers;
+  if (texts.size() == array.size()) return texts;
+  fail(place, cat(path, ": expected a list of integers, or of texts"));
 }
 
 ConfigValue value_of(const toml::node& node, const std::string& place, const std::string& path) {
@@ -86,7 +88,7 @@ ConfigValue value_of(const toml::node& node, const std::string& place, const std
   if (node.is_integer()) return node.as_integer()->get();
   if (node.is_floating_point()) return node.as_floating_point()->get();
   if (node.is_string()) return node.as_string()->get();
-  if (node.is_array()) return int_list(*node.as_array(), place, path);
+  if (node.is_array()) return list_of(*node.as_array(), place, path);
   fail(place, cat(path, ": expected a number, true, false, a string or a list, found a date"));
 }
 

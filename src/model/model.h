@@ -11,39 +11,27 @@
 #include "graph/graph.h"
 #include "graph/parameter_store.h"
 #include "graph/plan.h"
+#include "model/block.h"
 #include "model/config.h"
 
 namespace diabolo {
 
-// One dense layer.
-struct Layer {
-  std::string name;  // "encoder.0"
-  int64_t in = 0, out = 0;
-  kernels::Activation activation = kernels::Activation::kIdentity;
-  double dropout = 0;    // of its outputs, in training
-  std::string weight;    // "encoder.0.weight"; of the encoder's layer where tied
-  bool is_tied = false;  // weight is stored [out,in]
-};
-
-// Something behind the encoder that keeps state of the model. No layer does yet: tests give every
-// network one.
-struct StatefulPart {
-  std::vector<StateSpec> states;  // kOfModel
-  // What the code becomes, in every graph that has one.
-  ValueId (*apply)(Graph&, ValueId code, std::span<const ValueId> states);
-  // In training: what each state becomes unless the step is void.
-  std::vector<ValueId> (*next)(Graph&, ValueId code, std::span<const ValueId> states);
-};
-const StatefulPart*& stateful_part_of_tests();
+struct CodeDef;
 
 struct Network {
   int64_t features = 0;  // D, of a row
   int64_t code_size = 0;
-  std::vector<Layer> encoder, decoder;  // the encoder's last gives the code
+  const CodeDef* code = nullptr;
+  // The encoder's last gives the code, from what the heads of the kind of code read too.
+  std::vector<Layer> encoder, heads, decoder;
 
-  // config must be resolved. Throws Error{kUsage} for widths that do not fit.
+  // config must be resolved; row: the shape of one. Throws Error{kUsage} for layers that do not
+  // fit.
+  static Network of(const ModelConfig& config, const Extents& row);
+  static Network of(const ModelConfig& config, const TensorDesc& row);
   static Network of(const ModelConfig& config, int64_t features);
-  // f32; weights [I,O] and biases [O] uniform in ±1/sqrt(I), as PyTorch's Linear.
+  std::vector<const Layer*> layers() const;
+  // f32, each once: a weight that layers share is the first one's.
   std::vector<ParameterSpec> parameters() const;
   std::vector<StateSpec> states() const;  // of the model, beside its parameters
   uint64_t parameter_count() const;

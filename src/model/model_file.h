@@ -50,7 +50,7 @@ struct ModelFile {
   std::string hash;            // content hash where loaded or saved, else empty
 
   int64_t features() const { return row.elems(); }
-  Network network() const { return Network::of(config.model, features()); }
+  Network network() const { return Network::of(config.model, row); }
 };
 
 struct LoadOptions {

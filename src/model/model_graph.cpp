@@ -1,7 +1,7 @@
 #include "model/model_graph.h"
 
 #include "base/error.h"
-#include "ops/dense.h"
+#include "model/code.h"
 #include "ops/gather.h"
 #include "ops/loss.h"
 #include "ops/noise.h"
@@ -71,22 +71,24 @@ ValueId ModelGraph::corrupted(ValueId x) {
   return graph_.add(kCorrupt, attrs, {x, step_state()}, "corrupt").front();
 }
 
-ValueId ModelGraph::weight(const Layer& layer) {
-  const bool t = layer.is_tied;
-  return graph_.add_parameter(
-      layer.weight, TensorDesc(dtype(), {t ? layer.out : layer.in, t ? layer.in : layer.out}));
+ValueId ModelGraph::parameter(const ParameterSpec& spec) {
+  return graph_.add_parameter(spec.name, spec.desc);
 }
 
-ValueId ModelGraph::bias(const Layer& layer) {
-  return graph_.add_parameter(layer.name + ".bias", TensorDesc(DType::kF32, {layer.out}));
+ValueId ModelGraph::weight(const ParameterSpec& spec) {
+  return graph_.add_parameter(spec.name, TensorDesc(dtype(), spec.desc.extents()));
+}
+
+ValueId ModelGraph::state(const StateSpec& spec) {
+  return graph_.add_state(spec.name, spec.desc);
+}
+
+ValueId ModelGraph::flat(ValueId x) {
+  return graph_.reshape(x, {options_.rows, row_elems(graph_.value(x).desc)});
 }
 
 ValueId ModelGraph::layer(const Layer& layer, ValueId x, kernels::Activation activation) {
-  DenseForwardAttrs attrs;
-  attrs.activation = activation;
-  attrs.stores_z = is_training() && kernels::saves_z(activation);
-  attrs.weight_transposed = layer.is_tied;
-  ValueId y = graph_.add(kDenseForward, attrs, {x, weight(layer), bias(layer)}, layer.name).front();
+  ValueId y = layer.line.block->build({*this, layer, x, activation});
   if (is_training() && layer.dropout > 0) {
     const DropoutAttrs dropout{static_cast<float>(layer.dropout), dropouts_++};
     y = graph_.add(kDropout, dropout, {y, step_state()}, layer.name + " dropout").front();
@@ -100,22 +102,20 @@ ValueId ModelGraph::layers(std::span<const Layer> layers, ValueId x) {
 }
 
 ValueId ModelGraph::encoded(ValueId x) {
-  const ValueId code = layers(network_.encoder, x);
-  const StatefulPart* part = stateful_part_of_tests();
-  if (!part) return code;
-  std::vector<ValueId> states;
-  for (const StateSpec& spec : part->states)
-    states.push_back(graph_.add_state(spec.name, spec.desc));
-  if (is_training()) {
-    const std::vector<ValueId> next = part->next(graph_, code, states);
-    for (size_t i = 0; i < states.size(); ++i)
-      next_states_.push_back({states[i], next[i], part->states[i].name});
-  }
-  return part->apply(graph_, code, states);
+  const std::span<const Layer> encoder(network_.encoder);
+  const ValueId hidden = layers(encoder.first(encoder.size() - 1), x);
+  code_ = layers(encoder.last(1), hidden);
+  if (options_.purpose == Purpose::kUse || !network_.code->build) return code_;
+  for (const Layer& head : network_.heads) heads_.push_back(layer(head, hidden, head.activation));
+  return network_.code->build(code_build());
+}
+
+CodeBuild ModelGraph::code_build() {
+  return {*this, code_, heads_};
 }
 
 ValueId ModelGraph::decoded(ValueId code) {
-  return layers(network_.decoder, code);
+  return flat(layers(network_.decoder, code));
 }
 
 // The loss takes the last activation in, and what is linear with its loss becomes one node
@@ -124,7 +124,7 @@ ValueId ModelGraph::reconstruction_loss(ValueId code, ValueId target) {
   const std::span<const Layer> decoder(network_.decoder);
   const Layer& last = decoder.back();
   const ValueId x = layers(decoder.first(decoder.size() - 1), code);
-  const ValueId z = layer(last, x, kernels::Activation::kIdentity);
+  const ValueId z = flat(layer(last, x, kernels::Activation::kIdentity));
   const LossAttrs attrs{
       .activation = last.activation, .loss = config_.loss.kind, .with_gradient = is_training()};
   return graph_.add(kLoss, attrs, {z, target}, last.name).front();

@@ -23,6 +23,8 @@ struct ModelGraphOptions {
   int64_t resident_rows = 0;
 };
 
+struct CodeBuild;
+
 class ModelGraph {
  public:
   ModelGraph(const ModelConfig& config, const Network& network, const ModelGraphOptions& options);
@@ -32,12 +34,24 @@ class ModelGraph {
   ValueId input_codes();  // T[rows,K]
 
   ValueId corrupted(ValueId x);
+  // T[rows,K]: the code in use; in training and validation what the kind of code makes of it.
   ValueId encoded(ValueId x);
   ValueId decoded(ValueId code);
   // f32[1]
   ValueId reconstruction_loss(ValueId code, ValueId target);
   // f32[rows], and where worst > 0 u32[rows,worst] and A[rows,worst].
   std::vector<ValueId> score(ValueId code, ValueId target, int64_t worst);
+
+  // For blocks, codes and terms.
+  ValueId parameter(const ParameterSpec& spec);  // f32
+  ValueId weight(const ParameterSpec& spec);     // T
+  ValueId state(const StateSpec& spec);
+  ValueId flat(ValueId x);  // T[rows,…] as T[rows,*]
+  CodeBuild code_build();   // behind encoded
+  int64_t features() const { return network_.features; }
+  void add_next_state(ValueId state, ValueId next, const std::string& name) {
+    next_states_.push_back({state, next, name});
+  }
 
   // What each state of the model becomes by this batch, in training.
   struct NextState {
@@ -56,8 +70,6 @@ class ModelGraph {
 
  private:
   ValueId batch(ValueId source, bool scaled, bool indexed);
-  ValueId weight(const Layer& layer);
-  ValueId bias(const Layer& layer);
   ValueId layer(const Layer& layer, ValueId x, kernels::Activation activation);
   ValueId layers(std::span<const Layer> layers, ValueId x);
 
@@ -66,6 +78,8 @@ class ModelGraph {
   const ModelGraphOptions options_;
   Graph graph_;
   uint32_t dropouts_ = 0;
+  ValueId code_ = kNoValue;
+  std::vector<ValueId> heads_;
   std::vector<NextState> next_states_;
 };
 

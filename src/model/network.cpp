@@ -1,8 +1,8 @@
 // From a configuration to the list of layers and parameters of its network.
-#include <cmath>
+#include <algorithm>
 
-#include "base/checked.h"
 #include "kernels/common/philox.h"
+#include "model/code.h"
 #include "model/model.h"
 
 namespace diabolo {
@@ -10,93 +10,155 @@ namespace {
 
 constexpr uint64_t kMaxParameters = uint64_t{1} << 34;
 
-// The layers between two widths, through the hidden ones.
-std::vector<Layer> stack(const std::string& prefix, int64_t in, const std::vector<int64_t>& hidden,
-                         int64_t out, kernels::Activation inner, kernels::Activation last,
-                         double dropout) {
+LayerLine dense(const Extents& width) {
+  return {.block = &kDenseBlock, .options = {width}};
+}
+
+Layer made(const std::string& name, const LayerLine& line, const Extents& in) {
+  Layer layer{.name = name, .line = line, .in = in};
+  line.block->shape(layer);
+  return layer;
+}
+
+// Of a table of the configuration: its lines, or its widths.
+std::vector<LayerLine> lines_of(const std::vector<std::string>& layers,
+                                const std::vector<int64_t>& hidden, const std::string& key) {
+  std::vector<LayerLine> lines;
+  for (const std::string& text : layers) lines.push_back(LayerLine::parse(text, key));
+  if (layers.empty())
+    for (const int64_t width : hidden) lines.push_back(dense({width}));
+  return lines;
+}
+
+// What follows a layer: what its line says, else what its table says.
+void finish(Layer& layer, kernels::Activation activation, double dropout) {
+  if (!layer.line.block->has_weights) return;
+  layer.activation = layer.line.activation.value_or(activation);
+  layer.dropout = dropout;
+}
+
+std::vector<Layer> encoder_of(const ModelConfig& config, const Extents& row) {
+  const auto& e = config.encoder;
+  std::vector<LayerLine> lines = lines_of(e.layers, e.hidden, "model.encoder.layers");
+  lines.push_back(dense({config.code.size}));
   std::vector<Layer> layers;
-  for (size_t i = 0; i <= hidden.size(); ++i) {
-    const bool is_last = i == hidden.size();
-    Layer layer;
-    layer.name = cat(prefix, ".", i);
-    layer.weight = layer.name + ".weight";
-    layer.in = in;
-    layer.out = is_last ? out : hidden[i];
-    layer.activation = is_last ? last : inner;
-    layer.dropout = is_last ? 0 : dropout;
-    in = layer.out;
-    layers.push_back(std::move(layer));
+  for (const LayerLine& line : lines) {
+    layers.push_back(
+        made(cat("encoder.", layers.size()), line, layers.empty() ? row : layers.back().out));
+    finish(layers.back(), e.activation, e.dropout);
   }
+  layers.back().activation = config.code.activation;
+  layers.back().dropout = 0;
   return layers;
 }
 
-uint64_t layer_elems(const Layer& layer) {
-  const auto weights =
-      checked_mul(static_cast<uint64_t>(layer.in), static_cast<uint64_t>(layer.out));
-  const auto all = weights ? checked_add(*weights, static_cast<uint64_t>(layer.out)) : weights;
-  if (!all || *all > kMaxParameters)
-    throw Error(ErrorCode::kUsage, cat(layer.name, ": ", layer.in, " x ", layer.out,
-                                       " weights are more than this version can hold"));
-  return *all;
+// The encoder's layers, inverted from the last to the first. After a layer comes what comes after
+// the layer of the encoder that made such rows.
+std::vector<LayerLine> mirrored(std::span<const Layer> encoder) {
+  std::vector<LayerLine> lines;
+  for (; !encoder.empty(); encoder = encoder.first(encoder.size() - 1)) {
+    const Layer& layer = encoder.back();
+    if (!layer.line.block->mirror) continue;
+    lines.push_back(layer.line.block->mirror(layer));
+    if (encoder.size() > 1) lines.back().activation = encoder[encoder.size() - 2].line.activation;
+  }
+  return lines;
+}
+
+std::vector<Layer> decoder_of(const ModelConfig& config, const std::vector<Layer>& encoder,
+                              const Extents& row) {
+  const auto& d = config.decoder;
+  const std::string key = "model.decoder.layers";
+  const auto lines = d.mirror ? mirrored(encoder) : lines_of(d.layers, d.hidden, key);
+  std::vector<Layer> layers;
+  const auto add = [&](const LayerLine& line) {
+    const Extents in = layers.empty() ? Extents{config.code.size} : layers.back().out;
+    layers.push_back(made(cat("decoder.", layers.size()), line, in));
+    finish(layers.back(), d.activation, d.dropout);
+  };
+  for (const LayerLine& line : lines) add(line);
+  const bool ends = d.mirror || (!d.layers.empty() && layers.back().out_width() == elems_of(row));
+  if (!ends) add(dense(row));
+  Layer& last = layers.back();
+  if (last.out_width() != elems_of(row))
+    throw Error(ErrorCode::kUsage, cat(last.name, ": expected rows of ", shape_text(row),
+                                       ", found ", shape_text(last.out)));
+  if (last.line.activation)
+    throw Error(ErrorCode::kUsage, cat(key, ": ", value_text(last.line.text()),
+                                       ": what follows the last layer is model.decoder.output"));
+  last.activation = *d.output;
+  last.dropout = 0;
+  return layers;
+}
+
+// The decoder mirrors the encoder.
+void share_weights(std::vector<Layer>& decoder, const std::vector<Layer>& encoder) {
+  auto layer = decoder.begin();
+  for (auto partner = encoder.rbegin(); partner != encoder.rend(); ++partner) {
+    if (!partner->line.block->mirror) continue;
+    const BlockDef& block = *layer->line.block;
+    if (!block.tie && !layer->parameters.empty())
+      throw Error(ErrorCode::kUsage,
+                  cat("model.decoder.tied: expected layers that can share weights, found \"",
+                      block.name, "\"; set model.decoder.tied = false"));
+    if (block.tie) block.tie(*layer, *partner);
+    ++layer;
+  }
 }
 
 }  // namespace
 
+Network Network::of(const ModelConfig& config, const TensorDesc& row) {
+  if (row.rank() == 0) return of(config, row.elems());
+  return of(config, Extents(row.extents().begin(), row.extents().end()));
+}
+
 Network Network::of(const ModelConfig& config, int64_t features) {
-  if (features < 1) throw Error(ErrorCode::kUsage, "a model needs rows of at least one number");
-  DIABOLO_CHECK(config.decoder.output.has_value(), "the configuration is not resolved");
-  const auto& e = config.encoder;
-  const auto& d = config.decoder;
-  const std::vector<int64_t> mirrored(e.hidden.rbegin(), e.hidden.rend());
+  return of(config, Extents{features});
+}
+
+Network Network::of(const ModelConfig& config, const Extents& row) {
   Network net;
-  net.features = features;
+  net.features = elems_of(row);
+  if (net.features < 1) throw Error(ErrorCode::kUsage, "a model needs rows of at least one number");
+  DIABOLO_CHECK(config.decoder.output.has_value(), "the configuration is not resolved");
   net.code_size = config.code.size;
-  net.encoder = stack("encoder", features, e.hidden, config.code.size, e.activation,
-                      config.code.activation, e.dropout);
-  net.decoder = stack("decoder", config.code.size, d.mirror ? mirrored : d.hidden, features,
-                      d.activation, *d.output, d.dropout);
-  if (d.tied) {
-    for (size_t i = 0; i < net.decoder.size(); ++i) {
-      net.decoder[i].is_tied = true;
-      net.decoder[i].weight = net.encoder[net.encoder.size() - 1 - i].weight;
-    }
-  }
+  net.code = &code_of(config);
+  net.encoder = encoder_of(config, row);
+  if (net.code->heads) net.heads = net.code->heads(net.encoder.back());
+  net.decoder = decoder_of(config, net.encoder, row);
+  if (config.decoder.tied) share_weights(net.decoder, net.encoder);
   if (net.parameter_count() > kMaxParameters)
     throw Error(ErrorCode::kUsage, "the model has more parameters than this version can hold");
   return net;
 }
 
+std::vector<const Layer*> Network::layers() const {
+  std::vector<const Layer*> all;
+  for (const auto* part : {&encoder, &heads, &decoder})
+    for (const Layer& layer : *part) all.push_back(&layer);
+  return all;
+}
+
 std::vector<ParameterSpec> Network::parameters() const {
   std::vector<ParameterSpec> specs;
-  for (const auto* layers : {&encoder, &decoder}) {
-    for (const Layer& layer : *layers) {
-      const Init init{0, static_cast<float>(1.0 / std::sqrt(static_cast<double>(layer.in)))};
-      if (!layer.is_tied)
-        specs.push_back({layer.weight, TensorDesc(DType::kF32, {layer.in, layer.out}), init});
-      specs.push_back({layer.name + ".bias", TensorDesc(DType::kF32, {layer.out}), init});
-    }
-  }
+  for (const Layer* layer : layers())
+    for (const ParameterSpec& spec : layer->parameters)
+      if (std::ranges::find(specs, spec.name, &ParameterSpec::name) == specs.end())
+        specs.push_back(spec);
   return specs;
 }
 
-const StatefulPart*& stateful_part_of_tests() {
-  static const StatefulPart* part = nullptr;
-  return part;
-}
-
 std::vector<StateSpec> Network::states() const {
-  const StatefulPart* part = stateful_part_of_tests();
-  return part ? part->states : std::vector<StateSpec>();
+  std::vector<StateSpec> all;
+  for (const Layer* layer : layers())
+    all.insert(all.end(), layer->states.begin(), layer->states.end());
+  return all;
 }
 
 uint64_t Network::parameter_count() const {
   uint64_t count = 0;
-  for (const auto* layers : {&encoder, &decoder}) {
-    for (const Layer& layer : *layers) {
-      const uint64_t elems = layer_elems(layer);
-      count += layer.is_tied ? static_cast<uint64_t>(layer.out) : elems;
-    }
-  }
+  for (const ParameterSpec& spec : parameters()) count += static_cast<uint64_t>(spec.desc.elems());
   return count;
 }
 

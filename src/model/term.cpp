@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/error.h"
+#include "model/code.h"
 #include "model/model_graph.h"
 #include "ops/training.h"
 #include "ops/weigh_term.h"
@@ -54,13 +55,16 @@ double TermSpec::weight_at(uint64_t step) const {
 
 std::vector<TermSpec> loss_terms(const ModelConfig& config) {
   std::vector<TermSpec> terms = {{.name = "reconstruction", .counts_in_validation = true}};
+  const CodeDef& code = code_of(config);
+  if (code.terms)
+    for (TermSpec& term : code.terms(config)) terms.push_back(std::move(term));
   for (const TermDef* def : kTermDefs) {
     const double weight = weight_of(*def).value(config);
     if (weight > 0)
       terms.push_back({.name = def->reported,
                        .weight = weight,
                        .warmup_steps = static_cast<int64_t>(warmup_of(*def).value(config)),
-                       .penalty = def});
+                       .def = def});
   }
   if (terms.size() > kernels::kMaxLossTerms)
     throw Error(ErrorCode::kUsage,

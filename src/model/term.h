@@ -1,6 +1,7 @@
 // The terms of a loss. A loss is the sum of what its terms contribute, f32[1] each: the
-// reconstruction, and each penalty that has a weight. loss_terms is the one list; graphs, metrics,
-// checkpoints and what is said of a training follow it and know no name.
+// reconstruction, what the kind of code brings, and each penalty that has a weight. loss_terms is
+// the one list; graphs, metrics, checkpoints and what is said of a training follow it and know no
+// name.
 #pragma once
 
 #include <cstdint>
@@ -23,13 +24,14 @@ struct TermSpec {
   double weight = 1;
   int64_t warmup_steps = 0;           // the weight rises over these from 0, linearly
   bool counts_in_validation = false;  // with its whole weight
-  const TermDef* penalty = nullptr;
+  const TermDef* def = nullptr;       // but for the reconstruction
 
   // In step `step`, counted from 0.
   double weight_at(uint64_t step) const;
 };
 
-// Reconstruction, then the penalties. Throws Error{kUsage} for more than kernels::kMaxLossTerms.
+// Reconstruction, the terms of the code, then the penalties. Throws Error{kUsage} for more than
+// kernels::kMaxLossTerms.
 std::vector<TermSpec> loss_terms(const ModelConfig& config);
 // What a step keeps of them: where there are several, what each came to, and where a weight
 // changes, the weights of the steps to come.
@@ -45,7 +47,7 @@ struct TermValue {
 };
 using TermValues = std::vector<TermValue>;
 
-// What a penalty is built from.
+// What a term is built from.
 struct TermBuild {
   ModelGraph& model;
   const Network& network;
@@ -59,7 +61,7 @@ struct TermBuild {
 // What it contributes to the loss, f32[1]: the step's weight times `raw`, f32[1].
 ValueId weighed(const TermBuild& build, ValueId raw);
 
-// A penalty: a file in model/terms/.
+// A term: a penalty has a file in model/terms/, that of a code is in the code's.
 struct TermDef {
   const char* name;     // its keys are model.penalty.NAME and model.penalty.NAME_warmup_steps
   const char* meaning;  // of the first: "times the sum of squared weights"

@@ -26,6 +26,20 @@ Reconstruction reconstruction_of(ModelGraph& model) {
   return {code, model.reconstruction_loss(code, target)};
 }
 
+// Sums of more terms than one node takes are sums of sums.
+ValueId sum(Graph& graph, std::vector<ValueId> terms, const std::string& name) {
+  constexpr size_t kMost = kernels::kMaxTerms;
+  while (terms.size() > 1) {
+    std::vector<ValueId> sums;
+    for (size_t i = 0; i < terms.size(); i += kMost) {
+      const std::span<const ValueId> part(terms.data() + i, std::min(kMost, terms.size() - i));
+      sums.push_back(graph.add(kSumTerms, SumTermsAttrs{}, part, name).front());
+    }
+    terms = std::move(sums);
+  }
+  return terms.front();
+}
+
 // What stands behind the loss: gradients, update, next step.
 class Training {
  public:
@@ -39,7 +53,6 @@ class Training {
   Graph build();
 
  private:
-  ValueId sum(std::vector<ValueId> terms, const std::string& name);
   ValueId update(ValueId loss);
   void update_states(ValueId loss, ValueId norm);
   void advance(ValueId loss, ValueId norm, std::span<const ValueId> terms);
@@ -50,20 +63,6 @@ class Training {
   ModelGraph model_;
   Graph& graph_;
 };
-
-// Sums of more terms than one node takes are sums of sums.
-ValueId Training::sum(std::vector<ValueId> terms, const std::string& name) {
-  constexpr size_t kMost = kernels::kMaxTerms;
-  while (terms.size() > 1) {
-    std::vector<ValueId> sums;
-    for (size_t i = 0; i < terms.size(); i += kMost) {
-      const std::span<const ValueId> part(terms.data() + i, std::min(kMost, terms.size() - i));
-      sums.push_back(graph_.add(kSumTerms, SumTermsAttrs{}, part, name).front());
-    }
-    terms = std::move(sums);
-  }
-  return terms.front();
-}
 
 // Changes the parameters. Returns the gradient's norm, or kNoValue if nothing is clipped.
 ValueId Training::update(ValueId loss) {
@@ -116,11 +115,11 @@ Graph Training::build() {
   std::vector<ValueId> parts = {made.loss};  // of the loss
   std::vector<ValueId> named = {made.loss};  // one per term
   for (size_t i = 1; i < terms_.size(); ++i) {
-    const auto more = terms_[i].penalty->build({model_, network_, made.code, terms_, i});
+    const auto more = terms_[i].def->build({model_, network_, made.code, terms_, i});
     parts.insert(parts.end(), more.begin(), more.end());
-    named.push_back(sum(more, terms_[i].name));
+    named.push_back(sum(graph_, more, terms_[i].name));
   }
-  const ValueId loss = sum(named, "loss");
+  const ValueId loss = sum(graph_, named, "loss");
   differentiate(graph_, parts);
   const ValueId norm = update(loss);
   update_states(loss, norm);
@@ -138,7 +137,15 @@ Graph training_graph(const ModelConfig& config, const Network& network,
 Graph validation_graph(const ModelConfig& config, const Network& network,
                        const TrainingGraphOptions& options) {
   ModelGraph model(config, network, model_options(options, Purpose::kValidation));
-  model.mark_output(reconstruction_of(model).loss, model_names::kLoss);
+  const Reconstruction made = reconstruction_of(model);
+  const std::vector<TermSpec> terms = loss_terms(config);
+  std::vector<ValueId> parts = {made.loss};
+  for (size_t i = 1; i < terms.size(); ++i) {
+    if (!terms[i].counts_in_validation) continue;
+    const auto more = terms[i].def->build({model, network, made.code, terms, i});
+    parts.insert(parts.end(), more.begin(), more.end());
+  }
+  model.mark_output(sum(model.graph(), parts, "loss"), model_names::kLoss);
   return model.take();
 }
 

@@ -11,7 +11,7 @@ namespace diabolo {
 
 TrainEstimate estimate_training(Backend& backend, const Config& config, const Dataset& data) {
   const Config ready = resolved(config, default_scale(data));
-  const Network network = Network::of(ready.model, data.x().row.elems());
+  const Network network = Network::of(ready.model, data.x().row);
   if (data.rows() == 0) throw Error(ErrorCode::kData, data.name() + ": has no rows to train on");
   require_scale(data, *ready.data.scale);
   TrainEstimate out;

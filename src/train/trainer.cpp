@@ -32,7 +32,7 @@ Training::Training(Backend& backend, const Config& config, const Dataset& data,
       validation_name_(validation ? validation->name() : data.name()),
       row_(data.x().row),
       terms_(loss_terms(config_.model)),
-      network_(Network::of(config_.model, data.x().row.elems())),
+      network_(Network::of(config_.model, data.x().row)),
       files_(options.directory, config_.train.checkpoint_seconds, options.log, fs()) {
   require_inputs_stay(validation);
   labels_file_ = labels_of_training(config_.data.labels, data, options.resume, options.log);

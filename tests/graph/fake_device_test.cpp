@@ -151,7 +151,7 @@ class FakeDeviceWithState : public FakeDevice {
     stateful::device_launch<RunningMean> = launch;
     stateful::device_launch<Centre> = launch;
   }
-  const WithRunningMean part_;
+  const WithCentre part_;
 };
 
 TEST_F(FakeDeviceWithState, ItIsAsOnTheHostAndItsBitsDoNotDependOnCaptureOrLateness) {

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "model/block.h"
 #include "model/presets.h"
 
 namespace diabolo {
@@ -45,6 +46,8 @@ ConfigValue other_value(const ConfigKey& key, const ConfigValue& now) {
                                                                            : key.choices.front());
     case ConfigType::kIntList:
       return std::vector<int64_t>{3, 2};
+    case ConfigType::kTextList:
+      return std::vector<std::string>{"dense 3", "dense 2 tanh"};
   }
   return {};
 }
@@ -177,6 +180,31 @@ TEST(Config, AKeyStaysWhereItIs) {
   const AddedKey added(*last);
   EXPECT_EQ(find_config_key("data.train"), first);
   EXPECT_EQ(last->path(), config_keys().back().path());
+}
+
+TEST(Config, LayersAreLinesAndEachMistakeIsNamed) {
+  Config config;
+  config.model.encoder.hidden = {};
+  const auto message = [&](const std::string& line) {
+    config.model.encoder.layers = {"dense 7", line};
+    return message_of([&] { resolved(config, Scale::kUnit); });
+  };
+  EXPECT_THAT(message("dens 7"), HasSubstr("model.encoder.layers: \"dens 7\": unknown layer "
+                                           "\"dens\"; did you mean \"dense\"?"));
+  EXPECT_THAT(message(""), HasSubstr("expected a layer"));
+  EXPECT_THAT(message("dense"), HasSubstr("expected its width"));
+  EXPECT_THAT(message("dense 0"), HasSubstr("width: expected numbers such as 3x5 from 1 to"));
+  EXPECT_THAT(message("dense 2x2x2x2x2"), HasSubstr("found \"2x2x2x2x2\""));
+  EXPECT_THAT(message("dense 7 width 8"), HasSubstr("width is said twice"));
+  EXPECT_THAT(message("dense width"), HasSubstr("found nothing"));
+  EXPECT_THAT(message("dense 7 tanhh"), HasSubstr("did you mean \"tanh\"?"));
+  EXPECT_THAT(message("dense 7 tanh relu"), HasSubstr("one activation"));
+  config.model.encoder.hidden = {5};
+  EXPECT_THAT(message("dense 7"), HasSubstr("model.encoder.hidden: expected none beside"));
+  config.model.encoder = {.layers = {" dense  width 7  linear"}, .hidden = {}};
+  config.model.decoder.layers = {"dense 5"};
+  EXPECT_THAT(message_of([&] { resolved(config, Scale::kUnit); }), HasSubstr("mirror = false"));
+  EXPECT_EQ(LayerLine::parse(config.model.encoder.layers[0], "").text(), "dense 7 linear");
 }
 
 TEST(Presets, AreWhatTheirNamesSay) {

@@ -45,8 +45,53 @@ TEST(Network, TiedWeightsAreThereOnce) {
   config.model.decoder.tied = true;
   const Network network = Network::of(config.model, 784);
   EXPECT_EQ(network.parameters().size(), 9u);
-  EXPECT_EQ(network.decoder[0].weight, "encoder.2.weight");
+  EXPECT_EQ(network.decoder[0].parameters[0].name, "encoder.2.weight");
   EXPECT_TRUE(network.decoder[0].is_tied);
+}
+
+std::vector<std::string> lines_of(const std::vector<Layer>& layers) {
+  std::vector<std::string> lines;
+  for (const Layer& layer : layers)
+    lines.push_back(cat(layer.line.text(), " -> ", kernels::name(layer.activation)));
+  return lines;
+}
+
+TEST(Network, LinesSayWhatWidthsSay) {
+  Config config = resolved(Config{}, Scale::kUnit);
+  const Network widths = Network::of(config.model, 784);
+  config.model.encoder.hidden = {};
+  config.model.encoder.layers = {"dense 512", "dense 256"};
+  const Network lines = Network::of(resolved(config, Scale::kUnit).model, 784);
+  EXPECT_EQ(lines_of(lines.encoder), lines_of(widths.encoder));
+  EXPECT_EQ(lines_of(lines.decoder), lines_of(widths.decoder));
+  EXPECT_EQ(initial_parameters(lines, 1), initial_parameters(widths, 1));
+}
+
+TEST(Network, AMirrorGivesBackShapesAndActivations) {
+  Config config = resolved(Config{}, Scale::kUnit);
+  config.model.encoder = {.layers = {"dense 4x5 tanh", "dense 6 linear"}, .hidden = {}};
+  config.model.code.size = 3;
+  const Network network = Network::of(config.model, Extents{7, 2});
+  EXPECT_THAT(lines_of(network.encoder),
+              testing::ElementsAre("dense 4x5 tanh -> tanh", "dense 6 linear -> identity",
+                                   "dense 3 -> identity"));
+  EXPECT_THAT(lines_of(network.decoder),
+              testing::ElementsAre("dense 6 linear -> identity", "dense 4x5 tanh -> tanh",
+                                   "dense 7x2 -> sigmoid"));
+}
+
+TEST(Network, LinesOfADecoderEndInARow) {
+  Config config = resolved(Config{}, Scale::kUnit);
+  config.model.decoder.mirror = false;
+  const auto decoder = [&](std::vector<std::string> lines) {
+    config.model.decoder.layers = std::move(lines);
+    return lines_of(Network::of(config.model, 784).decoder);
+  };
+  EXPECT_THAT(decoder({"dense 9 tanh"}),
+              testing::ElementsAre("dense 9 tanh -> tanh", "dense 784 -> sigmoid"));
+  EXPECT_THAT(decoder({"dense 9", "dense 28x28"}),
+              testing::ElementsAre("dense 9 -> relu", "dense 28x28 -> sigmoid"));
+  EXPECT_THROW(decoder({"dense 784 tanh"}), Error) << "its activation is model.decoder.output";
 }
 
 TEST(Network, SizesThatNoMachineHoldsAreRefused) {

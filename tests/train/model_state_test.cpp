@@ -23,7 +23,7 @@ class ModelStateTest : public ::testing::Test {
  protected:
   TrainResult run() { return train(*backend_, small_config(), *data_.data, nullptr, {}, {}); }
   std::vector<float> codes_of(const ModelFile& model) {
-    std::vector<float> codes(300 * stateful::kWidth);
+    std::vector<float> codes(300 * 3);
     Inference(*backend_, model, {})
         .encode({DType::kF32, false, std::as_bytes(std::span(data_.values)), 300}, codes);
     return codes;
@@ -44,7 +44,7 @@ class ModelStateTest : public ::testing::Test {
 };
 
 TEST_F(ModelStateTest, ComesBackFromItsFileAndIsUsed) {
-  const WithRunningMean part;
+  const WithCentre part;
   ModelFile model = run().model;
   ASSERT_EQ(model.states.size(), 1u);
   EXPECT_THAT(model.states[0], Each(::testing::Ne(0.25f))) << "as it began";
@@ -57,13 +57,16 @@ TEST_F(ModelStateTest, ComesBackFromItsFileAndIsUsed) {
 }
 
 TEST_F(ModelStateTest, AFileWithTooMuchOrTooLittleIsRefusedByName) {
-  std::optional<WithRunningMean> part(std::in_place);
+  std::optional<WithCentre> part(std::in_place);
   write_model(run().model, folder_ / "with");
-  part.reset();
+  part.emplace(false);
   write_model(run().model, folder_ / "without");
-  EXPECT_THAT(message_of_loading(folder_ / "with"), HasSubstr("the tensor code.mean is none of"));
+  EXPECT_THAT(message_of_loading(folder_ / "with"),
+              HasSubstr("the tensor encoder.2.mean is none of"));
   part.emplace();
-  EXPECT_THAT(message_of_loading(folder_ / "without"), HasSubstr("code.mean"));
+  EXPECT_THAT(message_of_loading(folder_ / "without"), HasSubstr("encoder.2.mean"));
+  part.reset();
+  EXPECT_THAT(message_of_loading(folder_ / "with"), HasSubstr("unknown layer \"centre\""));
 }
 
 // The state after `steps` steps, the last of which reads rows that are not finite where it is
@@ -92,7 +95,7 @@ StateValues states_after(Backend& backend, const Dataset& rows, uint64_t steps, 
 }
 
 TEST_F(ModelStateTest, AVoidStepLeavesItAsItWas) {
-  const WithRunningMean part;
+  const WithCentre part;
   const auto after = [&](uint64_t steps, bool ends_void) {
     return states_after(*backend_, *data_.data, steps, ends_void);
   };

@@ -1,17 +1,14 @@
-// State of the model, for tests: every network centres its code by a running mean of it.
+// State of the model, for tests: a block that centres its rows by a running mean of them.
 #pragma once
 
 #include <array>
 
-#include "model/model.h"
+#include "model/model_graph.h"
 #include "ops/glue.h"
 #include "train/stateful_part_math.h"
 
 namespace diabolo {
 namespace stateful {
-
-inline constexpr const char* kMean = "code.mean";
-inline constexpr int64_t kWidth = 3;  // of the code, in small_config()
 
 template <class P>
 P record_of(const Call& call) {
@@ -77,27 +74,45 @@ inline constexpr OpDef kCentre = {
 
 struct NoAttrs {};
 
-inline ValueId apply(Graph& graph, ValueId code, std::span<const ValueId> states) {
-  return graph.add(kCentre, NoAttrs{}, {code, states[0]}, "centred code").front();
+inline void shape(Layer& layer) {
+  layer.out = layer.in;
 }
-inline std::vector<ValueId> next(Graph& graph, ValueId code, std::span<const ValueId> states) {
-  return graph.add(kRunningMean, NoAttrs{}, {code, states[0]}, "running mean");
+inline void shape_with_mean(Layer& layer) {
+  layer.out = layer.in;
+  const TensorDesc row(DType::kF32, {layer.in_width()});
+  layer.states = {{layer.name + ".mean", row, StateKind::kOfModel, Init{0.25f}}};
+}
+
+inline ValueId build(const LayerBuild& build) {
+  const auto& [model, layer, x, activation] = build;
+  if (layer.states.empty()) return x;
+  const ValueId mean = model.state(layer.states[0]);
+  const std::array in = {x, mean};
+  if (model.is_training())
+    model.add_next_state(mean, model.graph().add(kRunningMean, NoAttrs{}, in, "running mean")[0],
+                         layer.name);
+  return model.graph().add(kCentre, NoAttrs{}, in, layer.name)[0];
 }
 
 }  // namespace stateful
 
-// While it lives. Only for codes of stateful::kWidth numbers, in f32.
-class WithRunningMean {
+// While it lives there is the block, and small_config() has it; with a mean only in f32.
+class WithCentre {
  public:
-  WithRunningMean() { stateful_part_of_tests() = &part_; }
-  ~WithRunningMean() { stateful_part_of_tests() = nullptr; }
-  WithRunningMean(WithRunningMean&&) = delete;
+  explicit WithCentre(bool has_mean = true) {
+    if (has_mean) block_.shape = stateful::shape_with_mean;
+    changeable_block_defs().push_back(&block_);
+  }
+  ~WithCentre() { changeable_block_defs().pop_back(); }
+  WithCentre(WithCentre&&) = delete;
 
  private:
-  const StatefulPart part_ = {{{stateful::kMean, TensorDesc(DType::kF32, {stateful::kWidth}),
-                                StateKind::kOfModel, Init{0.25f}}},
-                              stateful::apply,
-                              stateful::next};
+  BlockDef block_ = {.name = "centre",
+                     .what = "rows less a running mean of them",
+                     .options = {},
+                     .has_weights = false,
+                     .shape = stateful::shape,
+                     .build = stateful::build};
 };
 
 }  // namespace diabolo

@@ -101,6 +101,11 @@ struct ByteData {
 inline Config small_config() {
   Config config;
   config.model.encoder.hidden = {16, 8};
+  const auto is_centre = [](const BlockDef* block) { return block->name == std::string("centre"); };
+  if (std::ranges::any_of(block_defs(), is_centre)) {  // of stateful_part.h
+    config.model.encoder.hidden = {};
+    config.model.encoder.layers = {"dense 16", "dense 8", "centre"};
+  }
   config.model.code.size = 3;
   config.train.batch_size = 32;
   config.train.epochs = 3;
