@@ -33,7 +33,7 @@ struct CodeDef {
 };
 
 // The list: X(Name) for every kNameCode.
-#define DIABOLO_CODES(X) X(Plain)
+#define DIABOLO_CODES(X) X(Plain) X(Variational)
 
 #define DIABOLO_CODE(name) extern const CodeDef k##name##Code;
 DIABOLO_CODES(DIABOLO_CODE)

@@ -1,0 +1,132 @@
+// The code "variational": what is trained, what is used, and what its keys do.
+#include <gmock/gmock.h>
+
+#include "infer/inference.h"
+#include "model/config_toml.h"
+#include "model/model_file.h"
+#include "model/task.h"
+#include "model/term.h"
+#include "model/training_graph.h"
+#include "ops/gaussian_kl.h"
+#include "ops/reparameterise.h"
+#include "train/trainer.h"
+#include "train/training_fixture.h"
+
+namespace diabolo {
+namespace {
+
+using testing::HasSubstr;
+
+Config variational_config() {
+  Config config = small_config();
+  set_config_text(config, "model.code.kind", "variational");
+  return config;
+}
+
+std::vector<const OpDef*> ops_of(const Graph& graph) {
+  std::vector<const OpDef*> ops;
+  for (const Node& node : graph.nodes()) ops.push_back(node.op);
+  return ops;
+}
+
+TEST(Variational, HasAHeadBesideTheMean) {
+  const Config config = resolved(variational_config(), Scale::kStandard);
+  const Network network = Network::of(config.model, 12);
+  ASSERT_EQ(network.heads.size(), 1u);
+  EXPECT_EQ(network.heads[0].name, "code.log_variance");
+  EXPECT_EQ(network.heads[0].in_width(), 8);
+  EXPECT_EQ(network.heads[0].out_width(), 3);
+  const Network plain = Network::of(resolved(small_config(), Scale::kStandard).model, 12);
+  EXPECT_EQ(network.parameter_count(), plain.parameter_count() + 8 * 3 + 3);
+}
+
+TEST(Variational, DrawsInTrainingAndValidationAndUsesTheMean) {
+  using testing::Contains;
+  using testing::Not;
+  const Config config = resolved(variational_config(), Scale::kStandard);
+  const Network network = Network::of(config.model, 12);
+  TrainingGraphOptions options;
+  options.rows = 4;
+  for (const Graph& graph : {training_graph(config.model, network, options),
+                             validation_graph(config.model, network, options)}) {
+    EXPECT_THAT(ops_of(graph), Contains(&kReparameterise));
+    EXPECT_THAT(ops_of(graph), Contains(&kGaussianKl));
+  }
+  for (const Task* task : tasks()) {
+    const Graph graph = task_graph(*task, config.model, network, {.rows = 4});
+    EXPECT_THAT(ops_of(graph), Not(Contains(&kReparameterise))) << task->name;
+    EXPECT_EQ(graph.find("code.log_variance.weight", Role::kParameter), kNoValue) << task->name;
+  }
+}
+
+TEST(Variational, ItsKeysAreForItAlone) {
+  Config config = variational_config();
+  set_config_text(config, "model.code.beta", "0.5");
+  set_config_text(config, "model.code.beta_warmup_steps", "7");
+  const auto terms = loss_terms(config.model);
+  ASSERT_EQ(terms.size(), 2u);
+  EXPECT_EQ(terms[1].name, "kl");
+  EXPECT_EQ(terms[1].weight, 0.5);
+  EXPECT_EQ(terms[1].warmup_steps, 7);
+  EXPECT_THAT(config_toml(config), HasSubstr("beta = 0.5"));
+  config.model.code.kind = "plain";
+  EXPECT_EQ(loss_terms(config.model).size(), 1u);
+  EXPECT_THAT(config_toml(config), Not(HasSubstr("beta =")));
+  EXPECT_THROW(resolved(config, Scale::kStandard), Error) << "beta means nothing here";
+}
+
+// Of 12 features in two dimensions, three numbers of code: it learns, both terms are said, and what
+// is used does not draw.
+TEST(Variational, LearnsAndIsTheSameEachTimeInUse) {
+  const FloatData data(planar_rows(300, 12, 1), 12);
+  Config config = variational_config();
+  set_config_text(config, "model.code.beta", "0.01");
+  config.train.epochs = 20;
+  const auto backend = create_host_backend(1);
+  for (const Precision precision : {Precision::kF32, Precision::kBf16}) {
+    config.train.precision = precision;
+    const TrainResult result = train(*backend, config, *data.data, data.data.get(), {}, {});
+    const auto& first = result.metrics.front();
+    const auto& last = result.metrics.back();
+    EXPECT_LT(last.loss, 0.7 * first.loss);
+    EXPECT_LT(*last.validation_loss, 0.7 * *first.validation_loss);
+    const TemporaryFolder folder;
+    write_model(result.model, folder / "model");
+    const ModelFile back = load_model(folder / "model");
+    EXPECT_EQ(back.config.model.code.kind, "variational");
+    const auto codes = [&](const ModelFile& model) {
+      std::vector<float> out(300 * 3);
+      Inference(*backend, model, {})
+          .encode({DType::kF32, false, std::as_bytes(std::span(data.values)), 300}, out);
+      return out;
+    };
+    EXPECT_EQ(codes(back), codes(result.model));
+  }
+}
+
+// Draws are named by their step, and so is the weight that warms up.
+TEST(Variational, ResumedItHasTheBitsOfOneThatWasNotStopped) {
+  const FloatData data(planar_rows(300, 12, 1), 12);
+  const TemporaryFolder folder;
+  const auto backend = create_host_backend(1);
+  Config config = variational_config();
+  config.train.validation = "0.2";
+  set_config_text(config, "model.code.beta_warmup_steps", "20");
+  const auto run = [&](const char* name, RunUse use, uint64_t stop_after) {
+    TrainOptions options;
+    options.directory = open_run_directory(folder / name, use);
+    options.resume = use == RunUse::kResume;
+    options.max_steps_per_launch = 1;
+    TrainCallbacks callbacks;
+    callbacks.progress = [=](const TrainProgress& now) { return now.step < stop_after; };
+    return train(*backend, config, *data.data, nullptr, options, callbacks);
+  };
+  const TrainResult whole = run("whole", RunUse::kNew, 1000);
+  run("stopped", RunUse::kNew, 11);
+  const TrainResult resumed = run("stopped", RunUse::kResume, 1000);
+  EXPECT_EQ(bits_of(resumed.model), bits_of(whole.model));
+  EXPECT_EQ(resumed.metrics.back().validation_loss, whole.metrics.back().validation_loss);
+}
+
+}  // namespace
+}  // namespace diabolo
