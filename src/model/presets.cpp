@@ -25,10 +25,23 @@ Config deep() {
   return config;
 }
 
+Config vae() {
+  Config config = dense();
+  config.model.preset = "vae";
+  config.data.scale = Scale::kUnit;
+  config.model.encoder.hidden = {400};
+  config.model.code.kind = "variational";
+  config.model.code.size = 20;
+  config.model.loss.kind = kernels::Loss::kBce;
+  config.train.batch_size = 128;
+  return config;
+}
+
 constexpr Preset kPresets[] = {
     {"dense", "512-256-code 32, ReLU, mean squared error, Adam, 20 epochs", dense},
     {"denoising", "dense, trained to undo Gaussian noise of deviation 0.5, 10 epochs", denoising},
     {"deep", "1000-500-250-code, for codes of few numbers", deep},
+    {"vae", "variational: 400-code 20, cross-entropy, images in [0,1], batch 128, 20 epochs", vae},
 };
 
 }  // namespace

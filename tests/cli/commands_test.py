@@ -303,7 +303,7 @@ def test_inspect_plan_selftest_devices_presets(folder):
     assert {row["verdict"] for row in checked if row["kernel"].startswith("cpu")} == {"pass"}
     assert json_of("devices")["devices"][0]["device"] == "cpu"
     names = [preset["name"] for preset in json_of("presets")["presets"]]
-    assert names == ["dense", "denoising", "deep"]
+    assert names == ["dense", "denoising", "deep", "vae"]
 
 
 def test_configuration_flag_before_file_before_preset(folder):
