@@ -488,6 +488,22 @@ DIABOLO_API diabolo_status diabolo_run_rows(const diabolo_model* model, diabolo_
                                             const diabolo_row_options* options, float* out,
                                             uint64_t out_size);
 
+/* Where one output of a verb goes: [count, ...] numbers. */
+typedef struct diabolo_output {
+  uint64_t struct_size;
+  diabolo_dtype dtype; /* F32, or the type of codes that are integers: U8, U16, U32 */
+  void* data;
+  uint64_t room; /* numbers that data has room for */
+} diabolo_output;
+
+/* A verb with all of its inputs and outputs, in the verb's order: diabolo_run_rows for those that
+ * have several, or results that are no floats. All inputs have as many rows. USAGE too: another
+ * number of inputs or outputs than the verb's, another type than an output's. */
+DIABOLO_API diabolo_status diabolo_run(const diabolo_model* model, diabolo_verb verb,
+                                       const diabolo_rows* const* inputs, uint64_t input_count,
+                                       const diabolo_row_options* options,
+                                       const diabolo_output* const* outputs, uint64_t output_count);
+
 /* What diabolo_explain says of each row's `worst` features, the largest squared error first. Arrays
  * are [count, worst] with room for `room` numbers each; those that are null are not wanted. */
 typedef struct diabolo_explanation {

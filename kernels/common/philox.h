@@ -43,12 +43,13 @@ struct RandomPurpose {
 struct RandomKey {
   uint64_t seed;
   uint32_t purpose;
-  uint32_t step;  // modulo 2^32
+  uint32_t step;           // modulo 2^32
+  uint32_t first_row = 0;  // number of row 0 among all rows that draw by this key, modulo 2^32
 };
 
 // The four draws that elements 4 * quad … 4 * quad + 3 of a row share.
 DIABOLO_HD inline Philox4 draw_quad(const RandomKey& key, uint32_t row, uint32_t quad) {
-  return philox4x32({{quad, row, key.step, key.purpose}}, key.seed);
+  return philox4x32({{quad, key.first_row + row, key.step, key.purpose}}, key.seed);
 }
 
 // Uniform in [0, 1), 24 bits.

@@ -21,10 +21,10 @@ struct StepScalars {
 
 struct StepState {
   uint64_t seed;
-  uint64_t step;       // index of the step under way, from 0 over the whole training
-  uint64_t batch_row;  // where in the epoch's order this step's batch begins
-  uint32_t halt;       // 1 after a step whose loss or gradient norm was not finite
-  uint32_t unused;
+  uint64_t step;        // index of the step under way, from 0 over the whole training
+  uint64_t batch_row;   // where in the epoch's order this step's batch begins
+  uint32_t halt;        // 1 after a step whose loss or gradient norm was not finite
+  uint32_t first_row;   // of the batch among the rows that draw in this step: 0 in training
   StepScalars scalars;  // of the step under way
 };
 static_assert(sizeof(StepState) == 48);
@@ -36,7 +36,7 @@ inline constexpr uint64_t kStepSlots = 1024;
 inline constexpr int kMaxLossTerms = 16;
 
 DIABOLO_HD inline RandomKey random_key(const StepState& state, uint32_t purpose) {
-  return {state.seed, purpose, static_cast<uint32_t>(state.step)};
+  return {state.seed, purpose, static_cast<uint32_t>(state.step), state.first_row};
 }
 
 DIABOLO_HD inline bool is_finite(float value) {

@@ -16,15 +16,9 @@ namespace diabolo::capi {
 
 namespace {
 
-// One row of what the task reads, for files that do not say.
-TensorDesc usual_row(const Task& task, const Model& model) {
-  if (!task.reads_codes) return model.file.row;
-  return TensorDesc(DType::kF32, {model.inference.code_size()});
-}
-
 DType output_dtype_of(const diabolo_file_options& options, const Task& task, const Model& model) {
   if (options.output_dtype) return dtype_of("file options.output_dtype", options.output_dtype);
-  return task.outputs.front().is_code ? model.file.config.output.code_dtype : DType::kF32;
+  return usual_output_dtype(task, model.file);
 }
 
 std::function<bool(const PipelineProgress&)> progress_of(const diabolo_file_options& options) {
@@ -101,8 +95,8 @@ diabolo_status diabolo_run_file(const diabolo_model* model, diabolo_verb verb, c
     diabolo::PipelineOptions pipeline = pipeline_options(*found, task, given);
     pipeline.output = required_path("output", output);
     const diabolo::ModelFile counting = counting_model(*found, task, given.threshold);
-    const auto data =
-        open_input("input", input, given_input("file options", given), usual_row(task, *found));
+    const auto data = open_input("input", input, given_input("file options", given),
+                                 diabolo::input_row(task, found->file));
     for (const std::string& place : found->places())
       diabolo::require_output_is_free(pipeline.output, data->name(), place,
                                       diabolo::real_file_system());

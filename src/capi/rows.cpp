@@ -12,6 +12,7 @@
 #include "capi/rows_progress.h"
 #include "capi/status.h"
 #include "infer/explain.h"
+#include "jobs/encode_pipeline.h"
 
 namespace diabolo::capi {
 
@@ -107,15 +108,46 @@ uint64_t output_size(const Model& model, const Task& task, uint64_t rows) {
   return *numbers;
 }
 
+// Of the task's first output; rows that were left out are NaN.
+std::span<const float> floats_of(const TaskResults& results) {
+  return {reinterpret_cast<const float*>(results.bytes.data()),
+          results.bytes.size() / sizeof(float)};
+}
+
+void run_task(const Model& model, const Task& task, std::span<const RawRows> in,
+              const diabolo_row_options& options, std::span<const TaskResults> out) {
+  const uint64_t rows = in.empty() ? 0 : in.front().rows;
+  RowRules rules = rules_of(model, options, rows);
+  if (task.reads_codes()) rules.place.name = "codes";
+  const Above above(model, options, rows, task.has_threshold);
+  if (rows == 0) return;
+  model.inference.run(task, in, out, rules);
+  if (task.has_threshold) above.put(floats_of(out.front()));
+}
+
 void run_rows(const Model& model, const Task& task, const RawRows& in,
               const diabolo_row_options& options, float* out, uint64_t room, const char* name) {
-  RowRules rules = rules_of(model, options, in.rows);
-  if (task.reads_codes) rules.place.name = "codes";
   const std::span<float> to = output_of(name, out, room, in.rows, output_width(model, task));
-  const Above above(model, options, in.rows, task.has_threshold);
-  if (in.rows == 0) return;
-  model.inference.run(task, in, std::array<TaskResults, 1>{to}, rules);
-  above.put(to);
+  run_task(model, task, std::span(&in, 1), options, std::array<TaskResults, 1>{to});
+}
+
+void check_count(const char* name, uint64_t expected, uint64_t found) {
+  if (expected != found)
+    throw Error(ErrorCode::kUsage, cat(name, ": expected ", expected, ", found ", found));
+}
+
+TaskResults results_of(const TaskColumn& column, const diabolo_output* given, uint64_t rows) {
+  const diabolo_output to = required_struct("output", given);
+  const char* const what = column.output->what;
+  const DType dtype = column.dtype();
+  if (const DType found = dtype_of("output.dtype", to.dtype); found != dtype)
+    throw Error(ErrorCode::kUsage,
+                cat(what, ": expected output.dtype ", name(dtype), ", found ", name(found)));
+  const auto typed = [&]<class Number>(Number) -> TaskResults {
+    return {dtype, output_of(what, static_cast<Number*>(to.data), to.room, rows, column.width())};
+  };
+  if (size_bytes(dtype) == sizeof(uint8_t)) return typed(uint8_t{});
+  return size_bytes(dtype) == sizeof(uint16_t) ? typed(uint16_t{}) : typed(uint32_t{});
 }
 
 // The caller vouches for the room of an input by its count.
@@ -228,10 +260,32 @@ diabolo_status diabolo_run_rows(const diabolo_model* model, diabolo_verb verb,
   return guarded(__func__, [&] {
     const auto found = find_model(model);
     const diabolo_row_options given = options_or_defaults("row options", options);
-    const diabolo::TensorDesc codes(diabolo::DType::kF32, {found->inference.code_size()});
     const diabolo::Task& task = task_of(verb);
-    const diabolo::TensorDesc& row = task.reads_codes ? codes : found->file.row;
-    run_rows(*found, task, raw_rows(rows, row), given, out, out_size, "out");
+    const diabolo::RawRows in = raw_rows(rows, diabolo::input_row(task, found->file));
+    run_rows(*found, task, in, given, out, out_size, "out");
+  });
+}
+
+diabolo_status diabolo_run(const diabolo_model* model, diabolo_verb verb,
+                           const diabolo_rows* const* inputs, uint64_t input_count,
+                           const diabolo_row_options* options, const diabolo_output* const* outputs,
+                           uint64_t output_count) {
+  return guarded(__func__, [&] {
+    const auto found = find_model(model);
+    const diabolo_row_options given = options_or_defaults("row options", options);
+    const diabolo::Task& task = task_of(verb);
+    const auto columns = found->inference.columns(task);
+    check_count("input_count", task.inputs.size(), input_count);
+    check_count("output_count", columns.size(), output_count);
+    if (input_count > 0) required("inputs", inputs);
+    required("outputs", outputs);
+    std::vector<diabolo::RawRows> in;
+    for (uint64_t i = 0; i < input_count; ++i)
+      in.push_back(raw_rows(inputs[i], diabolo::input_row(task, found->file)));
+    std::vector<diabolo::TaskResults> out;
+    for (uint64_t i = 0; i < output_count; ++i)
+      out.push_back(results_of(columns[i], outputs[i], in.empty() ? 0 : in.front().rows));
+    run_task(*found, task, in, given, out);
   });
 }
 

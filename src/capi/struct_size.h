@@ -28,6 +28,8 @@ inline constexpr uint64_t kFirstSize<diabolo_rows> = 64;
 template <>
 inline constexpr uint64_t kFirstSize<diabolo_row_options> = 72;
 template <>
+inline constexpr uint64_t kFirstSize<diabolo_output> = 32;
+template <>
 inline constexpr uint64_t kFirstSize<diabolo_explanation> = 56;
 template <>
 inline constexpr uint64_t kFirstSize<diabolo_evaluate_options> = 72;

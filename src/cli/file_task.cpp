@@ -29,15 +29,7 @@ struct FileTaskArguments {
   DeviceOptions device;
   DataOptions data;
   ModelOptions model_options;
-
-  bool gives_codes() const { return task->outputs.front().is_code; }
 };
-
-// One row of what the command reads.
-TensorDesc input_row(const FileTaskArguments& arguments, const ModelFile& model) {
-  if (!arguments.task->reads_codes) return model.row;
-  return TensorDesc(DType::kF32, {model.network().code_size});
-}
 
 PipelineOptions pipeline_options(const FileTaskArguments& arguments, const ModelFile& model,
                                  const TrainConfig& config) {
@@ -46,7 +38,7 @@ PipelineOptions pipeline_options(const FileTaskArguments& arguments, const Model
   options.output = arguments.output;
   options.model_path = model_path(arguments.model);
   options.output_format = arguments.output_format;
-  if (arguments.gives_codes()) options.output_dtype = model.config.output.code_dtype;
+  options.output_dtype = usual_output_dtype(*arguments.task, model);
   if (arguments.output_dtype) options.output_dtype = *dtype_from_name(*arguments.output_dtype);
   if (arguments.batch_rows) options.batch_rows = *arguments.batch_rows;
   options.on_bad_value = bad_value(arguments.data, model);
@@ -137,7 +129,7 @@ bool becomes_file(const std::string& output) {
 }
 
 void describe(Arguments& arguments, FileTaskArguments& target) {
-  const bool codes = target.task->reads_codes;
+  const bool codes = target.task->reads_codes();
   arguments.positional("MODEL", target.model, "a model file, or a run directory");
   arguments.positional(codes ? "CODES" : "INPUT", target.input,
                        codes ? "codes: .npy or raw; '-' is standard input"
@@ -155,7 +147,7 @@ void describe(Arguments& arguments, FileTaskArguments& target) {
                     "rows in flight at a time; the result does not depend on it");
   target.model_options.describe(arguments);
   arguments.group("Output");
-  if (target.gives_codes())
+  if (target.task->gives_codes())
     arguments.optional_choice("--code-dtype", target.output_dtype, {"f32", "f16", "bf16"},
                               "type of the codes; bf16 for raw output only");
   arguments.choice("--output-format", target.output_format, {"npy", "raw", "csv"},
@@ -169,7 +161,7 @@ int run(const FileTaskArguments& arguments) {
   Terminal terminal(arguments.out);
   check_json_is_alone(arguments.out, arguments.output);
   const ModelFile model = open_model(arguments.model, arguments.model_options, terminal);
-  const auto input = open_rows(arguments.input, arguments.data, input_row(arguments, model));
+  const auto input = open_rows(arguments.input, arguments.data, input_row(*arguments.task, model));
   const TrainConfig config = inference_config(arguments.device);
   PipelineOptions options = pipeline_options(arguments, model, config);
   if (arguments.dry_run) return dry_run(arguments, model, *input, options, terminal);

@@ -44,7 +44,7 @@ DeviceLane::DeviceLane(LanePlans& plans, const ParameterStore& store, const Lane
     : plans_(plans),
       store_(store),
       kind_(kind),
-      columns_(plans.columns(kind)),
+      columns_(plans.shape(kind).columns),
       row_bytes_(static_cast<uint64_t>(plans.network().features) *
                  (kind.source == Source::kRawU8 ? 1 : sizeof(float))),
       arena_(plans.backend()),
@@ -136,7 +136,10 @@ void DeviceInference::give_back(const LaneKind& kind, std::unique_ptr<DeviceLane
 }
 
 LaneKind DeviceInference::kind_of(const Task& task, const DeviceRows& in) const {
-  DIABOLO_CHECK(!task.reads_codes && std::ranges::none_of(task.outputs, &TaskOutput::is_scaled),
+  // Draws would have to be numbered on the device.
+  DIABOLO_CHECK(task.inputs.size() == 1 && !task.reads_codes() &&
+                    !plans_.shape({&task, Source::kScaled, 0}).draws &&
+                    std::ranges::none_of(task.outputs, &TaskOutput::is_scaled),
                 task.name);
   if (in.dtype != DType::kF32 && in.dtype != DType::kU8)
     throw Error(ErrorCode::kUsage,
@@ -145,7 +148,7 @@ LaneKind DeviceInference::kind_of(const Task& task, const DeviceRows& in) const 
 }
 
 std::span<const TaskColumn> DeviceInference::columns(const Task& task) const {
-  return plans_.columns({&task, Source::kScaled, 0});
+  return plans_.shape({&task, Source::kScaled, 0}).columns;
 }
 
 void DeviceInference::run(const Task& task, const DeviceRows& in, std::span<void* const> out,

@@ -189,11 +189,6 @@ const Scaling& Inference::scaling_of(DType dtype) const {
   return is_wide(dtype) ? wide_scaling_ : scaling_;
 }
 
-// Bytes go to the device as they are; all else becomes scaled floats on the way in.
-Source Inference::source_of(const RawRows& in) const {
-  return in.dtype == DType::kU8 && !in.is_scaled ? Source::kRawU8 : Source::kScaled;
-}
-
 void Inference::require_means(const RowRules& rules) const {
   if (rules.on_bad_value == BadValue::kMean && scaling_.mean.empty())
     throw Error(ErrorCode::kUsage, cat(rules.place.option,
@@ -202,6 +197,13 @@ void Inference::require_means(const RowRules& rules) const {
 }
 
 namespace {
+
+// Bytes go to the device as they are; all else becomes scaled floats on the way in.
+Source source_of(const Task& task, std::span<const RawRows> in) {
+  const bool are_bytes = std::ranges::all_of(
+      in, [](const RawRows& rows) { return rows.dtype == DType::kU8 && !rows.is_scaled; });
+  return are_bytes && !in.empty() && !task.reads_codes() ? Source::kRawU8 : Source::kScaled;
+}
 
 // Raw rows to a place of their own.
 void copy_rows(const RawRows& in, uint64_t first, uint64_t count, std::span<std::byte> to,
@@ -259,22 +261,37 @@ struct Taker {
 }  // namespace
 
 std::span<const TaskColumn> Inference::columns(const Task& task, int64_t worst) const {
-  return pool_->plans.columns({&task, Source::kScaled, worst});
+  return pool_->plans.shape({&task, Source::kScaled, worst}).columns;
 }
 
-void Inference::run(const Task& task, const RawRows& in, std::span<const TaskResults> out,
+// The number of rows.
+uint64_t Inference::check_inputs(const Task& task, std::span<const RawRows> in,
+                                 const RowRules& rules, const TaskCall& call) const {
+  DIABOLO_CHECK(in.size() == task.inputs.size(), task.name, " with ", in.size(), " inputs");
+  const uint64_t rows = in.empty() ? call.rows : in.front().rows;
+  for (size_t i = 0; i < in.size(); ++i) {
+    const uint64_t width = scaling_of(task.inputs[i], in[i].dtype).shift.size();
+    if (!in[i].fetch)
+      require_size("rows", in[i].rows * width * size_bytes(in[i].dtype), in[i].bytes.size());
+    if (in[i].rows != rows)
+      throw Error(ErrorCode::kUsage,
+                  cat(task.inputs[i].name, ": expected ", rows,
+                      " rows, as many as in the other input, found ", in[i].rows));
+    if (!task.inputs[i].is_codes) require_means(rules);
+  }
+  return rows;
+}
+
+void Inference::run(const Task& task, std::span<const RawRows> in, std::span<const TaskResults> out,
                     const RowRules& rules, const TaskCall& options) const {
-  const Source source = task.reads_codes ? Source::kScaled : source_of(in);
-  const Scaling& scaling = task.reads_codes ? code_scaling_ : scaling_of(in.dtype);
-  if (!in.fetch)
-    require_size("rows", in.rows * scaling.shift.size() * size_bytes(in.dtype), in.bytes.size());
-  if (!task.reads_codes) require_means(rules);
-  RowWatch watch(rules, in.rows);
+  const uint64_t rows = check_inputs(task, in, rules, options);
+  const Source source = source_of(task, in);
+  RowWatch watch(rules, rows);
   std::vector<Taker> takers;
   for (const TaskColumn& column : columns(task, options.worst)) {
     const size_t i = takers.size();
     DIABOLO_CHECK(i < out.size() && out[i].dtype == column.dtype(), column.output->what);
-    require_size(column.output->what, in.rows * column.row_bytes(), out[i].bytes.size(),
+    require_size(column.output->what, rows * column.row_bytes(), out[i].bytes.size(),
                  size_bytes(column.dtype()));
     const bool goes_back = column.output->is_scaled && !options.keeps_scaled;
     takers.push_back({column, out[i].bytes.data(), goes_back ? &scaling_ : nullptr, watch});
@@ -283,10 +300,13 @@ void Inference::run(const Task& task, const RawRows& in, std::span<const TaskRes
     require_size(task.name, 0, out[i].bytes.size());
   CallWatch call(rules.progress);
   LaneJob job;
-  job.rows = in.rows;
+  job.rows = rows;
+  job.seed = options.seed;
+  job.first_row = options.first_row;
   job.is_over = [&] { return watch.is_over() || call.is_stopped(); };
-  job.fill = [&](uint64_t first, uint64_t count, void* staging) {
-    fill(in, source, scaling, first, count, staging, watch);
+  job.fill = [&](size_t i, uint64_t first, uint64_t count, void* staging) {
+    const Scaling& scaling = scaling_of(task.inputs[i], in[i].dtype);
+    fill(in[i], source, scaling, first, count, staging, watch);
   };
   job.take = [&](uint64_t first, uint64_t count, const ChunkResult& result) {
     call.add_rows(count);

@@ -61,6 +61,9 @@ struct TaskResults {
 struct TaskCall {
   int64_t worst = 0;          // features to name per row
   bool keeps_scaled = false;  // results stay in scaled units
+  uint64_t rows = 0;          // of a task that reads none
+  // What a task draws for a row depends on these: the seed and the row's number, counted from here.
+  uint64_t seed = 0, first_row = 0;
 };
 
 struct Scores {
@@ -91,13 +94,17 @@ class Inference {
   // What the task has for each row, in the order of its outputs (task.h).
   std::span<const TaskColumn> columns(const Task& task, int64_t worst = 0) const;
 
-  // Rows, or codes where the task reads those, to its columns; further results are empty. It and
+  // The task's inputs, as many rows each, to its columns; further results are empty. It and
   // the calls for each task below throw Error{kUsage} for spans of the wrong size, naming both, and
   // for kMean where the model has no means; Error{kData} for the first row with a value that is bad
   // or a result that is not finite, as far as the rules do not say otherwise. Scores are never NaN,
   // but may be infinite.
-  void run(const Task& task, const RawRows& in, std::span<const TaskResults> out,
+  void run(const Task& task, std::span<const RawRows> in, std::span<const TaskResults> out,
            const RowRules& rules = {}, const TaskCall& call = {}) const;
+  void run(const Task& task, const RawRows& in, std::span<const TaskResults> out,
+           const RowRules& rules = {}, const TaskCall& call = {}) const {
+    run(task, std::span(&in, 1), out, rules, call);
+  }
   void encode(const RawRows& in, std::span<float> codes,
               const RowRules& rules = {}) const;  // [rows,K]
   // codes: [rows,K] of any type.
@@ -120,7 +127,11 @@ class Inference {
  private:
   struct Pool;
 
-  Source source_of(const RawRows& in) const;
+  uint64_t check_inputs(const Task& task, std::span<const RawRows> in, const RowRules& rules,
+                        const TaskCall& call) const;
+  const Scaling& scaling_of(const TaskInput& input, DType dtype) const {
+    return input.is_codes ? code_scaling_ : scaling_of(dtype);
+  }
   void require_means(const RowRules& rules) const;
 
   Backend& backend_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/common/step_state.h"
 #include "kernels/cpu/product.h"
 
 namespace diabolo {
@@ -59,11 +60,6 @@ int64_t plan_rows_for(std::span<const int64_t> row_counts, uint64_t rows) {
   return row_counts[is_rest ? 1 : i];
 }
 
-uint64_t input_row_bytes(const Network& network, const LaneKind& kind) {
-  return static_cast<uint64_t>(input_width(*kind.task, network)) *
-         (kind.source == Source::kRawU8 ? 1 : sizeof(float));
-}
-
 }  // namespace
 
 LanePlans::LanePlans(Backend& backend, const ModelConfig& config, const Network& network,
@@ -96,10 +92,11 @@ TaskGraphOptions LanePlans::graph_options(const LaneKind& kind, int64_t rows) co
       .rows = rows, .precision = options_.precision, .source = kind.source, .worst = kind.worst};
 }
 
-std::span<const TaskColumn> LanePlans::columns(const LaneKind& kind) {
+const TaskShape& LanePlans::shape(const LaneKind& kind) {
   const std::lock_guard lock(mutex_);
-  std::vector<TaskColumn>& found = columns_[kind];
-  if (found.empty()) found = task_columns(*kind.task, config_, network_, graph_options(kind, 1));
+  TaskShape& found = shapes_[kind];
+  if (found.columns.empty())
+    found = task_shape(*kind.task, config_, network_, graph_options(kind, 1));
   return found;
 }
 
@@ -158,11 +155,13 @@ std::optional<Piece> RowPieces::next() {
 // As the lanes will take it; an executor's own records are not counted.
 uint64_t LanePlans::lane_bytes(const LaneKind& kind) {
   const auto most = static_cast<uint64_t>(max_rows());
-  const uint64_t input = most * input_row_bytes(network_, kind);
+  const TaskShape& rows = shape(kind);
+  uint64_t input = rows.draws ? sizeof(kernels::StepState) : 0;
+  for (const TensorDesc& row : rows.inputs) input += most * row.bytes();
   const uint64_t arena = arena_bytes(kind);
   if (device_.space == Space::kHost) return arena + input;
   uint64_t slot = input;
-  for (const TaskColumn& column : columns(kind)) slot += most * column.row.bytes();
+  for (const TaskColumn& column : rows.columns) slot += most * column.row.bytes();
   return arena + kDeviceSlots * slot;
 }
 
@@ -176,8 +175,8 @@ Lane::Lane(LanePlans& plans, const ParameterStore& store, const LaneKind& kind)
     : plans_(plans),
       store_(store),
       kind_(kind),
-      columns_(plans.columns(kind)),
-      result_{std::vector<TensorView>(columns_.size())},
+      shape_(plans.shape(kind)),
+      result_{std::vector<TensorView>(shape_.columns.size())},
       arena_(plans.backend()),
       slots_(is_host() ? 1 : kDeviceSlots),
       stream_(plans.backend().create_stream(StreamKind::kCallerThread)) {
@@ -188,17 +187,24 @@ Lane::Lane(LanePlans& plans, const ParameterStore& store, const LaneKind& kind)
   copies_out_ = plans.backend().create_stream();
 }
 
-uint64_t Lane::input_row_bytes() const {
-  return diabolo::input_row_bytes(plans_.network(), kind_);
+const char* Lane::input_name(size_t input) const {
+  return input < shape_.inputs.size() ? kind_.task->inputs[input].name : model_names::kDraws;
+}
+
+uint64_t Lane::input_bytes(size_t input, int64_t rows) const {
+  if (input == shape_.inputs.size()) return sizeof(kernels::StepState);
+  return static_cast<uint64_t>(rows) * shape_.inputs[input].bytes();
 }
 
 void Lane::make_slot(Slot& slot) {
   Backend& backend = plans_.backend();
   const auto most = static_cast<uint64_t>(plans_.max_rows());
-  slot.in = StagingBuffer(backend, most * input_row_bytes());
+  for (size_t i = 0; i < inputs(); ++i)
+    slot.in.emplace_back(backend, input_bytes(i, plans_.max_rows()));
   if (is_host()) return;  // the plan reads what is staged, and whoever takes results reads its own
-  slot.device_in = Buffer(backend, most * input_row_bytes());
-  for (const TaskColumn& column : columns_) {
+  for (size_t i = 0; i < inputs(); ++i)
+    slot.device_in.emplace_back(backend, input_bytes(i, plans_.max_rows()));
+  for (const TaskColumn& column : shape_.columns) {
     slot.device_out.emplace_back(backend, most * column.row.bytes());
     slot.out.emplace_back(backend, most * column.row.bytes());
   }
@@ -206,22 +212,36 @@ void Lane::make_slot(Slot& slot) {
 
 Executor& Lane::executor(Slot& slot, int64_t rows) {
   std::unique_ptr<Executor>& found = slot.executors[rows];
-  if (!found) {
-    void* input = slot.device_in.data() ? slot.device_in.data() : slot.in.data();
-    found = std::make_unique<Executor>(plans_.plan(kind_, rows), plans_.backend(), store_, arena_,
-                                       *stream_,
-                                       std::map<std::string, void*>{{model_names::kInput, input}});
-  }
+  if (found) return *found;
+  std::map<std::string, void*> in;
+  for (size_t i = 0; i < inputs(); ++i)
+    in[input_name(i)] = is_host() ? slot.in[i].data() : slot.device_in[i].data();
+  found = std::make_unique<Executor>(plans_.plan(kind_, rows), plans_.backend(), store_, arena_,
+                                     *stream_, in);
   return *found;
 }
 
+// The piece's rows, zeros behind them, and what its draws are named by.
+void Lane::fill(Slot& slot, const LaneJob& job) {
+  const Piece& piece = slot.piece;
+  for (size_t i = 0; i < shape_.inputs.size(); ++i) {
+    const uint64_t used = input_bytes(i, static_cast<int64_t>(piece.count));
+    job.fill(i, piece.first, piece.count, slot.in[i].data());
+    std::memset(slot.in[i].as<std::byte>() + used, 0, input_bytes(i, piece.plan_rows) - used);
+  }
+  if (!shape_.draws) return;
+  const uint64_t row = job.first_row + piece.first;
+  kernels::StepState state{};
+  state.seed = job.seed;
+  state.step = row >> 32;
+  state.first_row = static_cast<uint32_t>(row);
+  std::memcpy(slot.in.back().data(), &state, sizeof state);
+}
+
 void Lane::start(Slot& slot, const LaneJob& job, const Piece& piece) {
-  if (!slot.in.data()) make_slot(slot);
+  if (slot.executors.empty()) make_slot(slot);
   slot.piece = piece;
-  const uint64_t used = piece.count * input_row_bytes();
-  const uint64_t whole = static_cast<uint64_t>(piece.plan_rows) * input_row_bytes();
-  job.fill(piece.first, piece.count, slot.in.data());
-  std::memset(slot.in.as<std::byte>() + used, 0, whole - used);
+  fill(slot, job);
   is_host() ? executor(slot, piece.plan_rows).run(plans_.options().capture) : start_on_device(slot);
 }
 
@@ -229,20 +249,21 @@ void Lane::start(Slot& slot, const LaneJob& job, const Piece& piece) {
 // arena, hence the results leave it on the computing stream, before the next piece overwrites them.
 void Lane::start_on_device(Slot& slot) {
   Executor& run = executor(slot, slot.piece.plan_rows);
-  copies_in_->copy_in(slot.device_in.data(), slot.in.data(),
-                      static_cast<uint64_t>(slot.piece.plan_rows) * input_row_bytes());
+  for (size_t i = 0; i < inputs(); ++i)
+    copies_in_->copy_in(slot.device_in[i].data(), slot.in[i].data(),
+                        input_bytes(i, slot.piece.plan_rows));
   slot.copied_in = copies_in_->record_event();
   stream_->wait_for(*slot.copied_in);
   run.run(plans_.options().capture);
-  for (size_t i = 0; i < columns_.size(); ++i) {
-    const TensorView out = run.output(columns_[i].output->name);
+  for (size_t i = 0; i < shape_.columns.size(); ++i) {
+    const TensorView out = run.output(shape_.columns[i].output->name);
     stream_->copy_within(slot.device_out[i].data(), out.data, out.desc.bytes());
   }
   slot.computed = stream_->record_event();
   copies_out_->wait_for(*slot.computed);
-  for (size_t i = 0; i < columns_.size(); ++i)
+  for (size_t i = 0; i < shape_.columns.size(); ++i)
     copies_out_->copy_out(slot.out[i].data(), slot.device_out[i].data(),
-                          run.output(columns_[i].output->name).desc.bytes());
+                          run.output(shape_.columns[i].output->name).desc.bytes());
   slot.done = copies_out_->record_event();
 }
 
@@ -250,8 +271,8 @@ void Lane::finish(Slot& slot, const LaneJob& job) {
   if (slot.piece.count == 0) return;
   is_host() ? stream_->synchronize() : slot.done->wait();
   Executor& run = executor(slot, slot.piece.plan_rows);
-  for (size_t i = 0; i < columns_.size(); ++i) {
-    result_.out[i] = run.output(columns_[i].output->name);
+  for (size_t i = 0; i < shape_.columns.size(); ++i) {
+    result_.out[i] = run.output(shape_.columns[i].output->name);
     if (!is_host()) result_.out[i].data = slot.out[i].data();
   }
   job.take(slot.piece.first, slot.piece.count, result_);
@@ -273,7 +294,7 @@ void Lane::run(const LaneJob& job, RowPieces& pieces) {
 uint64_t Lane::bytes() const {
   uint64_t sum = arena_.bytes();
   for (const Slot& slot : slots_) {
-    sum += slot.device_in.bytes();
+    for (const Buffer& in : slot.device_in) sum += in.bytes();
     for (const Buffer& out : slot.device_out) sum += out.bytes();
   }
   return sum;

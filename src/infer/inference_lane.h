@@ -56,7 +56,7 @@ class LanePlans {
   uint64_t lane_bytes(const LaneKind& kind);
   // Made when first asked for, then kept. Thread-safe.
   const Plan& plan(const LaneKind& kind, int64_t rows);
-  std::span<const TaskColumn> columns(const LaneKind& kind);
+  const TaskShape& shape(const LaneKind& kind);
   // 1, 8, 32, 128, 256, on a device 512, and max_rows, as far as not above max_rows; ascending. Of
   // wide rows fewer than max_rows are taken at once: what a lane holds is bounded in bytes too.
   std::span<const int64_t> row_counts() const { return row_counts_; }
@@ -88,7 +88,7 @@ class LanePlans {
   std::vector<int64_t> row_counts_;
   std::mutex mutex_;
   std::map<std::pair<LaneKind, int64_t>, std::unique_ptr<Plan>> plans_;
-  std::map<LaneKind, std::vector<TaskColumn>> columns_;
+  std::map<LaneKind, TaskShape> shapes_;
 };
 
 // Rows that go through a plan at once.
@@ -126,7 +126,8 @@ struct ChunkResult {
 // of their own.
 struct LaneJob {
   uint64_t rows = 0;
-  std::function<void(uint64_t first, uint64_t count, void* staging)> fill;
+  uint64_t seed = 0, first_row = 0;  // of what is drawn: and the number of the call's first row
+  std::function<void(size_t input, uint64_t first, uint64_t count, void* staging)> fill;
   std::function<void(uint64_t first, uint64_t count, const ChunkResult& result)> take;
   // True once no more pieces need be begun. Those that were are finished.
   std::function<bool()> is_over = [] { return false; };
@@ -144,8 +145,8 @@ class Lane {
   // What a piece needs on its way. Made when first used: a call of one piece needs one. On the host
   // only `in` has memory: the plan reads it, and results are read where the plan wrote them.
   struct Slot {
-    StagingBuffer in;
-    Buffer device_in;
+    std::vector<StagingBuffer> in;  // of the task's inputs and, where it draws, kDraws
+    std::vector<Buffer> device_in;
     std::vector<Buffer> device_out;
     std::vector<StagingBuffer> out;
     std::map<int64_t, std::unique_ptr<Executor>> executors;
@@ -159,12 +160,15 @@ class Lane {
   void start(Slot& slot, const LaneJob& job, const Piece& piece);
   void start_on_device(Slot& slot);
   void finish(Slot& slot, const LaneJob& job);
-  uint64_t input_row_bytes() const;
+  void fill(Slot& slot, const LaneJob& job);
+  size_t inputs() const { return shape_.inputs.size() + (shape_.draws ? 1 : 0); }
+  const char* input_name(size_t input) const;
+  uint64_t input_bytes(size_t input, int64_t rows) const;
 
   LanePlans& plans_;
   const ParameterStore& store_;
   LaneKind kind_;
-  std::span<const TaskColumn> columns_;
+  const TaskShape& shape_;
   ChunkResult result_;  // memory that chunks share
   Arena arena_;
   std::vector<Slot> slots_;

@@ -160,7 +160,8 @@ void Pipeline::compute(Block& block, const Inference& inference) {
     results.emplace_back(columns[i].dtype(), std::span(block.columns[i]));
   }
   const RowRules row_rules = rules(block);
-  inference.run(*options_.task, in, results, row_rules, {.worst = options_.worst});
+  inference.run(*options_.task, in, results, row_rules,
+                {.worst = options_.worst, .first_row = block.first});
   if (!row_rules.states.empty()) block.drop_rows();
 }
 
@@ -254,7 +255,7 @@ PipelineResult run_pipeline(Backend& backend, const ModelFile& model, const Data
     throw Error(ErrorCode::kUsage, input.name() +
                                        ": a stream cannot be read again from the "
                                        "middle; leave out --resume");
-  if (!options.task->reads_codes) {
+  if (!options.task->reads_codes()) {
     warn_of_unit_floats(input, model.row, model.scaling, options.log);
     warn_of_coarse_rows(input, model.scaling, options.log);
   }

@@ -47,6 +47,11 @@ struct PipelineResult {
   uint64_t resumed_rows = 0;
 };
 
+// One row of what the task reads, for files that do not say.
+TensorDesc input_row(const Task& task, const ModelFile& model);
+// What floats are stored as where nobody says.
+DType usual_output_dtype(const Task& task, const ModelFile& model);
+
 // Throws Error: kData for bad input and shapes that do not fit the model, kResource for memory and
 // disk, kUsage for an output that would replace what is read or what somebody else made.
 PipelineResult run_pipeline(Backend& backend, const ModelFile& model, const Dataset& input,

@@ -25,8 +25,8 @@ void check_input(const ModelFile& model, const Dataset& input, const PipelineOpt
   if (options.worst > model.features())
     throw Error(ErrorCode::kUsage, cat("worst features: expected at most ", model.features(),
                                        ", which a row has, found ", options.worst));
-  if (!options.task->reads_codes) return require_rows_fit(model.row, input);
-  require_rows_fit(TensorDesc(DType::kF32, {model.network().code_size}), input, " (codes)");
+  require_rows_fit(input_row(*options.task, model), input,
+                   options.task->reads_codes() ? " (codes)" : "");
 }
 
 // What tells one model from another: the hash of its file, or of the file that it would be in.
@@ -36,6 +36,14 @@ std::string model_identity(const ModelFile& model) {
 
 }  // namespace
 
+TensorDesc input_row(const Task& task, const ModelFile& model) {
+  return task.reads_codes() ? TensorDesc(DType::kF32, {model.network().code_size}) : model.row;
+}
+
+DType usual_output_dtype(const Task& task, const ModelFile& model) {
+  return task.gives_codes() ? model.config.output.code_dtype : DType::kF32;
+}
+
 void require_pipeline(const ModelFile& model, const Dataset& input,
                       const PipelineOptions& options) {
   check_input(model, input, options);
@@ -44,7 +52,8 @@ void require_pipeline(const ModelFile& model, const Dataset& input,
 }
 
 std::vector<TaskColumn> result_columns(const ModelFile& model, const PipelineOptions& options) {
-  return task_columns(*options.task, model.config.model, model.network(), {.worst = options.worst});
+  return task_shape(*options.task, model.config.model, model.network(), {.worst = options.worst})
+      .columns;
 }
 
 namespace {

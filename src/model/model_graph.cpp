@@ -20,18 +20,17 @@ DType ModelGraph::dtype() const {
   return options_.precision == Precision::kBf16 ? DType::kBf16 : DType::kF32;
 }
 
-ValueId ModelGraph::input_rows() {
+ValueId ModelGraph::input_rows(const char* name) {
   const bool is_resident = options_.resident_rows > 0;
   const DType type = options_.source == Source::kRawU8 ? DType::kU8 : DType::kF32;
   const int64_t rows = is_resident ? options_.resident_rows : options_.rows;
-  const ValueId source =
-      graph_.add_input(model_names::kInput, TensorDesc(type, {rows, network_.features}));
+  const ValueId source = graph_.add_input(name, TensorDesc(type, {rows, network_.features}));
   return batch(source, options_.source != Source::kScaled, is_resident);
 }
 
-ValueId ModelGraph::input_codes() {
+ValueId ModelGraph::input_codes(const char* name) {
   const TensorDesc codes(DType::kF32, {options_.rows, network_.code_size});
-  return batch(graph_.add_input(model_names::kInput, codes), false, false);
+  return batch(graph_.add_input(name, codes), false, false);
 }
 
 // The source itself where nothing is to be done.
@@ -53,6 +52,10 @@ ValueId ModelGraph::batch(ValueId source, bool scaled, bool indexed) {
 }
 
 ValueId ModelGraph::step_state() {
+  if (options_.purpose == Purpose::kUse) {
+    const ValueId known = graph_.find(model_names::kDraws, Role::kInput);
+    return known == kNoValue ? graph_.add_input(model_names::kDraws, step_state_desc()) : known;
+  }
   return graph_.add_state(is_training() ? store_names::kStepState : model_names::kValidationState,
                           step_state_desc());
 }

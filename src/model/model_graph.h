@@ -29,9 +29,9 @@ class ModelGraph {
  public:
   ModelGraph(const ModelConfig& config, const Network& network, const ModelGraphOptions& options);
 
-  // The batch as the network's first layer and the loss read it; of a graph one of the two.
-  ValueId input_rows();   // T[rows,D], scaled
-  ValueId input_codes();  // T[rows,K]
+  // The batch as the network's first layer and the loss read it.
+  ValueId input_rows(const char* name = model_names::kInput);   // T[rows,D], scaled
+  ValueId input_codes(const char* name = model_names::kInput);  // T[rows,K]
 
   ValueId corrupted(ValueId x);
   // T[rows,K]: the code in use; in training and validation what the kind of code makes of it.
@@ -61,7 +61,8 @@ class ModelGraph {
   std::span<const NextState> next_states() const { return next_states_; }
 
   bool is_training() const { return options_.purpose == Purpose::kTraining; }
-  // Validation has a state of its own, so that its noise is the same each time.
+  // By which nodes draw numbers. Validation has a state of its own, so that its noise is the same
+  // each time; in use it comes with the rows, so that a row's draws depend on its number alone.
   ValueId step_state();
   void mark_output(ValueId value, const char* name) { graph_.mark_output(value, name); }
   DType dtype() const;  // T

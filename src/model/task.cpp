@@ -7,6 +7,9 @@
 namespace diabolo {
 namespace {
 
+constexpr TaskInput kRowsInput[] = {{}};
+constexpr TaskInput kCodesInput[] = {{.is_codes = true}};
+
 constexpr TaskOutput kCodes[] = {{.name = model_names::kCode, .what = "codes", .is_code = true}};
 constexpr TaskOutput kDecodedRows[] = {
     {.name = model_names::kReconstruction, .what = "decoded rows", .is_scaled = true}};
@@ -21,20 +24,20 @@ constexpr TaskOutput kScores[] = {
      .alternates = true,
      .may_be_infinite = true}};
 
-void build_encode(ModelGraph& graph, ValueId rows, int64_t) {
-  graph.mark_output(graph.encoded(rows), model_names::kCode);
+void build_encode(ModelGraph& graph, std::span<const ValueId> in, int64_t) {
+  graph.mark_output(graph.encoded(in[0]), model_names::kCode);
 }
 
-void build_decode(ModelGraph& graph, ValueId codes, int64_t) {
-  graph.mark_output(graph.decoded(codes), model_names::kReconstruction);
+void build_decode(ModelGraph& graph, std::span<const ValueId> in, int64_t) {
+  graph.mark_output(graph.decoded(in[0]), model_names::kReconstruction);
 }
 
-void build_reconstruct(ModelGraph& graph, ValueId rows, int64_t) {
-  graph.mark_output(graph.decoded(graph.encoded(rows)), model_names::kReconstruction);
+void build_reconstruct(ModelGraph& graph, std::span<const ValueId> in, int64_t) {
+  graph.mark_output(graph.decoded(graph.encoded(in[0])), model_names::kReconstruction);
 }
 
-void build_score(ModelGraph& graph, ValueId rows, int64_t worst) {
-  const auto out = graph.score(graph.encoded(rows), rows, worst);
+void build_score(ModelGraph& graph, std::span<const ValueId> in, int64_t worst) {
+  const auto out = graph.score(graph.encoded(in[0]), in[0], worst);
   for (size_t i = 0; i < out.size(); ++i) graph.mark_output(out[i], kScores[i].name);
 }
 
@@ -45,17 +48,19 @@ constexpr const Task* kTasks[] = {&kEncodeTask, &kDecodeTask, &kReconstructTask,
 const Task kEncodeTask = {.number = 1,
                           .name = "encode",
                           .what = "rows to codes, file to file",
+                          .inputs = kRowsInput,
                           .outputs = kCodes,
                           .build = build_encode};
 const Task kDecodeTask = {.number = 2,
                           .name = "decode",
                           .what = "codes to rows, file to file",
-                          .reads_codes = true,
+                          .inputs = kCodesInput,
                           .outputs = kDecodedRows,
                           .build = build_decode};
 const Task kReconstructTask = {.number = 3,
                                .name = "reconstruct",
                                .what = "rows to rows through the code, file to file",
+                               .inputs = kRowsInput,
                                .outputs = kReconstruction,
                                .build = build_reconstruct};
 const Task kScoreTask = {.number = 4,
@@ -63,6 +68,7 @@ const Task kScoreTask = {.number = 4,
                          .what = "reconstruction error of each row, file to file",
                          .has_threshold = true,
                          .names_worst = true,
+                         .inputs = kRowsInput,
                          .outputs = kScores,
                          .build = build_score};
 
@@ -81,31 +87,34 @@ const Task* find_task(int32_t number) {
   return found == std::end(kTasks) ? nullptr : *found;
 }
 
-int64_t input_width(const Task& task, const Network& network) {
-  return task.reads_codes ? network.code_size : network.features;
-}
-
 Graph task_graph(const Task& task, const ModelConfig& config, const Network& network,
                  const TaskGraphOptions& options) {
   ModelGraph graph(config, network, {options.rows, options.precision, options.source});
-  task.build(graph, task.reads_codes ? graph.input_codes() : graph.input_rows(), options.worst);
+  std::vector<ValueId> in;
+  for (const TaskInput& input : task.inputs)
+    in.push_back(input.is_codes ? graph.input_codes(input.name) : graph.input_rows(input.name));
+  task.build(graph, in, options.worst);
   return graph.take();
 }
 
-std::vector<TaskColumn> task_columns(const Task& task, const ModelConfig& config,
-                                     const Network& network, const TaskGraphOptions& options) {
+TaskShape task_shape(const Task& task, const ModelConfig& config, const Network& network,
+                     const TaskGraphOptions& options) {
   TaskGraphOptions one = options;
   one.rows = 1;
   const Graph graph = task_graph(task, config, network, one);
-  std::vector<TaskColumn> columns;
-  for (const TaskOutput& output : task.outputs) {
-    const ValueId found = graph.find(output.name, Role::kOutput);
-    if (found == kNoValue) continue;
-    const TensorDesc& desc = graph.value(found).desc;
-    columns.push_back({&output, TensorDesc(desc.dtype(), desc.extents().subspan(1))});
-  }
-  DIABOLO_CHECK(!columns.empty(), task.name, " has no output");
-  return columns;
+  const auto row_of = [&](ValueId id) {
+    const TensorDesc& desc = graph.value(id).desc;
+    return TensorDesc(desc.dtype(), desc.extents().subspan(1));
+  };
+  TaskShape out;
+  for (const TaskInput& input : task.inputs)
+    out.inputs.push_back(row_of(graph.find(input.name, Role::kInput)));
+  out.draws = graph.find(model_names::kDraws, Role::kInput) != kNoValue;
+  for (const TaskOutput& output : task.outputs)
+    if (const ValueId id = graph.find(output.name, Role::kOutput); id != kNoValue)
+      out.columns.push_back({&output, row_of(id)});
+  DIABOLO_CHECK(!out.columns.empty(), task.name, " has no output");
+  return out;
 }
 
 }  // namespace diabolo

@@ -3,6 +3,7 @@
 // entry in task.cpp with the function that builds its graph, and a line below.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -23,25 +24,31 @@ struct TaskOutput {
   bool may_be_infinite = false;  // else a float that is not finite is a bad result
 };
 
+// What a task reads, so many numbers for each row.
+struct TaskInput {
+  const char* name = model_names::kInput;  // of the graph's input
+  bool is_codes = false;                   // else rows of data, scaled
+};
+
 struct Task {
   int32_t number = 0;          // diabolo_verb
   const char* name;            // "encode": of the command, in plans and in JSON
   const char* what;            // one line of help
-  bool reads_codes = false;    // else rows of data
   bool has_threshold = false;  // the first output is compared with the model's threshold
   bool names_worst = false;    // the features that are worst, as many as the caller says
+  std::span<const TaskInput> inputs = {};    // none: rows are drawn
   std::span<const TaskOutput> outputs = {};  // the graph may lack those that nobody asked for
-  // From the input, scaled, to the outputs, which it marks; worst: features to name per row.
-  void (*build)(ModelGraph& graph, ValueId input, int64_t worst) = nullptr;
+  // From the inputs to the outputs, which it marks; worst: features to name per row.
+  void (*build)(ModelGraph& graph, std::span<const ValueId> in, int64_t worst) = nullptr;
+
+  bool gives_codes() const { return std::ranges::any_of(outputs, &TaskOutput::is_code); }
+  bool reads_codes() const { return !inputs.empty() && inputs.front().is_codes; }
 };
 
 extern const Task kEncodeTask, kDecodeTask, kReconstructTask, kScoreTask;
 std::span<const Task* const> tasks();
 const Task* find_task(std::string_view name);  // or null
 const Task* find_task(int32_t number);         // or null
-
-// Numbers per row.
-int64_t input_width(const Task& task, const Network& network);
 
 struct TaskGraphOptions {
   int64_t rows = 0;  // of a batch
@@ -62,8 +69,13 @@ struct TaskColumn {
   DType dtype() const { return is_float(row.dtype()) ? DType::kF32 : row.dtype(); }
   uint64_t row_bytes() const { return width() * size_bytes(dtype()); }
 };
-// In the order of task.outputs.
-std::vector<TaskColumn> task_columns(const Task& task, const ModelConfig& config,
-                                     const Network& network, const TaskGraphOptions& options);
+// What goes through a graph of the task, row by row.
+struct TaskShape {
+  std::vector<TensorDesc> inputs;   // one row each, as the plan reads it
+  bool draws = false;               // and it has the input kDraws
+  std::vector<TaskColumn> columns;  // in the order of task.outputs
+};
+TaskShape task_shape(const Task& task, const ModelConfig& config, const Network& network,
+                     const TaskGraphOptions& options);
 
 }  // namespace diabolo

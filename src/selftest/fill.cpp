@@ -123,6 +123,7 @@ void fill_state(std::byte* data, const TensorDesc& desc, bool is_halted) {
   state.step = 41;
   state.batch_row = 3;
   state.halt = is_halted ? 1 : 0;
+  state.first_row = 1000;
   state.scalars = {.learning_rate = 0.01f,
                    .bias_correction1 = 0.988f,
                    .bias_correction2_sqrt = 0.203f,

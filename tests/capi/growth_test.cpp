@@ -50,6 +50,14 @@ class Growth : public SmallModel {
     return diabolo_run_file(model, DIABOLO_ENCODE, input.c_str(), output.c_str(), options, result);
   }
 
+  diabolo_output codes_output() {
+    auto out = sized<diabolo_output>();
+    out.dtype = DIABOLO_F32;
+    out.data = codes.data();
+    out.room = codes.size();
+    return out;
+  }
+
   void SetUp() override {
     std::FILE* file = std::fopen(input.c_str(), "wb");
     std::fwrite(values.data(), sizeof(float), values.size(), file);
@@ -93,6 +101,12 @@ std::vector<Struct> Growth::structs() {
        [this](void* s) {
          return diabolo_run_rows(model, DIABOLO_ENCODE, &rows, static_cast<diabolo_row_options*>(s),
                                  codes.data(), codes.size());
+       }},
+      {"output", 32, bytes_of(codes_output()), Way::kTaken,
+       [this](void* s) {
+         const diabolo_rows* in[] = {&rows};
+         const diabolo_output* out[] = {static_cast<diabolo_output*>(s)};
+         return diabolo_run(model, DIABOLO_ENCODE, in, 1, nullptr, out, 1);
        }},
       {"explanation", 56, bytes_of(one_reason()), Way::kTaken,
        [this](void* s) {

@@ -169,6 +169,31 @@ TEST_F(Use, RowsNeedNoAlignment) {
   EXPECT_EQ(codes, encode(model, values));
 }
 
+TEST_F(Use, OutputsComeOneByOneInTheirTypes) {
+  const std::vector<float> values = wave_rows(5);
+  const diabolo_rows rows = view(values);
+  const diabolo_rows* const in[] = {&rows, &rows};
+  std::vector<float> codes(5 * kCodeSize);
+  auto output = sized<diabolo_output>();
+  output.dtype = DIABOLO_F32;
+  output.data = codes.data();
+  output.room = codes.size();
+  const diabolo_output* const out[] = {&output, &output};
+  ASSERT_EQ(diabolo_run(model, DIABOLO_ENCODE, in, 1, nullptr, out, 1), DIABOLO_OK)
+      << diabolo_last_error();
+  EXPECT_EQ(codes, encode(model, values));
+  EXPECT_EQ(diabolo_run(model, DIABOLO_ENCODE, in, 2, nullptr, out, 1), DIABOLO_USAGE);
+  EXPECT_EQ(diabolo_run(model, DIABOLO_ENCODE, in, 1, nullptr, out, 2), DIABOLO_USAGE);
+  EXPECT_EQ(diabolo_run(model, DIABOLO_ENCODE, nullptr, 1, nullptr, out, 1), DIABOLO_USAGE);
+  EXPECT_EQ(diabolo_run(model, DIABOLO_ENCODE, in, 1, nullptr, nullptr, 1), DIABOLO_USAGE);
+  output.room -= 1;
+  EXPECT_EQ(diabolo_run(model, DIABOLO_ENCODE, in, 1, nullptr, out, 1), DIABOLO_USAGE);
+  output.room += 1;
+  output.dtype = DIABOLO_U32;
+  EXPECT_EQ(diabolo_run(model, DIABOLO_ENCODE, in, 1, nullptr, out, 1), DIABOLO_USAGE);
+  EXPECT_STREQ(diabolo_last_error(), "diabolo_run: codes: expected output.dtype f32, found u32");
+}
+
 TEST_F(Use, NoRowsNoWork) {
   const diabolo_rows none = diabolo_rows_f32(nullptr, 0, kFeatures);
   EXPECT_EQ(diabolo_encode(model, &none, nullptr, 0), DIABOLO_OK);

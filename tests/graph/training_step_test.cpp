@@ -150,7 +150,8 @@ class Training {
       const auto bias2 = static_cast<float>(std::sqrt(1 - std::pow(0.999, t)));
       scalars[t - 1] = {0.01f, static_cast<float>(1 - std::pow(0.9, t)), bias2, 0};
     }
-    state() = {.seed = 3, .step = 0, .batch_row = 0, .halt = 0, .unused = 0, .scalars = scalars[0]};
+    state() = {
+        .seed = 3, .step = 0, .batch_row = 0, .halt = 0, .first_row = 0, .scalars = scalars[0]};
   }
 
   std::vector<float> data_ = std::vector<float>(kRows * kWide);

@@ -7,6 +7,7 @@
 
 #include "fake_cuda/fake_cuda.h"
 #include "infer/inference.h"
+#include "infer/odd_tasks.h"
 #include "jobs/encode_pipeline.h"
 #include "train/training_fixture.h"
 
@@ -207,6 +208,21 @@ TEST_F(FakePipeline, ASmallDeviceEncodesInSmallPiecesAndATinyOneSaysWhatIsMissin
   }
   EXPECT_FALSE(std::filesystem::exists(folder_ / "tiny.npy"));
   expect_clean("too little memory");
+}
+
+// Draws are named by a row's number, however the rows are cut, and every output comes back.
+TEST_F(FakeInference, ATaskThatDrawsGivesTheBitsOfOnePiece) {
+  Picked whole(kRows), pieces(kRows);
+  {
+    const auto backend = create_cuda_backend();
+    const Inference at_once(*backend, model_, {});
+    at_once.run(picking_task(), rows(), whole.results());
+    const Inference cut(*backend, model_, {.max_rows = 8});
+    cut.run(picking_task(), rows(), pieces.results());
+  }
+  EXPECT_TRUE(whole == pieces);
+  EXPECT_NE(whole.rows, data_.values);
+  expect_clean("draws");
 }
 
 }  // namespace

@@ -6,10 +6,12 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include <charconv>
 #include <limits>
 
 #include "backend/forwarding_backend.h"
 #include "base/half.h"
+#include "infer/odd_tasks.h"
 #include "train/training_fixture.h"
 
 namespace diabolo {
@@ -367,6 +369,66 @@ TEST_F(PipelineTest, EstimateIsWhatIsWritten) {
   EXPECT_EQ(estimate.rows, kRows);
   EXPECT_EQ(estimate.row.text(), "f32[3]");
   EXPECT_EQ(estimate.output_bytes, std::filesystem::file_size(folder_ / "codes.npy"));
+}
+
+// A task is its entry and its graph: types and widths come from there, integers stay integers.
+TEST_F(PipelineTest, ATaskWithOutputsOfSeveralTypes) {
+  const Inference inference(*backend_, model(), {});
+  Picked whole(kRows), part(10);
+  inference.run(picking_task(), rows_in_memory(), whole.results(), {}, {.seed = 0});
+  const RawRows last{DType::kF32, false, rows_in_memory().bytes.last(10 * 12 * sizeof(float)), 10};
+  inference.run(picking_task(), last, part.results(), {}, {.first_row = kRows - 10});
+  EXPECT_TRUE(std::ranges::equal(part.codes, std::span(whole.codes).last(part.codes.size())));
+  EXPECT_TRUE(std::ranges::equal(part.rows, std::span(whole.rows).last(part.rows.size())));
+  EXPECT_FALSE(std::ranges::equal(std::span(whole.codes).first(20), part.codes));
+
+  std::string expected = "pick_1,pick_2";
+  for (int i = 0; i < 12; ++i) expected += cat(",x", i);
+  for (uint64_t row = 0; row < kRows; ++row) {
+    expected += cat("\n", whole.codes[2 * row], ",", whole.codes[2 * row + 1]);
+    for (uint64_t i = 0; i < 12; ++i) {
+      char text[32];
+      const auto end = std::to_chars(text, std::end(text), whole.rows[row * 12 + i]).ptr;
+      expected += "," + std::string(text, end);
+    }
+  }
+  for (const int64_t batch : {7, 100, 4096}) {
+    PipelineOptions csv = options("picked.csv", picking_task());
+    csv.batch_rows = batch;
+    run(csv);
+    EXPECT_TRUE(content_of(folder_ / "picked.csv") == expected + "\n") << batch;
+  }
+  EXPECT_THAT(error_of(options("picked.npy", picking_task()), *data_.data).what(),
+              HasSubstr("the noisy rows of each row need a .csv output"));
+  PipelineOptions half = options("picked.csv", picking_task());
+  half.output_dtype = DType::kF16;
+  EXPECT_THAT(error_of(half, *data_.data).what(), HasSubstr("codes are u32, not f16"));
+}
+
+TEST_F(PipelineTest, TasksWithTwoInputsAndWithNone) {
+  const Inference inference(*backend_, model(), {.max_rows = 1});
+  std::vector<float> distances(kRows), self(kRows);
+  const RawRows rows = rows_in_memory();
+  inference.run(distance_task(), std::array{rows, rows},
+                std::array<TaskResults, 1>{std::span(self)});
+  EXPECT_EQ(self, std::vector<float>(kRows, 0));
+  RawRows few = rows;
+  few.rows = 1;
+  few.bytes = few.bytes.first(12 * sizeof(float));
+  EXPECT_THROW(inference.run(distance_task(), std::array{rows, few},
+                             std::array<TaskResults, 1>{std::span(distances)}),
+               Error);
+  std::vector<float> drawn(5 * 12), again(5 * 12), other(5 * 12);
+  const std::span<const RawRows> none;
+  inference.run(drawing_task(), none, std::array<TaskResults, 1>{std::span(drawn)}, {},
+                {.rows = 5});
+  inference.run(drawing_task(), none, std::array<TaskResults, 1>{std::span(again)}, {},
+                {.rows = 5});
+  inference.run(drawing_task(), none, std::array<TaskResults, 1>{std::span(other)}, {},
+                {.rows = 5, .seed = 1});
+  EXPECT_EQ(drawn, again);
+  EXPECT_NE(drawn, other);
+  EXPECT_FALSE(std::equal(drawn.begin(), drawn.begin() + 12, drawn.begin() + 12));
 }
 
 }  // namespace
