@@ -7,24 +7,13 @@
 #include "kernel_times.h"
 #include "kernels/common/philox.h"
 #include "model/presets.h"
-#include "model/training_graph.h"
 #include "train/schedule.h"
 
 namespace diabolo::bench {
 namespace {
 
-TrainingGraphOptions build_options(int64_t batch, Precision precision, int64_t rows,
-                                   const Config& config) {
-  TrainingGraphOptions options;
-  options.rows = batch;
-  options.precision = precision;
-  options.source = Source::kRawU8;
-  options.resident_rows = rows;
-  options.optimizer = config.optimizer.rule();
-  return options;
-}
-
-Config with_precision(Config config, Precision precision) {
+Config with_precision(Config config, int64_t batch, Precision precision) {
+  config.train.batch_size = batch;
   config.train.precision = precision;
   return config;
 }
@@ -70,16 +59,16 @@ double Net::training_flops_per_row() const {
 TrainingBed::TrainingBed(Backend& backend, const Net& net, int64_t batch, Precision precision,
                          int64_t rows)
     : backend_(backend),
-      config_(with_precision(net.config(), precision)),
+      config_(with_precision(net.config(), batch, precision)),
       network_(Network::of(config_.model, net.widths[0])),
       batch_(batch),
       steps_per_epoch_(rows / batch),
       stream_(backend.create_stream()),
-      store_(backend, network_.parameters(), training_states(network_, config_)),
+      training_(backend.info(), config_, network_, {static_cast<uint64_t>(rows), Source::kRawU8},
+                std::nullopt, true),
+      store_(backend, network_.parameters(), training_.states()),
       data_(backend, static_cast<uint64_t>(rows * net.widths[0])),
-      plan_(Plan::compile(
-          training_graph(config_.model, network_, build_options(batch, precision, rows, config_)),
-          backend.info(), policy_of(config_.train))),
+      plan_(training_.step(training_.batch_rows())),
       arena_(backend) {
   write_inputs(net, rows);
   arena_.reserve(plan_.arena_bytes());
@@ -94,7 +83,6 @@ void TrainingBed::write_inputs(const Net& net, int64_t rows) {
   scaling.shift.assign(features, 0.0f);
   scaling.scale.assign(features, 1.0f / 255.0f);
   write_states(store_, network_, scaling, initial_states(network_, 0), *stream_);
-  store_.add_state({model_names::kOrder, TensorDesc(DType::kU32, {rows})});
   std::vector<uint32_t> order(static_cast<size_t>(rows));
   std::iota(order.begin(), order.end(), 0u);
   for (size_t k = order.size(); k > 1; --k) {

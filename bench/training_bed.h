@@ -10,6 +10,7 @@
 #include "backend/backend.h"
 #include "graph/executor.h"
 #include "model/model.h"
+#include "train/training_plan.h"
 
 namespace diabolo::bench {
 
@@ -53,6 +54,7 @@ class TrainingBed {
   int64_t batch_;
   int64_t steps_per_epoch_;
   std::unique_ptr<Stream> stream_;
+  TrainingPlan training_;
   ParameterStore store_;
   Buffer data_;
   Plan plan_;

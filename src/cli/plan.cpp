@@ -1,6 +1,7 @@
 // diabolo plan
 #include "graph/plan.h"
 
+#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -11,8 +12,8 @@
 #include "cli/train_config.h"
 #include "graph/dump.h"
 #include "model/task.h"
-#include "model/training_graph.h"
-#include "train/train_session.h"
+#include "train/train_data.h"
+#include "train/training_plan.h"
 
 namespace diabolo::cli {
 namespace {
@@ -115,34 +116,41 @@ DeviceInfo device_of(const PlanArguments& arguments, const Config& config, Termi
                                      nearest_name(*arguments.target, names), "?)"));
 }
 
-Graph graph_of(const std::string& mode, const Subject& subject) {
+// A plan and the states of its store.
+struct Planned {
+  Plan plan;
+  std::vector<StateSpec> states;
+};
+
+Planned plan_task(const Task& task, const Subject& subject, const DeviceInfo& device) {
   const TrainConfig& train = subject.config.train;
-  if (const Task* task = find_task(mode))
-    return task_graph(*task, subject.config.model, subject.network,
-                      {.rows = train.batch_size, .precision = train.precision});
-  TrainingGraphOptions options;
-  options.rows = train.batch_size;
-  options.precision = train.precision;
-  options.optimizer = subject.config.optimizer.rule();
-  if (mode == kValidation) return validation_graph(subject.config.model, subject.network, options);
-  options.resident_rows = static_cast<int64_t>(subject.rows);
-  options.source = subject.row.dtype() == DType::kU8 ? Source::kRawU8 : Source::kScaled;
-  return training_graph(subject.config.model, subject.network, options);
+  const Graph graph = task_graph(task, subject.config.model, subject.network,
+                                 {.rows = train.batch_size, .precision = train.precision});
+  return {Plan::compile(graph, device, policy_of(train)),
+          inference_states(subject.network, train.precision)};
+}
+
+Planned plan_training(bool is_validation, const Subject& subject, const DeviceInfo& device) {
+  RowsToRead rows{subject.rows,
+                  subject.row.dtype() == DType::kU8 ? Source::kRawU8 : Source::kScaled};
+  std::optional<RowsToRead> held;
+  if (is_validation || !subject.config.train.validation.empty())
+    held = RowsToRead{held_out_rows(subject.config, rows.rows), rows.source};
+  if (held) rows.rows -= std::min(rows.rows, held->rows);
+  const TrainingPlan training(device, subject.config, subject.network, rows, held, rows.rows > 0);
+  return {is_validation ? training.validation(training.validation_batch_rows())
+                        : training.step(training.batch_rows()),
+          training.states()};
 }
 
 // Bytes that train, or a command that uses a model, allocates where it runs, by what they are; of
 // the inputs what the plan sees.
-std::map<std::string, uint64_t> memory_of(const Graph& graph, const Subject& subject,
-                                          const std::string& mode) {
-  const bool is_training = !find_task(mode);
-  const auto states = is_training
-                          ? resident_states(subject.network, subject.config, subject.rows)
-                          : inference_states(subject.network, subject.config.train.precision);
+std::map<std::string, uint64_t> memory_of(const Planned& planned, const Subject& subject) {
   std::map<std::string, uint64_t> bytes = {
       {store_names::kMaster, store_bytes(subject.network, {})}};
-  for (const StateSpec& spec : states)
+  for (const StateSpec& spec : planned.states)
     if (spec.desc.bytes() > 0) bytes[spec.name] = spec.desc.bytes();
-  for (const Value& value : graph.values())
+  for (const Value& value : planned.plan.graph().values())
     if (value.role == Role::kInput) bytes[value.name] = value.desc.bytes();
   return bytes;
 }
@@ -173,9 +181,10 @@ int run(const PlanArguments& arguments) {
                                                   : subject_of_model(arguments, terminal);
   const DeviceInfo device = device_of(arguments, subject.config, terminal);
   check_precision(device, subject.config.train.precision);
-  const Graph graph = graph_of(arguments.mode, subject);
-  const Plan plan = Plan::compile(graph, device, policy_of(subject.config.train));
-  print(plan, memory_of(plan.graph(), subject, arguments.mode), arguments, subject, terminal);
+  const Task* task = find_task(arguments.mode);
+  const Planned planned = task ? plan_task(*task, subject, device)
+                               : plan_training(arguments.mode == kValidation, subject, device);
+  print(planned.plan, memory_of(planned, subject), arguments, subject, terminal);
   return 0;
 }
 

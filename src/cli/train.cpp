@@ -72,6 +72,7 @@ void require_data(const TrainArguments& arguments, const Config& config) {
 
 nlohmann::json json_of(const TrainEstimate& estimate) {
   return {{"rows", estimate.rows},
+          {"validation_rows", estimate.validation_rows},
           {"features", estimate.features},
           {"parameters", estimate.parameters},
           {"steps", estimate.steps},
@@ -93,11 +94,11 @@ void print_estimate(const TrainEstimate& estimate, const TrainArguments& argumen
     json.update(file_fields(arguments, config));
     return print_json(arguments.out, terminal, std::move(json));
   }
-  print_result(cat("rows        ", estimate.rows, "\nfeatures    ", estimate.features,
-                   "\nparameters  ", estimate.parameters, "\nsteps       ", estimate.steps,
-                   "\ndata        ", estimate.data_bytes, " bytes\nstore       ",
-                   estimate.store_bytes, " bytes\narena       ", estimate.arena_bytes,
-                   " bytes\nscoring     ", estimate.scoring_bytes,
+  print_result(cat("rows        ", estimate.rows, "\nvalidation  ", estimate.validation_rows,
+                   "\nfeatures    ", estimate.features, "\nparameters  ", estimate.parameters,
+                   "\nsteps       ", estimate.steps, "\ndata        ", estimate.data_bytes,
+                   " bytes\nstore       ", estimate.store_bytes, " bytes\narena       ",
+                   estimate.arena_bytes, " bytes\nscoring     ", estimate.scoring_bytes,
                    " bytes, at the end\npeak        ", estimate.peak_bytes, " bytes\n"));
 }
 
@@ -209,7 +210,9 @@ int run(const TrainArguments& arguments) {
       open_backend(config.train.device, config.train.threads, terminal, DeviceLine::kAlways);
   check_precision(backend->info(), config.train.precision);
   if (arguments.dry_run) {
-    print_estimate(estimate_training(*backend, config, *data), arguments, config, terminal);
+    const auto validation = open_validation(config);
+    print_estimate(estimate_training(*backend, config, *data, validation.get()), arguments, config,
+                   terminal);
     return 0;
   }
   const TrainResult result = train_in(*directory, arguments, config, *data, *backend, terminal);

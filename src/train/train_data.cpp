@@ -170,14 +170,13 @@ TrainRows read_rows(const Dataset& data, const Scaling& scaling, const Config& c
 }
 
 // A share of the rows, at least one, chosen by the seed.
-HeldOut choose_held_out(double fraction, uint64_t seed, uint64_t rows, const std::string& name) {
+HeldOut choose_held_out(const Config& config, uint64_t rows, const std::string& name) {
   require_some_rows(rows, name);
-  const auto count =
-      static_cast<uint64_t>(std::max(1.0, std::round(fraction * static_cast<double>(rows))));
+  const uint64_t count = held_out_rows(config, rows);
   if (count >= rows)
-    throw Error(ErrorCode::kData, cat(name, ": ", rows, " rows are too few to set ", fraction,
-                                      " of them aside for validation"));
-  const std::vector<uint32_t> order = epoch_order(seed, kSplitEpoch, rows);
+    throw Error(ErrorCode::kData, cat(name, ": ", rows, " rows are too few to set ",
+                                      config.train.validation, " of them aside for validation"));
+  const std::vector<uint32_t> order = epoch_order(config.train.seed, kSplitEpoch, rows);
   HeldOut chosen(rows, false);
   for (uint64_t i = 0; i < count; ++i) chosen[order[i]] = true;
   return chosen;
@@ -287,6 +286,12 @@ std::optional<uint64_t> first_extreme_row(const TrainRows& rows) {
   return std::nullopt;
 }
 
+uint64_t held_out_rows(const Config& config, uint64_t rows) {
+  const std::optional<double> fraction = validation_fraction(config);
+  if (!fraction) return 0;
+  return static_cast<uint64_t>(std::max(1.0, std::round(*fraction * static_cast<double>(rows))));
+}
+
 void warn_of_infinite_validation(const TrainRows& rows, const std::string& name, int64_t epoch,
                                  const Log& log) {
   const auto row = first_extreme_row(rows);
@@ -311,9 +316,7 @@ TrainData load_train_data(const Config& config, const Dataset& data, const Datas
   TrainData out;
   const BadValue policy = config.data.on_bad_value;
   const double fraction = validation ? 0 : validation_fraction(config).value_or(0);
-  const auto choose = [&](uint64_t rows) {
-    return choose_held_out(fraction, config.train.seed, rows, data.name());
-  };
+  const auto choose = [&](uint64_t rows) { return choose_held_out(config, rows, data.name()); };
   HeldOut held_out;  // a stream that does not say its length is split when it has ended
   const bool is_split_first = fraction > 0 && data.rows();
   if (is_split_first) held_out = choose(*data.rows());

@@ -55,6 +55,14 @@ TrainData load_train_data(const Config& config, const Dataset& data, const Datas
 // Throws Error{kUsage} for a number outside (0,1).
 std::optional<double> validation_fraction(const Config& config);
 
+// Of so many rows those that it takes, at least one; 0 where no fraction is asked for.
+uint64_t held_out_rows(const Config& config, uint64_t rows);
+
+// Bytes; or floats, which are scaled on the way in.
+inline Source source_of(const Dataset& data) {
+  return data.x().row.dtype() == DType::kU8 ? Source::kRawU8 : Source::kScaled;
+}
+
 // Bytes that the rows of a data set take in memory.
 uint64_t train_rows_bytes(const Dataset& data);
 

@@ -14,18 +14,24 @@ namespace {
 // ring, so that one half can still be on its way.
 constexpr uint64_t kScalarsPerWrite = kernels::kStepSlots / 4;
 
-StateSpec order_state(uint64_t rows) {
-  return {model_names::kOrder, TensorDesc(DType::kU32, {static_cast<int64_t>(rows)})};
+// On the host the rows are used where they are; on a device they must fit beside everything else.
+TrainingPlan plan_of(const Backend& backend, const Config& config, const Network& network,
+                     const TrainData& data, Residency wanted) {
+  const RowsToRead train{data.train.rows, data.train.source()};
+  std::optional<RowsToRead> validation;
+  if (data.validation) validation = RowsToRead{data.validation->rows, data.validation->source()};
+  const auto plan = [&](bool is_resident) {
+    return TrainingPlan(backend.info(), config, network, train, validation, is_resident);
+  };
+  const TrainingPlan resident = plan(true);
+  if (wanted == Residency::kAuto && backend.info().space == Space::kHost) return resident;
+  if (wanted != Residency::kAuto) return plan(wanted == Residency::kResident);
+  const uint64_t free = backend.free_bytes();
+  const uint64_t left = free - std::min(free, resident.store_bytes());
+  return plan(data.train.bytes.size() < left / 4 * 3);
 }
 
 }  // namespace
-
-std::vector<StateSpec> resident_states(const Network& network, const Config& config,
-                                       uint64_t rows) {
-  auto states = training_states(network, config);
-  states.push_back(order_state(rows));
-  return states;
-}
 
 // One of two places that batches pass through on their way to a device that has no room for all.
 struct TrainSession::Slot {
@@ -52,14 +58,11 @@ TrainSession::TrainSession(Backend& backend, const Config& config, const Network
       data_(data),
       options_(options),
       terms_(loss_terms(config.model)),
+      plan_(plan_of(backend, config, network, data, options.residency)),
+      schedule_{config.schedule, config.optimizer, plan_.steps_per_epoch(), plan_.total_steps()},
       arena_(backend) {
-  batch_rows_ = std::min<uint64_t>(static_cast<uint64_t>(config.train.batch_size), rows());
-  tail_rows_ = rows() % batch_rows_;
-  schedule_ = {config.schedule, config.optimizer, steps_per_epoch(),
-               steps_per_epoch() * static_cast<uint64_t>(config.train.epochs)};
   stream_ = backend.create_stream();
-  store_ = std::make_unique<ParameterStore>(backend, network.parameters(),
-                                            training_states(network, config));
+  store_ = std::make_unique<ParameterStore>(backend, network.parameters(), plan_.states());
   write_states(*store_, network, data.scaling, initial_states(network, config.train.seed),
                *stream_);
   staged_state_ = StagingBuffer(backend, sizeof(kernels::StepState));
@@ -71,7 +74,7 @@ TrainSession::TrainSession(Backend& backend, const Config& config, const Network
     if (has_terms()) ticket->terms = StagingBuffer(backend, terms_desc().bytes());
     ticket->state = StagingBuffer(backend, sizeof(kernels::StepState));
   }
-  choose_residency(options.residency);
+  take_rows();
   make_executors();
 }
 
@@ -83,50 +86,20 @@ TrainSession::~TrainSession() {
   }
 }
 
-// On the host the rows are used where they are; on a device they must fit beside everything else.
-void TrainSession::choose_residency(Residency wanted) {
-  const bool is_host = backend_.info().space == Space::kHost;
-  const uint64_t bytes = data_.train.bytes.size() + rows() * sizeof(uint32_t);
-  const bool fits = is_host || bytes < backend_.free_bytes() / 4 * 3;
-  is_resident_ = wanted == Residency::kAuto ? fits : wanted == Residency::kResident;
-  if (!is_resident_) return;
-  store_->add_state(order_state(rows()));
+void TrainSession::take_rows() {
+  if (!is_resident()) return;
   staged_order_ = StagingBuffer(backend_, rows() * sizeof(uint32_t));
-  if (is_host) return;
+  if (backend_.info().space == Space::kHost) return;
   resident_ = Buffer(backend_, data_.train.bytes.size());
   stream_->copy_in(resident_.data(), data_.train.bytes.data(), data_.train.bytes.size());
   stream_->synchronize();
 }
 
-TrainingGraphOptions TrainSession::graph_options(uint64_t batch, Source source) const {
-  TrainingGraphOptions out;
-  out.rows = static_cast<int64_t>(batch);
-  out.precision = config_.train.precision;
-  out.source = source;
-  out.resident_rows = is_resident_ ? static_cast<int64_t>(rows()) : 0;
-  out.optimizer = config_.optimizer.rule();
-  return out;
-}
-
-Plan TrainSession::compile(const Graph& graph) const {
-  return Plan::compile(graph, backend_.info(), policy_of(config_.train));
-}
-
-Plan TrainSession::training_plan(uint64_t batch) const {
-  const TrainingGraphOptions options = graph_options(batch, data_.train.source());
-  return compile(training_graph(config_.model, network_, options));
-}
-
-Plan TrainSession::validation_plan(uint64_t batch) const {
-  const TrainingGraphOptions options = graph_options(batch, data_.validation->source());
-  return compile(validation_graph(config_.model, network_, options));
-}
-
 void TrainSession::make_executors() {
-  full_plan_ = std::make_unique<Plan>(training_plan(batch_rows_));
+  full_plan_ = std::make_unique<Plan>(plan_.step(batch_rows()));
   arena_.reserve(full_plan_->arena_bytes());
-  if (tail_rows_ > 0) {
-    tail_plan_ = std::make_unique<Plan>(training_plan(tail_rows_));
+  if (plan_.tail_rows() > 0) {
+    tail_plan_ = std::make_unique<Plan>(plan_.step(plan_.tail_rows()));
     arena_.reserve(tail_plan_->arena_bytes());
   }
   if (data_.validation) make_validation();  // reserves too
@@ -136,7 +109,7 @@ void TrainSession::make_executors() {
                       std::map<std::string, void*>{{model_names::kInput, input}})
                 : nullptr;
   };
-  if (is_resident_) {
+  if (is_resident()) {
     // The graph only reads its input; the view type has no const.
     void* input =
         resident_.data() ? resident_.data() : const_cast<std::byte*>(data_.train.bytes.data());
@@ -147,8 +120,8 @@ void TrainSession::make_executors() {
   copies_ = backend_.create_stream();
   for (auto& slot : slots_) {
     slot = std::make_unique<Slot>();
-    slot->staging = StagingBuffer(backend_, batch_rows_ * data_.train.row_bytes());
-    slot->device = Buffer(backend_, batch_rows_ * data_.train.row_bytes());
+    slot->staging = StagingBuffer(backend_, batch_rows() * data_.train.row_bytes());
+    slot->device = Buffer(backend_, batch_rows() * data_.train.row_bytes());
     slot->full = executor(full_plan_, slot->device.data());
     slot->tail = executor(tail_plan_, slot->device.data());
   }
@@ -198,7 +171,7 @@ void TrainSession::begin_epoch(uint32_t epoch, uint64_t step, uint64_t position)
   step_ = step;
   position_ = position;
   order_ = epoch_order(config_.train.seed, epoch, rows());
-  if (is_resident_) {
+  if (is_resident()) {
     std::memcpy(staged_order_.data(), order_.data(), order_.size() * sizeof(uint32_t));
     stream_->copy_in(store_->state(model_names::kOrder).data, staged_order_.data(),
                      order_.size() * sizeof(uint32_t));
@@ -206,7 +179,7 @@ void TrainSession::begin_epoch(uint32_t epoch, uint64_t step, uint64_t position)
   kernels::StepState state{};
   state.seed = config_.train.seed;
   state.step = step;
-  state.batch_row = is_resident_ ? position : 0;
+  state.batch_row = is_resident() ? position : 0;
   state.scalars = schedule_.scalars(step);
   std::memcpy(staged_state_.data(), &state, sizeof(state));
   stream_->copy_in(store_->state(store_names::kStepState).data, staged_state_.data(),
@@ -241,11 +214,11 @@ void TrainSession::write_weights(uint64_t first, uint64_t count) {
 
 void TrainSession::launch(int count) {
   DIABOLO_CHECK(in_flight_ < kMaxInFlight, "nobody waited");
-  const bool is_tail = rows() - position_ < batch_rows_;
-  const uint64_t batch = is_tail ? tail_rows_ : batch_rows_;
+  const bool is_tail = rows() - position_ < batch_rows();
+  const uint64_t batch = is_tail ? plan_.tail_rows() : batch_rows();
   DIABOLO_CHECK(count > 0 && position_ + static_cast<uint64_t>(count) * batch <= rows(), count);
   write_scalars_until(step_ + static_cast<uint64_t>(count) + 1);
-  is_resident_ ? run_resident(count, is_tail) : run_from_slots(count, batch);
+  is_resident() ? run_resident(count, is_tail) : run_from_slots(count, batch);
   Ticket& ticket = *tickets_[next_ticket_++ % kMaxInFlight];
   stream_->copy_out(ticket.losses.data(), store_->state(store_names::kLosses).data,
                     kernels::kStepSlots * sizeof(float));
@@ -286,7 +259,7 @@ void TrainSession::run_from_slot(Slot& slot, uint64_t batch) {
   copies_->copy_in(slot.device.data(), slot.staging.data(), batch * data_.train.row_bytes());
   slot.copied = copies_->record_event();
   stream_->wait_for(*slot.copied);
-  (batch == batch_rows_ ? *slot.full : *slot.tail).run(options_.capture);
+  (batch == batch_rows() ? *slot.full : *slot.tail).run(options_.capture);
   slot.used = stream_->record_event();
 }
 
@@ -325,16 +298,15 @@ void TrainSession::make_validation() {
   const TrainRows& rows = *data_.validation;
   validation_ = std::make_unique<Validation>();
   Validation& v = *validation_;
-  v.batch = std::min(batch_rows_, rows.rows);
+  v.batch = plan_.validation_batch_rows();
   const uint64_t batches = (rows.rows + v.batch - 1) / v.batch;
   v.rows = Buffer(backend_, v.batch * rows.row_bytes());
   v.losses = StagingBuffer(backend_, batches * sizeof(float));
   v.states = StagingBuffer(backend_, batches * sizeof(kernels::StepState));
-  store_->add_state({model_names::kValidationState, step_state_desc()});
-  v.full_plan = std::make_unique<Plan>(validation_plan(v.batch));
+  v.full_plan = std::make_unique<Plan>(plan_.validation(v.batch));
   arena_.reserve(v.full_plan->arena_bytes());
   if (rows.rows % v.batch == 0) return;
-  v.tail_plan = std::make_unique<Plan>(validation_plan(rows.rows % v.batch));
+  v.tail_plan = std::make_unique<Plan>(plan_.validation(rows.rows % v.batch));
   arena_.reserve(v.tail_plan->arena_bytes());
 }
 

@@ -18,17 +18,14 @@
 #include "graph/executor.h"
 #include "model/model.h"
 #include "model/parameter_values.h"
-#include "model/training_graph.h"
 #include "ops/training.h"
 #include "train/schedule.h"
 #include "train/store_blobs.h"
 #include "train/train_data.h"
 #include "train/trainer.h"
+#include "train/training_plan.h"
 
 namespace diabolo {
-
-// The states of a training whose `rows` rows are resident: with the order of the rows.
-std::vector<StateSpec> resident_states(const Network& network, const Config& config, uint64_t rows);
 
 // What a launch of some steps came to.
 struct StepsDone {
@@ -48,10 +45,10 @@ class TrainSession {
   TrainSession(TrainSession&&) = delete;
 
   uint64_t rows() const { return data_.train.rows; }
-  uint64_t batch_rows() const { return batch_rows_; }
-  uint64_t steps_per_epoch() const { return (rows() + batch_rows_ - 1) / batch_rows_; }
+  uint64_t batch_rows() const { return plan_.batch_rows(); }
+  uint64_t steps_per_epoch() const { return plan_.steps_per_epoch(); }
   const Schedule& schedule() const { return schedule_; }
-  bool is_resident() const { return is_resident_; }
+  bool is_resident() const { return plan_.is_resident(); }
   uint64_t store_bytes() const { return store_->bytes(); }
   uint64_t arena_bytes() const { return arena_.bytes(); }
 
@@ -90,11 +87,7 @@ class TrainSession {
   bool has_terms() const { return terms_.size() > 1; }
   TensorDesc terms_desc() const { return step_terms_desc(static_cast<int>(terms_.size())); }
   void read(const std::string& name, std::vector<float>& out);
-  void choose_residency(Residency wanted);
-  TrainingGraphOptions graph_options(uint64_t batch, Source source) const;
-  Plan compile(const Graph& graph) const;
-  Plan training_plan(uint64_t batch) const;
-  Plan validation_plan(uint64_t batch) const;
+  void take_rows();
   void make_executors();
   void make_validation();
   void write_scalars_until(uint64_t step);
@@ -109,9 +102,8 @@ class TrainSession {
   const TrainData& data_;
   TrainOptions options_;
   const std::vector<TermSpec> terms_;
-  uint64_t batch_rows_ = 0, tail_rows_ = 0;
-  Schedule schedule_;
-  bool is_resident_ = false;
+  const TrainingPlan plan_;
+  const Schedule schedule_;
 
   std::unique_ptr<Stream> stream_, copies_;
   std::unique_ptr<ParameterStore> store_;

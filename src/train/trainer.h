@@ -94,15 +94,16 @@ TrainResult train(Backend& backend, const Config& config, const Dataset& data,
                   const TrainCallbacks& callbacks);
 
 // What --dry-run prints: sizes and memory where the device runs, as train() allocates them for
-// resident rows and no validation; nothing is run.
+// resident rows; nothing is run. rows: that steps read, without those set aside for validation.
 struct TrainEstimate {
-  uint64_t rows = 0, features = 0;
+  uint64_t rows = 0, validation_rows = 0, features = 0;
   uint64_t parameters = 0;
   uint64_t data_bytes = 0, store_bytes = 0, arena_bytes = 0;
   uint64_t scoring_bytes = 0;  // at the end, when store and arena of the steps are gone
   uint64_t peak_bytes = 0;     // of all these at once, with the model that is left
   uint64_t steps = 0;
 };
-TrainEstimate estimate_training(Backend& backend, const Config& config, const Dataset& data);
+TrainEstimate estimate_training(Backend& backend, const Config& config, const Dataset& data,
+                                const Dataset* validation);
 
 }  // namespace diabolo

@@ -9,8 +9,8 @@
 #include "fake_cuda/fake_cuda.h"
 #include "model/model.h"
 #include "model/presets.h"
-#include "model/training_graph.h"
 #include "train/training_fixture.h"
+#include "train/training_plan.h"
 
 namespace diabolo {
 namespace {
@@ -28,19 +28,16 @@ TEST(StepCost, OfTheHostIsAFewMicroseconds) {
   config.model.code.size = 64;
   config.model.decoder.output = kernels::Activation::kSigmoid;
   const Network network = Network::of(config.model, 784);
-  TrainingGraphOptions build;
-  build.rows = 256;
-  build.resident_rows = 1024;
-  build.optimizer = config.optimizer.rule();
+  config.train.batch_size = 256;
+  const TrainingPlan training(backend->info(), config, network, {1024, Source::kScaled},
+                              std::nullopt, true);
   const auto stream = backend->create_stream();
-  ParameterStore store(*backend, network.parameters(), training_states(network, config));
+  ParameterStore store(*backend, network.parameters(), training.states());
   Scaling scaling;
   scaling.shift.assign(784, 0.0f);
   scaling.scale.assign(784, 1.0f);
   write_states(store, network, scaling, {}, *stream);
-  store.add_state({model_names::kOrder, TensorDesc(DType::kU32, {build.resident_rows})});
-  const Plan plan = Plan::compile(training_graph(config.model, network, build), backend->info(),
-                                  policy_of(config.train));
+  const Plan plan = training.step(training.batch_rows());
   Arena arena(*backend);
   arena.reserve(plan.arena_bytes());
   const Buffer data(*backend, 1024 * 784 * sizeof(float));

@@ -11,7 +11,7 @@ namespace {
 class EstimateTest : public TrainTest {};
 
 TEST_F(EstimateTest, EstimateSaysWhatTrainingTakes) {
-  const TrainEstimate estimate = estimate_training(*backend_, small_config(), *data_.data);
+  const TrainEstimate estimate = estimate_training(*backend_, small_config(), *data_.data, nullptr);
   EXPECT_EQ(estimate.rows, 300u);
   EXPECT_EQ(estimate.parameters,
             12u * 16 + 16 + 16 * 8 + 8 + 8 * 3 + 3 + 3 * 8 + 8 + 8 * 16 + 16 + 16 * 12 + 12);
@@ -25,18 +25,25 @@ TEST_F(EstimateTest, AllocatesWhatADryRunSays) {
   for (const Dataset* data : {data_.data.get(), bytes.data.get()}) {
     for (const char* changed :
          {"model.penalty.l2=0.1", "optimizer.kind=sgd", "train.precision=bf16",
-          "train.batch_size=1000", "optimizer.clip_norm=1"}) {
+          "train.batch_size=1000", "optimizer.clip_norm=1", "train.validation=0.3"}) {
       Config config = small_config();
       set_config_pair(config, changed);
       if (config.train.precision == Precision::kBf16 && !backend_->info().cpu.has_bf16) continue;
-      const TrainEstimate said = estimate_training(*backend_, config, *data);
+      const TrainEstimate said = estimate_training(*backend_, config, *data, nullptr);
       config = resolved(config, default_scale(*data));
       const TrainData loaded = load_train_data(config, *data, nullptr, {});
       const Network network = Network::of(config.model, loaded.train.features);
       const TrainSession session(*backend_, config, network, loaded, {});
       EXPECT_EQ(said.store_bytes, session.store_bytes()) << changed;
       EXPECT_EQ(said.arena_bytes, session.arena_bytes()) << changed;
-      EXPECT_EQ(said.data_bytes, loaded.train.bytes.size()) << changed;
+      // Rows that validate are taken out of the others, whose memory stays as it was.
+      uint64_t data_bytes = loaded.train.bytes.capacity();
+      if (loaded.validation)
+        data_bytes += loaded.validation->bytes.size() +
+                      std::min<uint64_t>(32, said.validation_rows) * loaded.validation->row_bytes();
+      EXPECT_EQ(said.data_bytes, data_bytes) << changed;
+      EXPECT_EQ(said.rows, session.rows()) << changed;
+      EXPECT_EQ(said.steps, session.schedule().total_steps) << changed;
     }
   }
 }
@@ -48,7 +55,7 @@ TEST_F(EstimateTest, ADryRunCountsTheScoringAtTheEnd) {
   Config config = small_config();
   config.model.encoder.hidden = {2};
   for (const Dataset* data : {data_.data.get(), wide.data.get()}) {
-    const TrainEstimate said = estimate_training(*backend_, config, *data);
+    const TrainEstimate said = estimate_training(*backend_, config, *data, nullptr);
     const TrainResult result = run(config, *data);
     const Inference inference(*backend_, result.model, threshold_options(config.train, said.rows));
     const FloatData& values = data == wide.data.get() ? wide : data_;
