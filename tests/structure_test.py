@@ -4,9 +4,9 @@
 Rules: dependencies point one way through the layers; kernels/ includes nothing from src/ or
 include/; CUDA headers stay under kernels/cuda and src/backend/cuda; every op is listed (and so has
 cases and, if it has a gradient, a complex step), every listed data format has tests and a fuzz
-target; every source file says what it is in its first lines, a CUDA kernel's field by field; no
-test is switched off; files and lines stay short. `structure_test.py --selftest` checks that each
-rule can fail.
+target; every source file says what it is in its first lines, a CUDA kernel's field by field and how
+much scratch it takes; no test is switched off; files and lines stay short. `structure_test.py
+--selftest` checks that each rule can fail.
 """
 
 import pathlib
@@ -150,6 +150,18 @@ def kernel_fields(root):
             yield f"{path}: no line of its first comment begins with the field '{missing}'"
 
 
+def scratch_is_declared(root):
+    """Without an overload of scratch_bytes a kernel gets none, in silence."""
+    declared = {record for path in sources(root, "kernels", patterns=("*.h", "*.cpp"))
+                for record in re.findall(r"scratch_bytes\(const (\w+)[^,]*& \w+, const Device",
+                                         read(path))}
+    for path in sources(root, "kernels/cuda", patterns=("*.cu",)):
+        takers = re.findall(r"prepare\(const (\w+)[^,]*(?:, [^,]*)?& \w+, const Device&(?: \w+)?,"
+                            r" void\* \w+\)", read(path))
+        for record in sorted(set(takers) - declared):
+            yield f"{path}: {record} takes scratch memory, and no scratch_bytes says how much"
+
+
 def no_disabled_tests(root):
     for path in sources(root, "tests"):
         if re.search(r"\bDISABLED_\w", read(path)):
@@ -174,7 +186,7 @@ def lines_are_short(root):
 
 RULES = (upward_includes, kernels_stand_alone, includes_are_relative_to_src, cuda_headers,
          public_headers, ops_are_listed, formats_have_tests, leading_comments, kernel_fields,
-         no_disabled_tests, files_are_short, lines_are_short)
+         scratch_is_declared, no_disabled_tests, files_are_short, lines_are_short)
 
 # For each rule a file that breaks it, beside the smallest tree that breaks none.
 GOOD_TREE = {
@@ -197,6 +209,8 @@ BROKEN = {
     leading_comments: ("src/base/a.h", "#pragma once\n"),
     kernel_fields: ("kernels/cuda/add.cu",
                     "// add\n// Computes    text\n// more Shapes      text Work split  text\n"),
+    scratch_is_declared: ("kernels/cuda/sum.cu", "// sum\nLaunch prepare(const Sum<float>& p, "
+                          "const Device&, void* scratch) {\n"),
     no_disabled_tests: ("tests/base/a_test.cpp", "// a\nTEST(A, DISABLED_b) {}\n"),
     files_are_short: ("src/base/a.h", "// a\n" * (MOST_LINES + 1)),
     lines_are_short: ("tests/a_test.py", '"""' + 98 * "a" + '"""\n'),

@@ -24,8 +24,10 @@ void check_command_name(std::span<const Command> commands, const std::string& na
   if (name.starts_with("-") && name != "-h" && name != "--help" && name != "--version")
     throw Error(ErrorCode::kUsage, cat("no option '", name, "' before a command (diabolo --help)"));
   if (name.starts_with("-") || std::find(names.begin(), names.end(), name) != names.end()) return;
-  throw Error(ErrorCode::kUsage, cat("no command '", name, "' (did you mean '",
-                                     nearest_name(name, names), "'? diabolo --help lists them)"));
+  const auto nearest = nearest_name(name, names);
+  throw Error(ErrorCode::kUsage, cat("no command '", name, "' (",
+                                     nearest ? cat("did you mean '", *nearest, "'? ") : "",
+                                     "diabolo --help lists them)"));
 }
 
 std::vector<std::string> option_names(const CLI::App& app) {
@@ -40,8 +42,10 @@ std::string hint(const CLI::App& app, int argc, const char* const* argv) {
   for (int i = 2; i < argc; ++i) {
     const std::string given = std::string(argv[i]).substr(0, std::string(argv[i]).find('='));
     if (given.starts_with("--") && given.size() > 2 &&
-        std::find(names.begin(), names.end(), given) == names.end())
-      return cat("did you mean '", nearest_name(given, names), "'? ");
+        std::find(names.begin(), names.end(), given) == names.end()) {
+      const auto nearest = nearest_name(given, names);
+      return nearest ? cat("did you mean '", *nearest, "'? ") : "";
+    }
   }
   return "";
 }

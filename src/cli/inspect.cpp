@@ -53,9 +53,12 @@ nlohmann::json model_json(const ModelFile& model, const std::string& path) {
                          {"parameters", network.parameter_count()},
                          {"scale", name(model.scaling.kind)},
                          {"layers", nlohmann::json::array()},
+                         {"states", nlohmann::json::array()},
                          {"config", config_json(model.config)}};
   json.update(model_fields(path, model));
   for (const Layer* layer : network.layers()) json["layers"].push_back(layer_json(*layer));
+  for (const StateSpec& spec : network.states())
+    json["states"].push_back({{"name", spec.name}, {"shape", spec.desc.text()}});
   if (model.threshold) {
     json["threshold"] = *model.threshold;
     json["threshold_quantile"] = model.threshold_quantile;

@@ -112,8 +112,10 @@ DeviceInfo device_of(const PlanArguments& arguments, const Config& config, Termi
   if (device) return *device;
   const auto known = known_device_names();
   const std::vector<std::string> names(known.begin(), known.end());
-  throw Error(ErrorCode::kUsage, cat("--for ", *arguments.target, ": not known (did you mean ",
-                                     nearest_name(*arguments.target, names), "?)"));
+  const auto nearest = nearest_name(*arguments.target, names);
+  throw Error(ErrorCode::kUsage,
+              cat("--for ", *arguments.target, ": not known (",
+                  nearest ? cat("did you mean ", *nearest, "?") : "plan --help lists them", ")"));
 }
 
 // A plan and the states of its store.

@@ -38,10 +38,22 @@ void describe(Arguments& arguments, TrainArguments& target) {
   target.config.describe(arguments);
 }
 
+// A damaged file of a run directory is no mistake of whoever names the directory.
+void check_earlier(const std::string& path) {
+  try {
+    read_config_toml(path);
+  } catch (const Error& error) {
+    throw Error(ErrorCode::kModel, cat(error.what(),
+                                       "; mend it, or leave it out of the training: --config FILE "
+                                       "or --preset NAME"));
+  }
+}
+
 Config configuration(const TrainArguments& arguments) {
   const std::string earlier = RunDirectory{arguments.output}.config();
   const bool is_named = arguments.config.config_file || arguments.config.preset;
   const bool goes_on = arguments.resume && !is_named && path_exists(earlier);
+  if (goes_on) check_earlier(earlier);
   Config config = arguments.config.config(goes_on ? earlier : "");
   if (!arguments.data.empty()) config.data.train = arguments.data;
   require_utf8(config);

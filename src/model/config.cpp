@@ -180,10 +180,11 @@ void set_all(Config& config, const nlohmann::json& json, const std::string& pref
 
 }  // namespace
 
-std::string nearest_name(std::string_view name, std::span<const std::string> names) {
-  DIABOLO_CHECK(!names.empty(), "nothing to choose from");
-  return *std::ranges::min_element(
-      names, {}, [&](const std::string& other) { return edit_distance(name, other); });
+std::optional<std::string> nearest_name(std::string_view name, std::span<const std::string> names) {
+  const auto distance = [&](const std::string& other) { return edit_distance(name, other); };
+  const auto nearest = std::ranges::min_element(names, {}, distance);
+  if (nearest == names.end() || distance(*nearest) > (name.size() + 2) / 3) return std::nullopt;
+  return *nearest;
 }
 
 const ConfigKey& nearest_config_key(std::string_view path) {

@@ -179,7 +179,7 @@ std::deque<ConfigKey>& changeable_config_keys();
 // The key whose path is nearest to a mistyped one, by edit distance.
 const ConfigKey& nearest_config_key(std::string_view path);
 // The same for a list of names of anything.
-std::string nearest_name(std::string_view name, std::span<const std::string> names);
+std::optional<std::string> nearest_name(std::string_view name, std::span<const std::string> names);
 
 // Sets a key. An integer is taken where a float is wanted. Throws Error{kUsage} "model.code.size:
 // expected an integer from 1 to 1048576, found 0"; for an unknown path naming the nearest one.

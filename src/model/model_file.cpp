@@ -222,7 +222,14 @@ class MemorySink final : public Sink {
 }  // namespace
 
 ModelFile load_model(const std::string& path, const LoadOptions& options) {
-  return load_file(model_path(path), options);
+  const std::string file = model_path(path);
+  if (file != path && !path_exists(file))
+    throw Error(ErrorCode::kModel,
+                cat(path,
+                    ": a folder without a model: expected model.safetensors in it, which a "
+                    "training writes when it ends (train -o ",
+                    path, " --resume goes on)"));
+  return load_file(file, options);
 }
 
 ModelFile load_model_bytes(std::span<const std::byte> bytes, const std::string& name,

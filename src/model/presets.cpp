@@ -56,8 +56,10 @@ Config preset_config(std::string_view name) {
     if (preset.name == name) return preset.make();
     names.emplace_back(preset.name);
   }
-  throw Error(ErrorCode::kUsage, cat("unknown preset \"", name, "\"; did you mean \"",
-                                     nearest_name(name, names), "\"?"));
+  const auto nearest = nearest_name(name, names);
+  throw Error(ErrorCode::kUsage, cat("unknown preset \"", name, "\"; ",
+                                     nearest ? cat("did you mean \"", *nearest, "\"?")
+                                             : "diabolo presets lists them"));
 }
 
 namespace {

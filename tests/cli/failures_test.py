@@ -194,6 +194,24 @@ def test_bad_models_are_4(folder):
     assert not (folder / "c.npy").exists()
 
 
+def test_folders_that_are_no_whole_run_are_4(folder):
+    data, model = prepared(folder)
+    (folder / "empty").mkdir()
+    for command in (["inspect", folder / "empty"],
+                    ["score", folder / "empty", data, "-o", folder / "s.npy"]):
+        assert "a folder without a model" in error_of(*command, code=4)
+    (model / "config.toml").write_text("[model")
+    error = error_of("train", "-o", model, "--resume", code=4)
+    assert "config.toml" in error and "--config FILE" in error
+
+
+def test_only_near_names_are_suggested(folder):
+    assert "did you mean 'train'" in error_of("trian", code=2)
+    for far in (["zzzzzz"], ["plan", "--for", "toaster"], ["train", "x", "--zzzzzzzzzz"],
+                ["plan", "--preset", "zzzz", "--features", 4]):
+        assert "did you mean" not in error_of(*far, code=2)
+
+
 def limit_files():
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))

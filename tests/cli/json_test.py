@@ -30,6 +30,7 @@ def tables():
 TABLES = tables()
 SEEN = set()  # (section, field)
 ONLY_ELSEWHERE = {("inspect MODEL", "feature_names"), ("inspect MODEL", "metadata"),
+                  ("inspect MODEL", "states[].name"), ("inspect MODEL", "states[].shape"),
                   ("devices", "devices[].architecture"), ("selftest", "error.code"),
                   ("selftest", "error.name"), ("selftest", "error.message")}
 
