@@ -69,8 +69,8 @@ nlohmann::json json_of(const PipelineEstimate& estimate, const Dataset& input) {
 }
 
 int dry_run(const FileTaskArguments& arguments, const ModelFile& model, const Dataset& input,
-            const PipelineOptions& options, Terminal& terminal) {
-  const PipelineEstimate estimate = estimate_pipeline(model, input, options);
+            const PipelineOptions& options, Backend& backend, Terminal& terminal) {
+  const PipelineEstimate estimate = estimate_pipeline(backend, model, input, options);
   if (estimate.output_bytes && arguments.output != "-")
     require_free_disk(arguments.output, *estimate.output_bytes);
   if (arguments.out.json) {
@@ -164,9 +164,9 @@ int run(const FileTaskArguments& arguments) {
   const auto input = open_rows(arguments.input, arguments.data, input_row(*arguments.task, model));
   const TrainConfig config = inference_config(arguments.device);
   PipelineOptions options = pipeline_options(arguments, model, config);
-  if (arguments.dry_run) return dry_run(arguments, model, *input, options, terminal);
   const auto backend = open_backend(config.device, config.threads, terminal);
   check_precision(backend->info(), config.precision);
+  if (arguments.dry_run) return dry_run(arguments, model, *input, options, *backend, terminal);
   if (arguments.task->has_threshold && !model.threshold)
     terminal.warn(cat(arguments.model,
                       ": has no threshold, as its training did not come to its end: ",

@@ -152,14 +152,15 @@ InferenceOptions completed(InferenceOptions options, const DeviceInfo& device) {
 
 }  // namespace
 
-uint64_t scoring_bytes(Backend& backend, const ModelConfig& config, const Network& network,
-                       InferenceOptions options, Source source, uint64_t rows) {
+uint64_t call_bytes(Backend& backend, const ModelConfig& config, const Network& network,
+                    InferenceOptions options, const Task& task, int64_t worst, Source source,
+                    uint64_t rows, uint64_t room_bytes) {
   options = completed(options, backend.info());
   LanePlans plans(backend, config, network, options);
-  const LaneKind kind{&kScoreTask, source, 0};
-  const uint64_t bytes = store_bytes(network, inference_states(network, options.precision));
-  const RowPieces pieces(rows, plans.row_counts(), plans.most_lanes());
-  return bytes + static_cast<uint64_t>(pieces.lanes()) * plans.lane_bytes(kind);
+  const LaneKind kind{&task, source, worst};
+  const RowPieces pieces(rows, plans.row_counts(), plans.lanes_for(kind, rows));
+  const uint64_t room = static_cast<uint64_t>(plans.max_rows()) * room_bytes;
+  return static_cast<uint64_t>(pieces.lanes()) * (plans.lane_bytes(kind) + room);
 }
 
 Inference::Inference(Backend& backend, const ModelFile& model, const InferenceOptions& options)

@@ -73,9 +73,12 @@ struct Scores {
   std::span<float> error;     // [rows, worst]
 };
 
-// Bytes where the device runs (weights included) that scoring so many rows in one call takes.
-uint64_t scoring_bytes(Backend& backend, const ModelConfig& config, const Network& network,
-                       InferenceOptions options, Source source, uint64_t rows);
+// Bytes where the device runs that a call of so many rows takes beside the weights; the staging of
+// a device is as much again of the host's. room_bytes: of a row as it is read, where it is read by
+// the threads that compute.
+uint64_t call_bytes(Backend& backend, const ModelConfig& config, const Network& network,
+                    InferenceOptions options, const Task& task, int64_t worst, Source source,
+                    uint64_t rows, uint64_t room_bytes = 0);
 
 class Inference {
  public:

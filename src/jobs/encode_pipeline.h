@@ -63,9 +63,10 @@ struct PipelineEstimate {
   TensorDesc row;  // of the output
   std::optional<uint64_t> output_bytes;
   uint64_t weight_bytes = 0;  // of the model
-  uint64_t buffer_bytes = 0;  // of rows and results under way, whatever the file's size
+  // Of rows and results under way and of the lanes that compute them, whatever the file's size.
+  uint64_t buffer_bytes = 0;
 };
-PipelineEstimate estimate_pipeline(const ModelFile& model, const Dataset& input,
+PipelineEstimate estimate_pipeline(Backend& backend, const ModelFile& model, const Dataset& input,
                                    const PipelineOptions& options);
 
 }  // namespace diabolo

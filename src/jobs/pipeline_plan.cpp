@@ -125,7 +125,49 @@ InferenceOptions inference_options(const PipelineOptions& options, const Dataset
   return out;
 }
 
-PipelineEstimate estimate_pipeline(const ModelFile& model, const Dataset& input,
+namespace {
+
+// What a row takes while it is written: the number of a CSV has some 12 characters.
+uint64_t writing_bytes(const RowOutputOptions& output) {
+  constexpr uint64_t kCsvNumberBytes = 12;
+  uint64_t bytes = 0;
+  for (const OutputColumn& column : output.columns) {
+    const auto numbers = static_cast<uint64_t>(column.row.elems());
+    if (is_csv(output)) bytes += numbers * kCsvNumberBytes;
+    if (size_bytes(column.row.dtype()) == sizeof(uint16_t)) bytes += numbers * sizeof(uint16_t);
+  }
+  return bytes;
+}
+
+// As many blocks as the rows fill go round, of which one is being written.
+uint64_t block_bytes(const PipelineOptions& options, const Dataset& input, Space space,
+                     const RowOutputOptions& output, const std::vector<TaskColumn>& columns) {
+  uint64_t row_bytes = is_read_in_parts(input, space) ? 0 : input.x().row.bytes();
+  for (const TaskColumn& column : columns) row_bytes += column.row_bytes();
+  if (options.on_bad_value == BadValue::kSkip) row_bytes += sizeof(RowState) + sizeof(uint64_t);
+  const uint64_t rows = block_rows(options, input, space);
+  const uint64_t all = input.rows().value_or(kPipelineBlocks * rows);
+  return std::min(all, kPipelineBlocks * rows) * row_bytes +
+         std::min(all, rows) * writing_bytes(output);
+}
+
+// Rows that are read in parts need room before they are converted.
+uint64_t lane_bytes(Backend& backend, const ModelFile& model, const Dataset& input,
+                    const PipelineOptions& options) {
+  const DeviceInfo& device = backend.info();
+  const TensorDesc& row = input.x().row;
+  const bool is_raw = row.dtype() == DType::kU8 && !options.task->reads_codes();
+  const bool has_room = is_read_in_parts(input, device.space) && !is_raw;
+  const uint64_t rows = block_rows(options, input, device.space);
+  return call_bytes(backend, model.config.model, model.network(),
+                    inference_options(options, input, device), *options.task, options.worst,
+                    is_raw ? Source::kRawU8 : Source::kScaled,
+                    std::min(rows, input.rows().value_or(rows)), has_room ? row.bytes() : 0);
+}
+
+}  // namespace
+
+PipelineEstimate estimate_pipeline(Backend& backend, const ModelFile& model, const Dataset& input,
                                    const PipelineOptions& options) {
   require_pipeline(model, input, options);
   PipelineEstimate out;
@@ -134,12 +176,9 @@ PipelineEstimate estimate_pipeline(const ModelFile& model, const Dataset& input,
   out.row = output.columns.front().row;
   out.output_bytes = output_bytes(output);
   for (const auto& values : model.parameters) out.weight_bytes += values.size() * sizeof(float);
-  uint64_t row_bytes =
-      input.x().row.bytes() +
-      (options.on_bad_value == BadValue::kSkip ? sizeof(RowState) + sizeof(uint64_t) : 0);
-  for (const TaskColumn& column : result_columns(model, options)) row_bytes += column.row_bytes();
-  const uint64_t rows = block_rows(options, input, Space::kHost);
-  out.buffer_bytes = kPipelineBlocks * row_bytes * (out.rows ? std::min(rows, *out.rows) : rows);
+  out.buffer_bytes =
+      block_bytes(options, input, backend.info().space, output, result_columns(model, options)) +
+      lane_bytes(backend, model, input, options);
   return out;
 }
 

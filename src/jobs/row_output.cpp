@@ -11,10 +11,6 @@
 namespace diabolo {
 namespace {
 
-bool wants_csv(const RowOutputOptions& options) {
-  return options.format.empty() ? options.path.ends_with(".csv") : options.format == "csv";
-}
-
 // A comma and the number.
 template <class Number>
 void append_number(std::string& text, Number value) {
@@ -67,17 +63,17 @@ TensorDesc list_row() {
   return TensorDesc(DType::kU64, std::span<const int64_t>{});
 }
 
-void check(const RowOutputOptions& options, bool is_csv, bool streams) {
+void check(const RowOutputOptions& options, bool to_csv, bool streams) {
   const auto refuse = [](const std::string& text) { throw Error(ErrorCode::kUsage, text); };
   const DType type = options.columns.front().row.dtype();
-  if (is_csv && is_half(type))
+  if (to_csv && is_half(type))
     refuse(cat(options.path, ": numbers in CSV are not ", name(type), "; leave the type out"));
-  if (options.columns.size() > 1 && !is_csv)
+  if (options.columns.size() > 1 && !to_csv)
     refuse(cat(options.path, ": the ", options.columns[1].output->what,
                " of each row need a .csv output"));
   if (options.resume && streams)
     refuse(options.path + ": a stream cannot be resumed; write to a file");
-  if (streams && options.may_skip && !is_csv)
+  if (streams && options.may_skip && !to_csv)
     refuse(
         options.path +
         ": rows may be left out, and a stream has no place for the list of those that are not; "
@@ -86,8 +82,12 @@ void check(const RowOutputOptions& options, bool is_csv, bool streams) {
 
 }  // namespace
 
+bool is_csv(const RowOutputOptions& options) {
+  return options.format.empty() ? options.path.ends_with(".csv") : options.format == "csv";
+}
+
 std::optional<uint64_t> output_bytes(const RowOutputOptions& options) {
-  if (wants_csv(options) || !options.rows) return std::nullopt;
+  if (is_csv(options) || !options.rows) return std::nullopt;
   const TensorDesc& row = options.columns.front().row;
   const auto writer = make_row_writer(options.path, options.format, row);
   const uint64_t row_bytes = row.bytes() + (options.may_skip ? list_row().bytes() : 0);
@@ -101,7 +101,7 @@ std::string list_path(const std::string& path) {
 }
 
 RowOutput::RowOutput(const RowOutputOptions& options, FileSystem& fs)
-    : fs_(fs), options_(options), is_csv_(wants_csv(options)) {
+    : fs_(fs), options_(options), is_csv_(is_csv(options)) {
   const bool streams = is_stream_path(options.path, fs);
   check(options, is_csv_, streams);
   if (!is_csv_) format_ = make_row_writer(options.path, options.format, options.columns[0].row);

@@ -41,6 +41,8 @@ struct ResultRows {
   std::span<const uint64_t> numbers = {};  // of the rows in the input, where rows may be skipped
 };
 
+bool is_csv(const RowOutputOptions& options);  // by its format, else by its name
+
 // "OUT.rows.npy"
 std::string list_path(const std::string& path);
 

@@ -47,8 +47,9 @@ TrainEstimate estimate_training(Backend& backend, const Config& config, const Da
   out.arena_bytes = plan.arena_bytes();
   const RowsToRead& scored = held ? *held : train;
   out.scoring_bytes =
-      scoring_bytes(backend, ready.model, network, threshold_options(ready.train, scored.rows),
-                    scored.source, scored.rows);
+      store_bytes(network, inference_states(network, ready.train.precision)) +
+      call_bytes(backend, ready.model, network, threshold_options(ready.train, scored.rows),
+                 kScoreTask, 0, scored.source, scored.rows);
   // The steps' memory goes when the model is made from it and before the scoring's comes, which has
   // the model's weights in it.
   const uint64_t model_bytes = out.parameters * sizeof(float);

@@ -205,7 +205,7 @@ TEST_F(LeftOut, TheRowsThatAreNotHaveTheirNumbersBesideTheOutput) {
       EXPECT_EQ(numbers_in(list_path(some.output)), kept_);
     }
   }
-  EXPECT_EQ(estimate_pipeline(model(), *data_.data, to("out.npy")).output_bytes,
+  EXPECT_EQ(estimate_pipeline(*backend_, model(), *data_.data, to("out.npy")).output_bytes,
             128 + kRows * 3 * sizeof(float) + 128 + kRows * sizeof(uint64_t));
 }
 

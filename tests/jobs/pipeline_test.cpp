@@ -364,7 +364,8 @@ TEST_F(PipelineTest, ShortMemoryHalvesTheBatchAndKeepsTheBits) {
 }
 
 TEST_F(PipelineTest, EstimateIsWhatIsWritten) {
-  const PipelineEstimate estimate = estimate_pipeline(model(), *data_.data, options("codes.npy"));
+  const PipelineEstimate estimate =
+      estimate_pipeline(*backend_, model(), *data_.data, options("codes.npy"));
   run(options("codes.npy"));
   EXPECT_EQ(estimate.rows, kRows);
   EXPECT_EQ(estimate.row.text(), "f32[3]");
