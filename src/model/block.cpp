@@ -10,6 +10,15 @@
 namespace diabolo {
 namespace {
 
+// The name that was meant, or all that there are.
+std::string choice_of(const std::string& word, std::span<const std::string> names) {
+  if (const auto nearest = nearest_name(word, names))
+    return cat("did you mean \"", *nearest, "\"?");
+  std::string all;
+  for (const std::string& name : names) all += cat(all.empty() ? "" : ", ", name);
+  return cat("expected one of ", all);
+}
+
 constexpr uint64_t kMaxParameters = uint64_t{1} << 34;
 constexpr int64_t kMaxRowElems = int64_t{1} << 40;
 constexpr const char* kLinear = "linear";
@@ -72,7 +81,7 @@ class LineParser {
       if (word == def->name) return def;
       names.emplace_back(def->name);
     }
-    fail(cat("unknown layer \"", word, "\"; did you mean \"", nearest_name(word, names), "\"?"));
+    fail(cat("unknown layer \"", word, "\"; ", choice_of(word, names)));
   }
 
   void take_value(size_t index) {
@@ -108,8 +117,7 @@ class LineParser {
     for (size_t i = 0; line_.block->has_weights && i < kernels::kActivationCount; ++i)
       names.push_back(activation_word(static_cast<kernels::Activation>(i)));
     if (names.empty()) fail(cat("expected nothing behind it, found \"", word, "\""));
-    fail(cat("\"", word, "\" means nothing here; did you mean \"", nearest_name(word, names),
-             "\"?"));
+    fail(cat("\"", word, "\" means nothing here; ", choice_of(word, names)));
   }
 
   void complete(size_t index) {
