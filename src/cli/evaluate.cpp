@@ -77,6 +77,7 @@ std::unique_ptr<Dataset> open_labels(const EvaluateArguments& arguments, const M
                                      const Dataset& input, TrainingFile& trained_on,
                                      Terminal& terminal) {
   if (!arguments.labels.empty()) return open_dataset(arguments.labels);
+  if (input.find(FieldRole::kLabel)) return nullptr;  // the rows bring their own
   const FileStamp& labels_file = model.provenance.labels_file;
   if (model.config.data.labels.empty() || trained_on.path().empty() ||
       !is_same_file(arguments.input, trained_on.path()))
@@ -89,7 +90,7 @@ std::unique_ptr<Dataset> open_labels(const EvaluateArguments& arguments, const M
     return nullptr;
   }
   auto labels = open_dataset(labels_file.path);
-  const std::vector<uint8_t> values = read_labels(*labels, input);
+  const std::vector<uint8_t> values = anomalies(read_labels(*labels, input));
   const auto has = [&](bool is_anomalous) {
     return std::ranges::any_of(values, [=](uint8_t v) { return (v != 0) == is_anomalous; });
   };

@@ -1,4 +1,4 @@
-// A data set: rows of named fields, read in any number at a time.
+// A data set: a table of rows with named fields, read in any number at a time.
 #pragma once
 
 #include <cstddef>
@@ -15,10 +15,30 @@
 
 namespace diabolo {
 
-// One named part of a row.
+// What a part of a row is for.
+enum class FieldRole : uint8_t {
+  kX,       // what the model sees
+  kLabel,   // the class or kind of the row, or a number to be foretold
+  kId,      // what the row is called
+  kTarget,  // what is to be rebuilt, where that is not x itself
+  kWeight,  // how much the row counts
+  kMask,    // which of its numbers are known
+};
+const char* name(FieldRole role);  // "x", "label" …
+
+// One named part of a row: numbers, or a text.
 struct Field {
-  std::string name;  // "x": what the model sees
+  std::string name;  // "x" where the source has no names
   TensorDesc row;    // of one row, e.g. u8[28,28]; rank 0 to 4; its width is row.elems()
+  FieldRole role = FieldRole::kX;
+  bool is_text = false;  // then `row` says nothing
+};
+
+// Where the rows of one field go.
+struct FieldRows {
+  size_t field = 0;                   // of Dataset::fields()
+  std::span<std::byte> bytes = {};    // of numbers: exactly the rows', contiguous, row-major
+  std::span<std::string> texts = {};  // of text: one a row
 };
 
 // Immutable; read is safe from several threads at once, except on a stream.
@@ -31,8 +51,10 @@ class Dataset {
   // Nothing for a stream that does not say how many rows follow.
   std::optional<uint64_t> rows() const { return rows_; }
   std::span<const Field> fields() const { return fields_; }
-  // The field "x"; every data set has it.
+  // The first field, whose role is x; every data set has it, and no other of that role.
   const Field& x() const { return fields_.front(); }
+  // The index of the first field with a role; nothing where there is none.
+  std::optional<size_t> find(FieldRole role) const;
   // A stream gives its rows once, in order, to one thread.
   bool is_stream() const { return is_stream_; }
   // Whether rows are images: u8 or u16 of two axes or more, in whatever file or memory they come.
@@ -40,11 +62,17 @@ class Dataset {
   bool holds_images() const;
   // What tells this content from another (File::identity); empty for a stream.
   const std::string& identity() const { return identity_; }
+  // Of the numbers of x, where the source names its columns; else none.
+  const std::vector<std::string>& feature_names() const { return feature_names_; }
+  // What the columns were taken for, where that was chosen: tells apart what is read of one source.
+  const std::string& layout() const { return layout_; }
 
-  // Reads count rows from first_row of fields()[field] into destination, which has exactly count
-  // rows' bytes: contiguous, row-major, the field's dtype in this machine's byte order.
-  // Returns the rows read: count, fewer only at the end of a stream. Throws Error{kData} where the
-  // file cannot be read or is damaged. Rows beyond rows() and a stream read out of order are bugs.
+  // Reads count rows from first_row of the wanted fields, each named once, at once, since a stream
+  // gives a row once. Numbers are of the field's dtype in this machine's byte order. Returns the
+  // rows read: count, fewer only at the end of a stream. Throws Error{kData} where the file cannot
+  // be read or is damaged. Rows beyond rows() and a stream read out of order are bugs.
+  uint64_t read(uint64_t first_row, uint64_t count, std::span<const FieldRows> wanted) const;
+  // Of one field of numbers.
   uint64_t read(size_t field, uint64_t first_row, uint64_t count,
                 std::span<std::byte> destination) const;
 
@@ -59,17 +87,44 @@ class Dataset {
   Dataset(std::string name, std::vector<Field> fields, std::optional<uint64_t> rows);
 
   // As read, with the arguments checked.
-  virtual uint64_t read_rows(size_t field, uint64_t first_row, uint64_t count,
-                             std::span<std::byte> destination) const = 0;
+  virtual uint64_t read_rows(uint64_t first_row, uint64_t count,
+                             std::span<const FieldRows> wanted) const = 0;
 
   bool is_stream_ = false;
   bool gives_parts_ = false;
   std::string identity_;
+  std::string layout_;
+  std::vector<std::string> feature_names_;
 
  private:
   std::string name_;
   std::vector<Field> fields_;
   std::optional<uint64_t> rows_;
+};
+
+// Columns of a table by their names in its header, or their numbers from 0; empty: none.
+struct ColumnNames {
+  std::string label = {};
+  std::string id = {};
+  std::string drop = {};  // neither seen nor kept: several with commas between them
+};
+enum class HeaderLine { kYes, kNo };
+enum class Separator { kComma, kSemicolon, kTab };
+
+// How a table of text is read. Every other column is a part of x.
+struct TableOptions {
+  ColumnNames columns = {};  // those that the table lacks are an error
+  // Where `columns` names none: of the table that a model was trained on. What this one lacks is
+  // passed over.
+  ColumnNames usual = {};
+  std::optional<HeaderLine> header = {};    // nothing: found
+  std::optional<Separator> separator = {};  // nothing: found
+
+  // Whether anything was asked for.
+  bool is_given() const {
+    return !columns.label.empty() || !columns.id.empty() || !columns.drop.empty() || header ||
+           separator;
+  }
 };
 
 struct OpenOptions {
@@ -79,6 +134,7 @@ struct OpenOptions {
   // must agree with the file.
   std::optional<DType> dtype = {};
   std::vector<int64_t> row_shape = {};
+  TableOptions table = {};  // for formats that are no tables: an error if given
   // For a look at type and shape: the rows of a compressed file are neither unpacked nor checked,
   // and reading them is a bug.
   bool only_header = false;
@@ -96,7 +152,17 @@ std::unique_ptr<Dataset> open_dataset(const std::string& path, const OpenOptions
 std::unique_ptr<Dataset> memory_dataset(std::string name, const TensorDesc& row,
                                         std::span<const std::byte> bytes);
 
+// The same for a table: its fields, x first, and the rows of each, all as many.
+struct MemoryField {
+  Field field;
+  std::span<const std::byte> bytes = {};    // of numbers
+  std::span<const std::string> texts = {};  // of text
+};
+std::unique_ptr<Dataset> memory_table(std::string name, const std::vector<MemoryField>& fields);
+
 // All formats that can be read, in the order in which they are tried: "npy", "idx", "raw".
 std::vector<std::string> format_names();
+// What their files are called, for help: ".npy, IDX, IDX.gz or raw".
+std::string format_files();
 
 }  // namespace diabolo

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "data/block_reader.h"
 #include "data/transform.h"
 
 namespace diabolo {
@@ -25,15 +26,13 @@ void for_each_raw_row(const Dataset& data, const std::vector<bool>* left_out, co
   require_passes(data);
   const uint64_t row_bytes = data.x().row.bytes();
   const uint64_t step = std::max<uint64_t>(1, kPassBytes / row_bytes);
-  std::vector<std::byte> raw;
-  for (uint64_t first = 0; first < *data.rows(); first += step) {
-    const uint64_t rows = std::min(step, *data.rows() - first);
-    raw.resize(rows * row_bytes);
-    data.read(0, first, rows, raw);
-    const BlockPlace place{data.name(), first};
-    for (uint64_t i = 0; i < rows; ++i)
-      if (!left_out || !(*left_out)[first + i])
-        use(place, i, std::span<const std::byte>(raw).subspan(i * row_bytes, row_bytes));
+  BlockReader reader(data, step);
+  RowBlock block;
+  while (reader.next(block)) {
+    const BlockPlace place{data.name(), block.first};
+    for (uint64_t i = 0; i < block.rows; ++i)
+      if (!left_out || !(*left_out)[block.first + i])
+        use(place, i, block.x().subspan(i * row_bytes, row_bytes));
   }
 }
 

@@ -1,10 +1,7 @@
 // What a data format is to the rest: an entry of the list in formats.cpp.
 #pragma once
 
-#include <cstddef>
 #include <memory>
-#include <span>
-#include <string_view>
 
 #include "data/dataset.h"
 #include "data/source.h"
@@ -13,9 +10,11 @@ namespace diabolo {
 
 struct Format {
   const char* name;
-  // Whether the first bytes (at most ByteSource::kHeadBytes) are this format's.
-  bool (*sniff)(std::span<const std::byte> head, const OpenOptions& options);
+  const char* files;  // what they are called, for help
+  // Whether the first bytes (ByteSource::head) or the name are this format's.
+  bool (*sniff)(const ByteSource& source, const OpenOptions& options);
   std::unique_ptr<Dataset> (*open)(ByteSource source, const OpenOptions& options);
+  bool is_table = false;  // whose columns have names; it heeds OpenOptions::table
 };
 
 extern const Format kNpyFormat;

@@ -39,8 +39,8 @@ bool is_idx(std::span<const std::byte> head) {
          dtype_of(head[2]) && head[3] != std::byte{0};
 }
 
-bool sniff(std::span<const std::byte> head, const OpenOptions&) {
-  return is_idx(head) || is_gzip(head);
+bool sniff(const ByteSource& source, const OpenOptions&) {
+  return is_idx(source.head()) || is_gzip(source.head());
 }
 
 struct Header {
@@ -106,6 +106,6 @@ std::unique_ptr<Dataset> open(ByteSource source, const OpenOptions& options) {
 
 }  // namespace
 
-const Format kIdxFormat = {"idx", sniff, open};
+const Format kIdxFormat = {"idx", "IDX, IDX.gz", sniff, open};
 
 }  // namespace diabolo

@@ -23,7 +23,8 @@ constexpr uint64_t kTileRows = 16;
 constexpr uint64_t kShortColumnBytes = 4096;
 constexpr uint64_t kMostColumnBytes = 64 << 10;
 
-bool sniff(std::span<const std::byte> head, const OpenOptions&) {
+bool sniff(const ByteSource& source, const OpenOptions&) {
+  const auto head = source.head();
   return head.size() >= kNpyMagic.size() &&
          std::memcmp(head.data(), kNpyMagic.data(), kNpyMagic.size()) == 0;
 }
@@ -52,9 +53,10 @@ class FortranDataset final : public Dataset {
 
   uint64_t elem_bytes() const { return size_bytes(shape_.row.dtype()); }
 
-  uint64_t read_rows(size_t, uint64_t first_row, uint64_t count,
-                     std::span<std::byte> destination) const override {
+  uint64_t read_rows(uint64_t first_row, uint64_t count,
+                     std::span<const FieldRows> wanted) const override {
     if (count == 0) return 0;
+    const std::span<std::byte> destination = wanted.front().bytes;
     const uint64_t column_bytes = shape_.rows * elem_bytes();
     const bool takes_most = shape_.rows / 4 <= count;
     if (column_bytes <= kShortColumnBytes || (takes_most && column_bytes <= kMostColumnBytes)) {
@@ -171,7 +173,7 @@ uint64_t header_length(ByteSource& source) {
 }
 
 std::unique_ptr<Dataset> open(ByteSource source, const OpenOptions& options) {
-  if (!sniff(source.head(), options)) source.fail("is not a .npy file");
+  if (!sniff(source, options)) source.fail("is not a .npy file");
   const uint64_t length = header_length(source);
   if (const auto size = source.size_bytes(); size && length > *size - source.position())
     source.fail(cat("has a header of ", length, " bytes but only ", *size, " bytes at all"));
@@ -192,6 +194,6 @@ std::unique_ptr<Dataset> open(ByteSource source, const OpenOptions& options) {
 
 }  // namespace
 
-const Format kNpyFormat = {"npy", sniff, open};
+const Format kNpyFormat = {"npy", ".npy", sniff, open};
 
 }  // namespace diabolo

@@ -7,7 +7,7 @@ namespace diabolo {
 namespace {
 
 // Nothing in the file tells it is one: the options do.
-bool sniff(std::span<const std::byte>, const OpenOptions& options) {
+bool sniff(const ByteSource&, const OpenOptions& options) {
   return options.dtype && !options.row_shape.empty();
 }
 
@@ -32,6 +32,6 @@ std::unique_ptr<Dataset> open(ByteSource source, const OpenOptions& options) {
 
 }  // namespace
 
-const Format kRawFormat = {"raw", sniff, open};
+const Format kRawFormat = {"raw", "raw", sniff, open};
 
 }  // namespace diabolo

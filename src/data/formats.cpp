@@ -19,10 +19,17 @@ std::string joined_names() {
   return text;
 }
 
+void require_table(const ByteSource& source, const Format& format, const OpenOptions& options) {
+  if (format.is_table || !options.table.is_given()) return;
+  throw Error(ErrorCode::kUsage,
+              cat(source.name(), ": columns, header and separator are of tables of text, and this ",
+                  "is ", format.name, "; leave those options out"));
+}
+
 const Format& choose(const ByteSource& source, const OpenOptions& options) {
   for (const Format* format : kFormats) {
-    const bool fits = options.format.empty() ? format->sniff(source.head(), options)
-                                             : options.format == format->name;
+    const bool fits =
+        options.format.empty() ? format->sniff(source, options) : options.format == format->name;
     if (fits) return *format;
   }
   if (!options.format.empty())
@@ -52,6 +59,7 @@ void check_expectations(const Dataset& data, const OpenOptions& options) {
 std::unique_ptr<Dataset> open_dataset(const std::string& path, const OpenOptions& options) {
   ByteSource source = ByteSource::open(path, options.fs);
   const Format& format = choose(source, options);
+  require_table(source, format, options);
   auto data = format.open(std::move(source), options);
   check_expectations(*data, options);
   return data;
@@ -61,6 +69,15 @@ std::vector<std::string> format_names() {
   std::vector<std::string> names;
   for (const Format* format : kFormats) names.emplace_back(format->name);
   return names;
+}
+
+std::string format_files() {
+  std::string text;
+  for (size_t i = 0; i < kFormats.size(); ++i) {
+    const bool is_last = i + 1 == kFormats.size();
+    text += cat(i == 0 ? "" : is_last ? " or " : ", ", kFormats[i]->files);
+  }
+  return text;
 }
 
 }  // namespace diabolo

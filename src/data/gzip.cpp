@@ -66,7 +66,6 @@ bool GzipReader::goes_on() {
   return false;
 }
 
-// Fills destination as far as the content goes.
 size_t GzipReader::read(std::span<std::byte> destination) {
   State& state = *state_;
   size_t done = 0;

@@ -24,6 +24,8 @@ class GzipReader {
   GzipReader(const GzipReader&) = delete;
   GzipReader& operator=(const GzipReader&) = delete;
 
+  // Fills destination as far as the content goes; returns the bytes read.
+  size_t read(std::span<std::byte> destination);
   // Fills destination; Error{kData} if the content ends before ("ends within its WHAT") or is
   // damaged.
   void next(std::span<std::byte> destination, const char* what);
@@ -32,7 +34,6 @@ class GzipReader {
 
  private:
   struct State;
-  size_t read(std::span<std::byte> destination);
   bool refill();
   bool goes_on();
 

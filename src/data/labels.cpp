@@ -1,14 +1,34 @@
 #include "data/labels.h"
 
 #include <cmath>
-#include <cstddef>
+#include <type_traits>
 
 #include "base/error.h"
-#include "data/transform.h"
+#include "data/numbers.h"
 
 namespace diabolo {
+namespace {
 
-std::vector<uint8_t> read_labels(const Dataset& labels, const Dataset& data) {
+// Calls use(row, value): a double tells 0 from other numbers, and finite ones, for every type.
+template <class Use>
+void for_each_label(const Labels& labels, const Use& use) {
+  visit_dtype(labels.dtype, [&]<class Reader>(Reader) {
+    using Stored = typename Reader::Stored;
+    for (uint64_t i = 0; i < labels.values.size() / sizeof(Stored); ++i) {
+      Stored stored;
+      std::memcpy(&stored, labels.values.data() + i * sizeof(Stored), sizeof(Stored));
+      if constexpr (std::is_same_v<Reader, Plain<Stored>>) {
+        use(i, static_cast<double>(stored));
+      } else {
+        use(i, static_cast<double>(Reader::value(stored)));
+      }
+    }
+  });
+}
+
+}  // namespace
+
+Labels read_labels(const Dataset& labels, const Dataset& data) {
   if (labels.x().row.elems() != 1 || !labels.rows())
     throw Error(ErrorCode::kData,
                 cat(labels.name(), ": expected one number per row, found ", labels.text()));
@@ -17,18 +37,25 @@ std::vector<uint8_t> read_labels(const Dataset& labels, const Dataset& data) {
     throw Error(ErrorCode::kData,
                 cat(labels.name(), ": ", rows, " labels do not fit ", data.name(), ", which has ",
                     data.text(), "; one label per row is needed"));
-  std::vector<std::byte> raw(rows * labels.x().row.bytes());
-  labels.read(0, 0, rows, raw);
-  std::vector<float> values(rows);
-  to_f32(labels.x().row.dtype(), raw, values);
-  std::vector<uint8_t> out(rows);
-  for (uint64_t i = 0; i < rows; ++i) {
-    if (!std::isfinite(values[i]))
-      throw Error(ErrorCode::kData, cat(labels.name(), ": row ", i,
-                                        " is not finite; a label is 0 (ordinary) or another number "
-                                        "(anomalous)"));
-    out[i] = values[i] != 0;
-  }
+  Labels out{labels.x().row.dtype(), std::vector<std::byte>(rows * labels.x().row.bytes())};
+  labels.read(0, 0, rows, out.values);
+  require_finite(out, labels.name(), 0);
+  return out;
+}
+
+void require_finite(const Labels& labels, const std::string& name, uint64_t first_row) {
+  for_each_label(labels, [&](uint64_t row, double value) {
+    if (std::isfinite(value)) return;
+    throw Error(ErrorCode::kData, cat(name, ": row ", first_row + row,
+                                      " has a label that is not finite; one is 0 (ordinary) or "
+                                      "another number (anomalous)"));
+  });
+}
+
+std::vector<uint8_t> anomalies(const Labels& labels) {
+  std::vector<uint8_t> out;
+  out.reserve(labels.values.size() / size_bytes(labels.dtype));
+  for_each_label(labels, [&](uint64_t, double value) { out.push_back(value != 0); });
   return out;
 }
 

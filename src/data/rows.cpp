@@ -39,8 +39,9 @@ class RowFileDataset final : public Dataset {
   }
 
  private:
-  uint64_t read_rows(size_t, uint64_t first_row, uint64_t count,
-                     std::span<std::byte> destination) const override {
+  uint64_t read_rows(uint64_t first_row, uint64_t count,
+                     std::span<const FieldRows> wanted) const override {
+    const std::span<std::byte> destination = wanted.front().bytes;
     if (is_stream_) return read_stream(first_row, count, destination);
     source_.pread(start_ + first_row * options_.row.bytes(), destination);
     swap_file_bytes(options_, destination);
@@ -79,36 +80,55 @@ class RowFileDataset final : public Dataset {
   mutable uint64_t next_row_ = 0;
 };
 
+std::vector<Field> fields_of(std::span<const MemoryField> fields) {
+  std::vector<Field> out;
+  for (const MemoryField& one : fields) out.push_back(one.field);
+  return out;
+}
+
 class MemoryDataset final : public Dataset {
  public:
-  MemoryDataset(std::string name, std::span<const std::byte> bytes, const RowFileOptions& options)
-      : Dataset(std::move(name), {{"x", options.row}}, options.rows),
-        bytes_(bytes),
-        options_(options) {
+  MemoryDataset(std::string name, std::vector<MemoryField> fields, uint64_t rows,
+                ByteOrder order = ByteOrder::kLittle)
+      : Dataset(std::move(name), fields_of(fields), rows),
+        memory_(std::move(fields)),
+        order_(order) {
     gives_parts_ = true;
   }
-  MemoryDataset(std::string name, std::string identity, std::unique_ptr<std::byte[]> bytes,
-                const RowFileOptions& options)
-      : MemoryDataset(std::move(name), {bytes.get(), *options.rows * options.row.bytes()},
-                      options) {
+  void own(std::string identity, std::unique_ptr<std::byte[]> bytes) {
     identity_ = std::move(identity);
     owned_ = std::move(bytes);
   }
 
  private:
-  uint64_t read_rows(size_t, uint64_t first_row, uint64_t count,
-                     std::span<std::byte> destination) const override {
+  uint64_t read_rows(uint64_t first_row, uint64_t count,
+                     std::span<const FieldRows> wanted) const override {
     if (count == 0) return 0;
-    std::memcpy(destination.data(), bytes_.data() + first_row * options_.row.bytes(),
-                destination.size());
-    swap_file_bytes(options_, destination);
+    for (const FieldRows& to : wanted) {
+      const MemoryField& from = memory_[to.field];
+      const uint64_t row_bytes = from.field.row.bytes();
+      if (from.field.is_text) {
+        std::ranges::copy(from.texts.subspan(first_row, count), to.texts.begin());
+        continue;
+      }
+      std::memcpy(to.bytes.data(), from.bytes.data() + first_row * row_bytes, to.bytes.size());
+      if (order_ == ByteOrder::kBig) swap_bytes(from.field.row.dtype(), to.bytes);
+    }
     return count;
   }
 
   std::unique_ptr<std::byte[]> owned_;
-  std::span<const std::byte> bytes_;
-  RowFileOptions options_;
+  std::vector<MemoryField> memory_;
+  ByteOrder order_;
 };
+
+uint64_t rows_of(const MemoryField& memory) {
+  if (memory.field.is_text) return memory.texts.size();
+  const uint64_t row_bytes = memory.field.row.bytes();
+  DIABOLO_CHECK(row_bytes > 0 && memory.bytes.size() % row_bytes == 0, memory.bytes.size(),
+                " bytes of ", memory.field.row.text());
+  return memory.bytes.size() / row_bytes;
+}
 
 class HeaderDataset final : public Dataset {
  public:
@@ -118,7 +138,7 @@ class HeaderDataset final : public Dataset {
   }
 
  private:
-  uint64_t read_rows(size_t, uint64_t, uint64_t, std::span<std::byte>) const override {
+  uint64_t read_rows(uint64_t, uint64_t, std::span<const FieldRows>) const override {
     DIABOLO_CHECK(false, name(), " was opened for its header");
     return 0;
   }
@@ -200,16 +220,24 @@ std::unique_ptr<Dataset> owned_dataset(std::string name, std::string identity,
                                        std::unique_ptr<std::byte[]> bytes,
                                        const RowFileOptions& options) {
   DIABOLO_CHECK(options.rows.has_value(), name);
-  return std::make_unique<MemoryDataset>(std::move(name), std::move(identity), std::move(bytes),
-                                         options);
+  const MemoryField x{{"x", options.row}, {bytes.get(), *options.rows * options.row.bytes()}, {}};
+  auto data = std::make_unique<MemoryDataset>(std::move(name), std::vector{x}, *options.rows,
+                                              options.order);
+  data->own(std::move(identity), std::move(bytes));
+  return data;
+}
+
+std::unique_ptr<Dataset> memory_table(std::string name, const std::vector<MemoryField>& fields) {
+  DIABOLO_CHECK(!fields.empty(), name);
+  const uint64_t rows = rows_of(fields.front());
+  for (const MemoryField& field : fields)
+    DIABOLO_CHECK(rows_of(field) == rows, field.field.name, ": ", rows_of(field), " of ", rows);
+  return std::make_unique<MemoryDataset>(std::move(name), fields, rows);
 }
 
 std::unique_ptr<Dataset> memory_dataset(std::string name, const TensorDesc& row,
                                         std::span<const std::byte> bytes) {
-  DIABOLO_CHECK(row.bytes() > 0 && bytes.size() % row.bytes() == 0, bytes.size(), " bytes of ",
-                row.text());
-  return std::make_unique<MemoryDataset>(
-      std::move(name), bytes, RowFileOptions{.row = row, .rows = bytes.size() / row.bytes()});
+  return memory_table(std::move(name), {{{"x", row}, bytes, {}}});
 }
 
 }  // namespace diabolo

@@ -4,8 +4,10 @@
 #include <cmath>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <utility>
 #include <vector>
 
+#include "data/block_reader.h"
 #include "data/coarse_rows.h"
 #include "data/labels.h"
 #include "data/row_fit.h"
@@ -21,40 +23,37 @@ namespace {
 constexpr uint64_t kBlockBytes = uint64_t{8} << 20;
 constexpr uint64_t kLeastRows = 8;  // of a block: weights are read once for it
 
-// Scaled rows of a data set, block by block; `kept` are their indices in the file.
-using UseBlock = std::function<void(std::span<const float> rows, std::span<const uint64_t> kept)>;
+// Scaled rows of a data set, block by block; `kept` are their indices in the file, `block` what was
+// read there.
+using UseBlock = std::function<void(std::span<const float> rows, std::span<const uint64_t> kept,
+                                    const RowBlock& block)>;
 
 // How many rows it has read.
 uint64_t for_each_block(const ModelFile& model, const Dataset& data, BadValue policy,
                         const UseBlock& use) {
   require_rows_fit(model.row, data);
-  const uint64_t row_bytes = data.x().row.bytes();
   const auto width = static_cast<uint64_t>(model.features());
   const uint64_t most =
       std::clamp<uint64_t>(kBlockBytes / (width * sizeof(float)), kLeastRows,
                            std::max(kLeastRows, data.rows().value_or(UINT64_MAX)));
-  std::vector<std::byte> raw(most * row_bytes);
   std::vector<float> rows(most * width);
   std::vector<uint64_t> kept;
-  for (uint64_t first = 0;;) {
-    const uint64_t wanted = data.rows() ? std::min(most, *data.rows() - first) : most;
-    const uint64_t count =
-        wanted == 0 ? 0 : data.read(0, first, wanted, std::span(raw).first(wanted * row_bytes));
-    if (count == 0) return first;
+  BlockReader reader(data, most, {FieldRole::kX, FieldRole::kLabel});
+  RowBlock block;
+  while (reader.next(block)) {
     kept.clear();
-    const uint64_t good = convert_rows(
-        model.scaling, policy, {data.name(), first}, data.x().row.dtype(),
-        std::span(raw).first(count * row_bytes), std::span(rows).first(count * width), &kept);
-    for (uint64_t& index : kept) index += first;
-    use(std::span(rows).first(good * width), kept);
-    first += count;
-    if (count < most) return first;
+    const uint64_t good =
+        convert_rows(model.scaling, policy, {data.name(), block.first}, data.x().row.dtype(),
+                     block.x(), std::span(rows).first(block.rows * width), &kept);
+    for (uint64_t& index : kept) index += block.first;
+    use(std::span(rows).first(good * width), kept, block);
   }
+  return block.first;
 }
 
 // Labels that something can be told from: of both kinds.
 std::vector<uint8_t> labels_of(const Dataset& labels, const Dataset& data) {
-  std::vector<uint8_t> out = read_labels(labels, data);
+  std::vector<uint8_t> out = anomalies(read_labels(labels, data));
   const auto anomalous = static_cast<uint64_t>(std::ranges::count(out, uint8_t{1}));
   if (anomalous == 0 || anomalous == out.size())
     throw Error(ErrorCode::kData,
@@ -124,8 +123,9 @@ Pca fitted_pca(const ModelFile& model, const EvaluateOptions& options) {
                data.is_stream() ? std::optional<uint64_t>() : data.rows(),
                {}};
   rows.each_block = [&](const std::function<void(std::span<const float>)>& use) {
-    for_each_block(model, data, options.pca_on_bad_value,
-                   [&](std::span<const float> block, std::span<const uint64_t>) { use(block); });
+    const auto use_rows = [&](std::span<const float> block, std::span<const uint64_t>,
+                              const RowBlock&) { use(block); };
+    for_each_block(model, data, options.pca_on_bad_value, use_rows);
   };
   PcaOptions fit;
   fit.components = model.network().code_size;
@@ -143,16 +143,18 @@ Pca fitted_pca(const ModelFile& model, const EvaluateOptions& options) {
 class Evaluation {
  public:
   Evaluation(FittingInference& inference, const ModelFile& model, const Dataset& data,
-             const EvaluateOptions& options, const Pca* pca, std::span<const uint8_t> labels)
+             const EvaluateOptions& options, const Pca* pca, std::vector<uint8_t> labels)
       : inference_(inference),
         data_(data),
         options_(options),
         pca_(pca),
-        all_labels_(labels),
+        label_field_(options.labels ? std::nullopt : data.find(FieldRole::kLabel)),
+        all_labels_(std::move(labels)),
         model_errors_(model.features()),
         pca_errors_(model.features()) {}
 
-  void add(std::span<const float> rows, std::span<const uint64_t> kept) {
+  void add(std::span<const float> rows, std::span<const uint64_t> kept, const RowBlock& block) {
+    if (label_field_) add_labels(block);
     const RawRows in{DType::kF32, true, std::as_bytes(rows), kept.size()};
     block_scores_.resize(kept.size());
     Scores scores;
@@ -189,7 +191,7 @@ class Evaluation {
       out["pca"]["code_size"] = pca_->components();
       if (has_means) pca_errors_.put(out["pca"], is_unit, false);
     }
-    if (!all_labels_.empty()) out["anomaly"] = anomaly_json(model, scores_, labels_);
+    if (has_both_kinds()) out["anomaly"] = anomaly_json(model, scores_, labels_);
     return out;
   }
   uint64_t rows() const { return rows_; }
@@ -199,14 +201,30 @@ class Evaluation {
     if (rows_ < rows_read)
       options_.log.warning(data_.name(), ": ", rows_read - rows_, " of ", rows_read,
                            " rows have bad values and are left out");
+    if (!labels_.empty() && !has_both_kinds())
+      options_.log.warning(data_.name(), ": the anomaly part is left out: the labels have no ",
+                           labels_.front() != 0 ? "ordinary (0)" : "anomalous", " row");
     if (infinite_ == 0) return;
     options_.log.warning(
         data_.name(), ": ", infinite_, " of ", rows_,
         " rows have a score of inf, the first is row ", first_infinite_, "; no mean has them",
-        all_labels_.empty() ? "" : ", and in the anomaly part they rank above all others");
+        !has_both_kinds() ? "" : ", and in the anomaly part they rank above all others");
   }
 
  private:
+  // The labels that the rows bring with them.
+  void add_labels(const RowBlock& block) {
+    const Field& field = data_.fields()[*label_field_];
+    const Labels labels{field.row.dtype(), block.columns[*label_field_].bytes};
+    require_finite(labels, data_.name(), block.first);
+    const std::vector<uint8_t> added = anomalies(labels);
+    all_labels_.insert(all_labels_.end(), added.begin(), added.end());
+  }
+  // Among the rows that were used.
+  bool has_both_kinds() const {
+    return std::ranges::find(labels_, 0) != labels_.end() &&
+           std::ranges::find(labels_, 1) != labels_.end();
+  }
   // A mean over rows needs finite ones.
   bool has_finite_error(float score, uint64_t row) {
     if (std::isfinite(score)) return true;
@@ -218,7 +236,8 @@ class Evaluation {
   const Dataset& data_;
   const EvaluateOptions& options_;
   const Pca* pca_;
-  std::span<const uint8_t> all_labels_;
+  std::optional<size_t> label_field_;
+  std::vector<uint8_t> all_labels_;  // of the file's rows, or of those read so far
   Errors model_errors_, pca_errors_;
   std::vector<float> out_, block_scores_, scores_;
   std::vector<uint8_t> labels_;  // of the rows that were used
@@ -230,15 +249,14 @@ class Evaluation {
 
 nlohmann::json evaluate(Backend& backend, const ModelFile& model, const Dataset& data,
                         const EvaluateOptions& options) {
-  const std::vector<uint8_t> labels =
-      options.labels ? labels_of(*options.labels, data) : std::vector<uint8_t>{};
+  std::vector<uint8_t> labels;
+  if (options.labels) labels = labels_of(*options.labels, data);
   std::optional<Pca> pca;
   if (options.pca_from) pca.emplace(fitted_pca(model, options));
   FittingInference inference(backend, model, options.inference, options.log);
-  Evaluation evaluation(inference, model, data, options, pca ? &*pca : nullptr, labels);
-  const auto add = [&](std::span<const float> rows, std::span<const uint64_t> kept) {
-    evaluation.add(rows, kept);
-  };
+  Evaluation evaluation(inference, model, data, options, pca ? &*pca : nullptr, std::move(labels));
+  const auto add = [&](std::span<const float> rows, std::span<const uint64_t> kept,
+                       const RowBlock& block) { evaluation.add(rows, kept, block); };
   warn_of_unit_floats(data, model.row, model.scaling, options.log);
   warn_of_coarse_rows(data, model.scaling, options.log);
   const uint64_t rows_read = for_each_block(model, data, options.on_bad_value, add);

@@ -8,6 +8,7 @@
 #include "backend/host/host_memory.h"
 #include "base/checked.h"
 #include "base/hash.h"
+#include "data/block_reader.h"
 #include "data/coarse_rows.h"
 #include "data/row_fit.h"
 #include "data/unit_floats.h"
@@ -71,7 +72,6 @@ class RowsReader {
         held_out_(held_out) {
     rows_.dtype = stays_bytes(data) ? DType::kU8 : DType::kF32;
     rows_.features = data.x().row.elems();
-    raw_row_bytes_ = data.x().row.bytes();
   }
 
   TrainRows read() {
@@ -79,31 +79,22 @@ class RowsReader {
       require_memory(data_, train_rows_bytes(data_));
       rows_.bytes.reserve(train_rows_bytes(data_));
     }
-    const uint64_t block = std::max<uint64_t>(1, kBlockBytes / raw_row_bytes_);
-    raw_.resize(block * raw_row_bytes_);
-    for (uint64_t first = 0;; first += block) {
-      const uint64_t wanted = data_.rows() ? std::min(block, *data_.rows() - first) : block;
-      const uint64_t count =
-          wanted == 0
-              ? 0
-              : data_.read(0, first, wanted, std::span(raw_).first(wanted * raw_row_bytes_));
-      append(first, count);
-      if (count < block) break;
-    }
+    BlockReader reader(data_, std::max<uint64_t>(1, kBlockBytes / data_.x().row.bytes()));
+    RowBlock block;
+    while (reader.next(block)) append(block.first, block.rows, block.x());
     return std::move(rows_);
   }
   // The entries of held_out of the rows that were read: some are skipped.
   HeldOut take_held_out() { return std::move(kept_held_out_); }
 
  private:
-  void append(uint64_t first, uint64_t count) {
+  void append(uint64_t first, uint64_t count, std::span<const std::byte> raw) {
     const uint64_t before = rows_.bytes.size();
     const uint64_t added = count * rows_.row_bytes();
     if (before + added > rows_.bytes.capacity()) {
       require_memory(data_, 2 * before + added);  // a stream: the vector doubles
     }
     rows_.rows_read += count;
-    const std::span<const std::byte> raw = std::span(raw_).first(count * raw_row_bytes_);
     if (rows_.dtype == DType::kU8) {
       if (has_range_) check_bytes(raw, first);
       rows_.bytes.insert(rows_.bytes.end(), raw.begin(), raw.end());
@@ -147,8 +138,6 @@ class RowsReader {
   const HeldOut* held_out_;
   HeldOut kept_held_out_;
   TrainRows rows_;
-  uint64_t raw_row_bytes_ = 0;
-  std::vector<std::byte> raw_;
   std::vector<float> floats_;
   std::vector<uint64_t> kept_;
 };

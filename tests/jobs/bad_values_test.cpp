@@ -326,10 +326,10 @@ TEST_F(BadValues, ABadRowComesBeforeAReadErrorBehindIt) {
     }
 
    private:
-    uint64_t read_rows(size_t, uint64_t first, uint64_t count,
-                       std::span<std::byte> to) const override {
+    uint64_t read_rows(uint64_t first, uint64_t count,
+                       std::span<const FieldRows> wanted) const override {
       if (first >= 300) throw Error(ErrorCode::kData, "broken: cannot read");
-      return whole_.read(0, first, count, to);
+      return whole_.read(first, count, wanted);
     }
     const Dataset& whole_;
   };

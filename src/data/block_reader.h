@@ -1,0 +1,50 @@
+// The rows of a table, block after block: what training, inference and evaluation read by.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/dataset.h"
+
+namespace diabolo {
+
+// Memory is kept for the next block.
+struct RowBlock {
+  // Of one field: numbers as Dataset::read gives them, or texts. Empty where it was not wanted.
+  struct Column {
+    std::vector<std::byte> bytes;
+    std::vector<std::string> texts;
+  };
+
+  uint64_t first = 0;  // number of its first row in the source
+  uint64_t rows = 0;
+  std::vector<Column> columns;  // in the order of Dataset::fields()
+
+  std::span<const std::byte> x() const { return columns.front().bytes; }
+};
+
+class BlockReader {
+ public:
+  // Blocks of block_rows rows, the last one of what is left, from row first_row on; of the fields
+  // that have one of the roles. The data set is borrowed.
+  BlockReader(const Dataset& data, uint64_t block_rows,
+              std::initializer_list<FieldRole> roles = {FieldRole::kX}, uint64_t first_row = 0);
+
+  // False, with a block without rows, where there are no more. Throws what Dataset::read throws.
+  bool next(RowBlock& block);
+
+ private:
+  uint64_t read(RowBlock& block, uint64_t wanted) const;
+
+  const Dataset& data_;
+  uint64_t block_rows_;
+  std::vector<size_t> fields_;
+  uint64_t next_row_;
+  bool is_over_ = false;
+};
+
+}  // namespace diabolo
