@@ -548,6 +548,9 @@ typedef struct diabolo_evaluate_options {
   diabolo_dtype input_dtype;
   uint32_t input_rank;
   uint64_t input_shape[DIABOLO_MAX_ROW_RANK];
+  const char* input_label_column; /* its labels take the place of labels; null: as in training */
+  const char* input_id_column;
+  const char* input_drop_columns;
 } diabolo_evaluate_options;
 
 /* The main numbers; NaN where one does not apply. */
@@ -614,7 +617,7 @@ DIABOLO_API diabolo_status diabolo_score_device(const diabolo_model* model,
 
 typedef struct diabolo_file_options {
   uint64_t struct_size;
-  const char* input_format;                   /* "npy", "idx", "raw"; null: by content and name */
+  const char* input_format;                   /* as diabolo --format; null: by content and name */
   diabolo_dtype input_dtype;                  /* of raw files; 0: as in training */
   uint32_t input_rank;                        /* of raw files; 0: as in training */
   uint64_t input_shape[DIABOLO_MAX_ROW_RANK]; /* of one row */
@@ -627,6 +630,10 @@ typedef struct diabolo_file_options {
   diabolo_file_callback progress;
   void* progress_user; /* handed to progress */
   double threshold;    /* score: of above_threshold; 0: the model's */
+  /* Columns of a table, by name or by number from 0; null: as in training, where it has them. */
+  const char* input_label_column; /* no feature */
+  const char* input_id_column;    /* no feature; the first column of a CSV output */
+  const char* input_drop_columns; /* several, with commas between them */
 } diabolo_file_options;
 
 typedef struct diabolo_file_result {

@@ -251,6 +251,8 @@ struct FileOptions {
   uint64_t batch_rows = 0, worst = 0;
   double threshold = 0;  // of scores; 0: the model's
   std::function<bool(const diabolo_file_progress&)> progress = {};
+  // Of a table, by name or number from 0; empty: as in training.
+  std::string input_label_column = {}, input_id_column = {}, input_drop_columns = {};
 };
 
 // Of calls on rows in memory: diabolo_row_options. states and above are the caller's memory.
@@ -273,6 +275,7 @@ struct EvaluateOptions {
   std::string input_format = {};
   diabolo_dtype input_dtype = 0;
   std::vector<uint64_t> input_shape = {};
+  std::string input_label_column = {}, input_id_column = {}, input_drop_columns = {};
 };
 
 struct Evaluation {
@@ -634,6 +637,9 @@ class Model {
     to.input_rank = static_cast<uint32_t>(from.input_shape.size());
     for (size_t i = 0; i < from.input_shape.size() && i < DIABOLO_MAX_ROW_RANK; ++i)
       to.input_shape[i] = from.input_shape[i];
+    to.input_label_column = detail::text_or_null(from.input_label_column);
+    to.input_id_column = detail::text_or_null(from.input_id_column);
+    to.input_drop_columns = detail::text_or_null(from.input_drop_columns);
   }
 
   static void fill(const FileOptions& from, diabolo_file_options& to) {

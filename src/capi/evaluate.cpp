@@ -55,7 +55,8 @@ std::unique_ptr<Dataset> labels_of(const diabolo_evaluate_options& options) {
 
 std::unique_ptr<Dataset> open_rows(const char* argument, const char* path, const Model& model,
                                    const diabolo_evaluate_options& options) {
-  return open_input(argument, path, given_input("evaluate options", options), model.file.row);
+  return open_input(argument, path, given_input("evaluate options", options), model.file,
+                    model.file.row);
 }
 
 std::unique_ptr<Dataset> pca_rows_of(const Model& model, const diabolo_evaluate_options& options) {

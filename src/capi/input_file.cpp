@@ -26,15 +26,18 @@ OpenOptions open_options_of(const GivenInput& given) {
       throw Error(ErrorCode::kUsage, cat(given.name, ".input_shape: ", extent, " is no extent"));
     open.row_shape.push_back(static_cast<int64_t>(extent));
   }
+  const auto text = [](const char* column) { return column ? std::string(column) : ""; };
+  open.table.columns = {text(given.label_column), text(given.id_column), text(given.drop_columns)};
   return open;
 }
 
 }  // namespace
 
 std::unique_ptr<Dataset> open_input(const char* argument, const char* path, const GivenInput& given,
-                                    const TensorDesc& usual) {
+                                    const ModelFile& model, const TensorDesc& usual) {
   const std::string name = required_path(argument, path);
-  return open_dataset(name, with_raw_row(open_options_of(given), name, usual));
+  const OpenOptions open = with_columns_of(model.config.data, open_options_of(given));
+  return open_dataset(name, with_raw_row(open, name, usual));
 }
 
 }  // namespace diabolo::capi

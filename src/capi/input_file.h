@@ -6,6 +6,7 @@
 #include "base/tensor.h"
 #include "data/dataset.h"
 #include "diabolo/diabolo.h"
+#include "model/model_file.h"
 
 namespace diabolo::capi {
 
@@ -16,16 +17,27 @@ struct GivenInput {
   diabolo_dtype dtype = 0;
   uint32_t rank = 0;
   const uint64_t* shape = nullptr;  // of one row
+  const char* label_column = nullptr;
+  const char* id_column = nullptr;
+  const char* drop_columns = nullptr;
 };
 
 template <class Options>
 GivenInput given_input(const char* name, const Options& options) {
-  return {name, options.input_format, options.input_dtype, options.input_rank, options.input_shape};
+  return {name,
+          options.input_format,
+          options.input_dtype,
+          options.input_rank,
+          options.input_shape,
+          options.input_label_column,
+          options.input_id_column,
+          options.input_drop_columns};
 }
 
-// argument: of the path, for messages. usual: one row, for files that do not say. Throws
-// Error{kUsage}, or what open_dataset throws.
+// argument: of the path, for messages. usual: one row, for files that do not say; columns of tables
+// are taken for what they were in the data that the model was trained on. Throws Error{kUsage}, or
+// what open_dataset throws.
 std::unique_ptr<Dataset> open_input(const char* argument, const char* path, const GivenInput& given,
-                                    const TensorDesc& usual);
+                                    const ModelFile& model, const TensorDesc& usual);
 
 }  // namespace diabolo::capi

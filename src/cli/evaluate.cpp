@@ -29,7 +29,7 @@ struct EvaluateArguments {
 void describe(Arguments& arguments, EvaluateArguments& target) {
   arguments.positional("MODEL", target.model, "a model file, or a run directory");
   arguments.positional("INPUT", target.input,
-                       "rows: .npy, IDX, IDX.gz or raw; '-' is standard input");
+                       cat("rows: ", format_files(), "; '-' is standard input"));
   arguments.group("Data");
   arguments.text(
       "--labels", target.labels, "FILE",
@@ -64,7 +64,7 @@ class TrainingFile {
 std::unique_ptr<Dataset> open_pca_rows(const EvaluateArguments& arguments, const ModelFile& model,
                                        TrainingFile& trained_on, Terminal& terminal) {
   if (arguments.pca_from && *arguments.pca_from == "none") return nullptr;
-  if (arguments.pca_from) return open_rows(*arguments.pca_from, arguments.data, model.row);
+  if (arguments.pca_from) return open_rows(*arguments.pca_from, arguments.data, model, model.row);
   const std::string& trouble = trained_on.trouble();
   if (trouble.empty()) return open_dataset(trained_on.path(), open_options(model.config.data));
   terminal.warn(cat("PCA is left out: ", trouble, " (--pca-from FILE names rows for it)"));
@@ -119,7 +119,7 @@ std::string text(const nlohmann::json& metrics) {
 int run(const EvaluateArguments& arguments) {
   Terminal terminal(arguments.out);
   const ModelFile model = open_model(arguments.model, arguments.model_options, terminal);
-  const auto input = open_rows(arguments.input, arguments.data, model.row);
+  const auto input = open_rows(arguments.input, arguments.data, model, model.row);
   TrainingFile trained_on(model.provenance.data_file);
   const auto pca_rows = open_pca_rows(arguments, model, trained_on, terminal);
   const auto labels = open_labels(arguments, model, *input, trained_on, terminal);

@@ -131,9 +131,9 @@ bool becomes_file(const std::string& output) {
 void describe(Arguments& arguments, FileTaskArguments& target) {
   const bool codes = target.task->reads_codes();
   arguments.positional("MODEL", target.model, "a model file, or a run directory");
-  arguments.positional(codes ? "CODES" : "INPUT", target.input,
-                       codes ? "codes: .npy or raw; '-' is standard input"
-                             : "rows: .npy, IDX, IDX.gz or raw; '-' is standard input");
+  arguments.positional(
+      codes ? "CODES" : "INPUT", target.input,
+      cat(codes ? "codes: " : "rows: ", format_files(), "; '-' is standard input"));
   arguments.group("Output");
   arguments.required_text("-o,--output", target.output, "OUT", "where to; '-' is standard output");
   arguments.flag("--resume", target.resume, "continue OUT.partial of a run that was interrupted");
@@ -161,7 +161,8 @@ int run(const FileTaskArguments& arguments) {
   Terminal terminal(arguments.out);
   check_json_is_alone(arguments.out, arguments.output);
   const ModelFile model = open_model(arguments.model, arguments.model_options, terminal);
-  const auto input = open_rows(arguments.input, arguments.data, input_row(*arguments.task, model));
+  const auto input =
+      open_rows(arguments.input, arguments.data, model, input_row(*arguments.task, model));
   const TrainConfig config = inference_config(arguments.device);
   PipelineOptions options = pipeline_options(arguments, model, config);
   const auto backend = open_backend(config.device, config.threads, terminal);

@@ -44,11 +44,19 @@ void DeviceOptions::describe(Arguments& arguments) {
 
 void DataOptions::describe(Arguments& arguments) {
   arguments.group("Data");
-  arguments.optional_text("--format", format, "npy|idx|raw", "of the input; else by its content");
+  arguments.optional_text("--format", format, format_choices(),
+                          "of the input; else by its content and name");
   arguments.optional_text("--dtype", dtype, "TYPE", "of a raw file: f32, u8 ...");
   arguments.optional_text("--shape", shape, "N,...", "of one row of a raw file, e.g. 28,28");
   arguments.optional_text("--on-bad-value", on_bad_value, "error|zero|mean|skip",
                           "what to do with NaN, infinity and numbers beyond f32");
+  arguments.group("Tables (columns by name, or by number from 0)");
+  arguments.optional_text("--label-column", label_column, "COLUMN", "holds labels, is no feature");
+  arguments.optional_text("--id-column", id_column, "COLUMN",
+                          "names the rows; goes through to a .csv output");
+  arguments.optional_text("--drop-columns", drop_columns, "COLUMN,...", "left out");
+  arguments.optional_text("--header", header, "auto|yes|no", "whether the first line is names");
+  arguments.optional_text("--separator", separator, "auto|comma|semicolon|tab", "between cells");
 }
 
 void ModelOptions::describe(Arguments& arguments) {
@@ -96,19 +104,34 @@ std::vector<int64_t> shape_from_text(const std::string& shape) {
   return config.data.shape;
 }
 
+std::string format_choices() {
+  std::string text;
+  for (const std::string& name : format_names()) text += (text.empty() ? "" : "|") + name;
+  return text;
+}
+
 DataConfig data_config(const DataOptions& options) {
   Config config;
-  if (options.format) set_option(config, "--format", "data.format", *options.format);
-  if (options.dtype) set_option(config, "--dtype", "data.dtype", *options.dtype);
+  const auto set = [&](const char* option, const char* key,
+                       const std::optional<std::string>& text) {
+    if (text) set_option(config, option, key, *text);
+  };
+  set("--format", "data.format", options.format);
+  set("--dtype", "data.dtype", options.dtype);
   if (options.shape) config.data.shape = shape_from_text(*options.shape);
-  if (options.on_bad_value)
-    set_option(config, "--on-bad-value", "data.on_bad_value", *options.on_bad_value);
+  set("--on-bad-value", "data.on_bad_value", options.on_bad_value);
+  set("--label-column", "data.label_column", options.label_column);
+  set("--id-column", "data.id_column", options.id_column);
+  set("--drop-columns", "data.drop_columns", options.drop_columns);
+  set("--header", "data.header", options.header);
+  set("--separator", "data.separator", options.separator);
   return config.data;
 }
 
 std::unique_ptr<Dataset> open_rows(const std::string& path, const DataOptions& options,
-                                   const TensorDesc& row) {
-  return open_dataset(path, with_raw_row(open_options(data_config(options)), path, row));
+                                   const ModelFile& model, const TensorDesc& row) {
+  const OpenOptions open = with_columns_of(model.config.data, open_options(data_config(options)));
+  return open_dataset(path, with_raw_row(open, path, row));
 }
 
 BadValue bad_value(const DataOptions& options, const ModelFile& model) {

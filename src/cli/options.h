@@ -33,9 +33,10 @@ struct DeviceOptions {
   void describe(Arguments& arguments);
 };
 
-// --format --dtype --shape --on-bad-value; empty: not given.
+// --format --dtype --shape --on-bad-value, and those of tables; empty: not given.
 struct DataOptions {
   std::optional<std::string> format, dtype, shape, on_bad_value;
+  std::optional<std::string> label_column, id_column, drop_columns, header, separator;
 
   void describe(Arguments& arguments);
 };
@@ -66,10 +67,13 @@ std::vector<int64_t> shape_from_text(const std::string& text);
 // The defaults with the options given.
 DataConfig data_config(const DataOptions& options);
 
+// "npy|idx|raw"
+std::string format_choices();
+
 // How a command on a model opens a file whose rows are `row` where the file does not say: raw files
-// need no options then.
+// need no options then. Columns of a table are taken for what they were in the training's.
 std::unique_ptr<Dataset> open_rows(const std::string& path, const DataOptions& options,
-                                   const TensorDesc& row);
+                                   const ModelFile& model, const TensorDesc& row);
 // --on-bad-value, else the model's own.
 BadValue bad_value(const DataOptions& options, const ModelFile& model);
 

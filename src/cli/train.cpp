@@ -25,7 +25,7 @@ struct TrainArguments {
 
 void describe(Arguments& arguments, TrainArguments& target) {
   arguments.optional_positional("DATA", target.data,
-                                "rows: .npy, IDX, IDX.gz or raw; '-' is standard input");
+                                cat("rows: ", format_files(), "; '-' is standard input"));
   arguments.group("Output");
   arguments.text("-o,--output", target.output, "RUN_DIR",
                  "folder for model, checkpoint, configuration and metrics");

@@ -33,9 +33,14 @@ inline constexpr std::array kKeyFlags = {
     KeyFlag{"--policy", "train.policy", "strict|fast"},
     KeyFlag{"--scale", "data.scale", "auto|unit|standard|minmax|none"},
     KeyFlag{"--on-bad-value", "data.on_bad_value", "error|zero|mean|skip"},
-    KeyFlag{"--format", "data.format", "npy|idx|raw"},
+    KeyFlag{"--format", "data.format", "NAME"},
     KeyFlag{"--dtype", "data.dtype", "TYPE"},
     KeyFlag{"--shape", "data.shape", "N,..."},
+    KeyFlag{"--label-column", "data.label_column", "COLUMN"},
+    KeyFlag{"--id-column", "data.id_column", "COLUMN"},
+    KeyFlag{"--drop-columns", "data.drop_columns", "COLUMN,..."},
+    KeyFlag{"--header", "data.header", "auto|yes|no"},
+    KeyFlag{"--separator", "data.separator", "auto|comma|semicolon|tab"},
 };
 
 struct ConfigArguments {

@@ -87,11 +87,19 @@ OpenOptions open_options(const DataConfig& config) {
   OpenOptions options;
   options.format = config.format;
   options.row_shape = config.shape;
+  options.table.columns = config.columns;
+  options.table.header = config.header;
+  options.table.separator = config.separator;
   if (config.dtype == "auto") return options;
   options.dtype = dtype_from_name(config.dtype);
   if (!options.dtype)
     throw Error(ErrorCode::kUsage, cat("data.dtype: '", config.dtype,
                                        "' is no element type (f32, f64, f16, u8, i8 ...)"));
+  return options;
+}
+
+OpenOptions with_columns_of(const DataConfig& trained_on, OpenOptions options) {
+  options.table.usual = trained_on.columns;
   return options;
 }
 

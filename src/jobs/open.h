@@ -29,6 +29,10 @@ void check_precision(const DeviceInfo& device, Precision precision);
 // How data files of a configuration are opened. Throws Error{kUsage}.
 OpenOptions open_options(const DataConfig& config);
 
+// The same for a file that goes through a model: the columns of the table that it was trained on
+// have the roles that they had there, where `options` names none.
+OpenOptions with_columns_of(const DataConfig& trained_on, OpenOptions options);
+
 // A raw file does not say what its rows are: where the options leave that open and format or,
 // without one, name say raw, they are taken to be `row`. Other formats know.
 OpenOptions with_raw_row(OpenOptions options, const std::string& path, const TensorDesc& row);

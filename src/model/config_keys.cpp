@@ -115,6 +115,8 @@ ConfigKey choice_key(const char* table, const char* name, const char* meaning, N
 
 NAMES(ScaleNames, "auto", "unit", "standard", "minmax", "none");
 NAMES(BadValueNames, "error", "zero", "mean", "skip");
+NAMES(HeaderNames, "auto", "yes", "no");
+NAMES(SeparatorNames, "auto", "comma", "semicolon", "tab");
 NAMES(CorruptionNames, "none", "gaussian", "masking");
 NAMES(ClipNames, "auto", "unit", "none");
 NAMES(PrecisionNames, "f32", "tf32", "bf16");
@@ -148,6 +150,13 @@ struct Numbered<DType> {  // in the order of CodeTypeNames
 constexpr double kMaxCount = 1e15;
 constexpr double kMaxSeed = 9007199254740992.0;  // 2^53: exact in JSON everywhere
 
+// Absent from what is stored until somebody says something else: files of versions that did not
+// have the key stay as they were.
+ConfigKey later(ConfigKey key) {
+  key.applies = [](const Config&) { return true; };
+  return key;
+}
+
 std::vector<ConfigKey> data_keys() {
   return {
       text_key("data", "train", "file that was trained on", FIELD(data.train)),
@@ -163,6 +172,19 @@ std::vector<ConfigKey> data_keys() {
       text_key("data", "format", "format of the file; empty: by its content", FIELD(data.format)),
       text_key("data", "dtype", "element type of a raw file, or auto", FIELD(data.dtype)),
       list_key("data", "shape", "shape of one row of a raw file", 1, kMaxCount, FIELD(data.shape)),
+      later(text_key("data", "label_column",
+                     "column of a table, by name or number from 0, that holds labels",
+                     FIELD(data.columns.label))),
+      later(text_key("data", "id_column",
+                     "column of a table that names its rows; goes through to results",
+                     FIELD(data.columns.id))),
+      later(text_key("data", "drop_columns",
+                     "columns of a table that are left out, with commas between them",
+                     FIELD(data.columns.drop))),
+      later(choice_key("data", "header", "whether a table's first line names its columns",
+                       HeaderNames{}, FIELD(data.header))),
+      later(choice_key("data", "separator", "between the cells of a table of text",
+                       SeparatorNames{}, FIELD(data.separator))),
   };
 }
 

@@ -15,8 +15,10 @@ namespace {
 nlohmann::json steps_of(const Config& resolved) {
   nlohmann::json json = stored_config_json(resolved);
   json.erase("output");
-  json["data"].erase("train");
-  json["data"].erase("labels");
+  // How rows are found in files; the rows themselves are hashed.
+  for (const char* key :
+       {"train", "labels", "label_column", "id_column", "drop_columns", "header", "separator"})
+    json["data"].erase(key);
   for (const char* key : {"checkpoint_seconds", "device", "patience", "threads", "validation"})
     json["train"].erase(key);
   // More epochs may be asked for later, unless the schedule was made for that many.
