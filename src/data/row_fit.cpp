@@ -1,5 +1,6 @@
 #include "data/row_fit.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "base/error.h"
@@ -50,6 +51,18 @@ void require_rows_fit(const TensorDesc& expected, const FoundRows& found, const 
 
 void require_rows_fit(const TensorDesc& expected, const Dataset& found, const std::string& what) {
   require_rows_fit(expected, {found.name(), found.x().row, found.rows()}, what);
+}
+
+void require_columns_fit(const std::vector<std::string>& expected, const Dataset& found,
+                         const Log& log) {
+  const std::vector<std::string>& names = found.feature_names();
+  if (expected.empty() || names.size() != expected.size() || names == expected) return;
+  const auto at = std::ranges::mismatch(expected, names);
+  const std::string text = cat(found.name(), ": feature ", at.in1 - expected.begin(),
+                               " is column '", *at.in2, "', in training it was '", *at.in1, "'");
+  if (std::is_permutation(names.begin(), names.end(), expected.begin()))
+    throw Error(ErrorCode::kData, text + "; bring the columns into the order that they had there");
+  log.warning(text, "; features are taken in the order of the file");
 }
 
 }  // namespace diabolo

@@ -4,7 +4,9 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "base/log.h"
 #include "data/dataset.h"
 
 namespace diabolo {
@@ -26,5 +28,11 @@ void require_rows_fit(const TensorDesc& expected, const FoundRows& found,
                       const std::string& what = "");
 void require_rows_fit(const TensorDesc& expected, const Dataset& found,
                       const std::string& what = "");
+
+// The same of the names of their columns, where both sides have some: in another order, a model
+// would take each number for another one, which is an Error{kData}; other names are worth
+// a warning.
+void require_columns_fit(const std::vector<std::string>& expected, const Dataset& found,
+                         const Log& log);
 
 }  // namespace diabolo

@@ -10,6 +10,7 @@
 #include "backend/host/host_threads.h"
 #include "base/seconds.h"
 #include "data/coarse_rows.h"
+#include "data/row_fit.h"
 #include "data/unit_floats.h"
 #include "infer/fitting_inference.h"
 #include "jobs/handover_queue.h"
@@ -32,8 +33,8 @@ class Pipeline {
  private:
   void read_all();
   void read_blocks();
-  uint64_t read_rows(Block& block, uint64_t first, uint64_t wanted);
-  bool read_block(Block& block, uint64_t first);
+  uint64_t read_rows(Block& block, BlockReader& reader, uint64_t first) const;
+  void fetch(Block& block, uint64_t first, uint64_t count, std::span<std::byte> to) const;
   void compute_all();
   RowRules rules(Block& block) const;
   void compute(Block& block, const Inference& inference);
@@ -49,7 +50,8 @@ class Pipeline {
   const PipelineOptions& options_;
   uint64_t block_rows_;
   FittingInference inference_;
-  bool is_read_in_parts_;  // by the threads that compute, right before they do
+  bool is_read_in_parts_;           // by the threads that compute, right before they do
+  std::optional<size_t> id_field_;  // of the input, where the output has room for ids
   RowOutput output_;
   std::vector<Block> blocks_ = std::vector<Block>(kPipelineBlocks);
   HandoverQueue<Block*> free_, read_, computed_;
@@ -68,6 +70,7 @@ Pipeline::Pipeline(Backend& backend, const ModelFile& model, const Dataset& inpu
       block_rows_(block_rows(options, input, backend.info().space)),
       inference_(backend, model, inference_options(options, input, backend.info()), options.log),
       is_read_in_parts_(is_read_in_parts(input, backend.info().space)),
+      id_field_(carried_ids(input, options)),
       output_(
           output_options(model, input, options, pipeline_identity(backend, model, input, options)),
           options.fs ? *options.fs : real_file_system()) {
@@ -95,24 +98,17 @@ void Pipeline::guarded(Work work) {
   }
 }
 
-uint64_t Pipeline::read_rows(Block& block, uint64_t first, uint64_t wanted) {
-  if (is_read_in_parts_) return wanted;
-  const uint64_t row_bytes = input_.x().row.bytes();
-  block.raw.resize(wanted * row_bytes);
-  const uint64_t count = input_.read(0, first, wanted, block.raw);
-  block.raw.resize(count * row_bytes);
-  return count;
+uint64_t Pipeline::read_rows(Block& block, BlockReader& reader, uint64_t first) const {
+  if (is_read_in_parts_) return std::min(block_rows_, *input_.rows() - first);
+  reader.next(block.input);
+  if (id_field_) block.ids.swap(block.input.columns[*id_field_].texts);
+  return block.input.rows;
 }
 
-bool Pipeline::read_block(Block& block, uint64_t first) {
-  const uint64_t wanted =
-      input_.rows() ? std::min(block_rows_, *input_.rows() - first) : block_rows_;
-  if (wanted == 0) return false;
-  const uint64_t count = read_rows(block, first, wanted);
-  block.first = first;
-  block.rows_read = first + count;
-  block.rows = count;
-  return count > 0;
+void Pipeline::fetch(Block& block, uint64_t first, uint64_t count, std::span<std::byte> to) const {
+  std::vector<FieldRows> wanted = {{0, to, {}}};
+  if (id_field_) wanted.push_back({*id_field_, {}, std::span(block.ids).subspan(first, count)});
+  input_.read(block.first + first, count, wanted);
 }
 
 void Pipeline::read_all() {
@@ -126,11 +122,17 @@ void Pipeline::read_all() {
 
 void Pipeline::read_blocks() {
   uint64_t first = output_.resumed().rows_read;
+  BlockReader reader =
+      id_field_ ? BlockReader(input_, block_rows_, {FieldRole::kX, FieldRole::kId}, first)
+                : BlockReader(input_, block_rows_, {FieldRole::kX}, first);
   while (const auto block = free_.pop()) {
-    if (!read_block(**block, first)) break;
-    first = (*block)->rows_read;
-    const bool is_last = (*block)->rows < block_rows_;
-    read_.push(*block);
+    Block& next = **block;
+    next.first = first;
+    next.rows = read_rows(next, reader, first);
+    next.rows_read = first += next.rows;
+    if (next.rows == 0) break;
+    const bool is_last = next.rows < block_rows_;
+    read_.push(&next);
     if (is_last) break;
   }
 }
@@ -147,11 +149,15 @@ RowRules Pipeline::rules(Block& block) const {
 }
 
 void Pipeline::compute(Block& block, const Inference& inference) {
-  RawRows in{.dtype = input_.x().row.dtype(), .bytes = block.raw, .rows = block.rows};
-  if (is_read_in_parts_)
+  RawRows in{.dtype = input_.x().row.dtype(), .rows = block.rows};
+  if (is_read_in_parts_) {
+    if (id_field_) block.ids.resize(block.rows);
     in.fetch = [&](uint64_t first, uint64_t count, std::span<std::byte> to) {
-      input_.read(0, block.first + first, count, to);
+      fetch(block, first, count, to);
     };
+  } else {
+    in.bytes = block.input.x();
+  }
   const std::span<const TaskColumn> columns = inference.columns(*options_.task, options_.worst);
   block.columns.resize(columns.size());
   std::vector<TaskResults> results;
@@ -255,7 +261,10 @@ PipelineResult run_pipeline(Backend& backend, const ModelFile& model, const Data
     throw Error(ErrorCode::kUsage, input.name() +
                                        ": a stream cannot be read again from the "
                                        "middle; leave out --resume");
+  if (input.find(FieldRole::kId) && !carried_ids(input, options))
+    options.log.info(options.output, ": has no room for the ids of the rows; .csv has");
   if (!options.task->reads_codes()) {
+    require_columns_fit(model.texts.feature_names, input, options.log);
     warn_of_unit_floats(input, model.row, model.scaling, options.log);
     warn_of_coarse_rows(input, model.scaling, options.log);
   }

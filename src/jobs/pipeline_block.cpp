@@ -1,6 +1,7 @@
 #include "jobs/pipeline_block.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace diabolo {
 
@@ -26,6 +27,8 @@ void Block::drop_rows() {
     if (states[i] == RowState::kGood) numbers.push_back(first + i);
   if (numbers.size() == rows) return;
   for (std::vector<std::byte>& column : columns) keep_rows(column, *this);
+  for (uint64_t i = 0; i < numbers.size() && !ids.empty(); ++i)
+    if (numbers[i] != first + i) ids[i] = std::move(ids[numbers[i] - first]);
   rows = numbers.size();
 }
 

@@ -3,8 +3,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
+#include "data/block_reader.h"
 #include "infer/row_watch.h"
 #include "jobs/row_output.h"
 
@@ -14,12 +16,13 @@ namespace diabolo {
 struct Block {
   uint64_t first = 0, rows_read = 0;  // of the input: where it begins and, as a count, ends
   uint64_t rows = 0;                  // kept
-  std::vector<std::byte> raw;         // empty where the model's threads read for themselves
+  RowBlock input;                     // empty where the model's threads read for themselves
+  std::vector<std::string> ids;       // of the rows, where they have some and the output takes them
   std::vector<std::vector<std::byte>> columns;  // results
   std::vector<RowState> states;                 // where rows may be left out
   std::vector<uint64_t> numbers;                // then: of the rows kept, in the input
 
-  ResultRows results() const { return {rows, columns, numbers}; }
+  ResultRows results() const { return {rows, columns, numbers, ids}; }
   // Rows that were left out go.
   void drop_rows();
 };

@@ -88,8 +88,16 @@ RowOutputOptions output_options(const ModelFile& model, const Dataset& input,
   out.identity = std::move(identity);
   out.resume = options.resume;
   out.rows = input.rows();
+  if (const auto ids = carried_ids(input, options)) out.id_name = input.fields()[*ids].name;
   out.may_skip = options.on_bad_value == BadValue::kSkip;
   return out;
+}
+
+std::optional<size_t> carried_ids(const Dataset& input, const PipelineOptions& options) {
+  RowOutputOptions output;
+  output.path = options.output;
+  output.format = options.output_format;
+  return is_csv(output) ? input.find(FieldRole::kId) : std::nullopt;
 }
 
 std::string pipeline_identity(const Backend& backend, const ModelFile& model, const Dataset& input,
@@ -99,7 +107,7 @@ std::string pipeline_identity(const Backend& backend, const ModelFile& model, co
           model_identity(model), " ", name(options.output_dtype), " ", options.output_format, " ",
           name(options.on_bad_value), " ", options.worst, " ", name(options.inference.precision),
           " ", options.inference.fast_policy, " ",
-          backend.info().space == Space::kHost ? "cpu" : backend.info().name);
+          backend.info().space == Space::kHost ? "cpu" : backend.info().name, input.layout());
   return hash_of(text).hex();
 }
 

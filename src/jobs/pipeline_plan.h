@@ -16,6 +16,8 @@ void require_pipeline(const ModelFile& model, const Dataset& input, const Pipeli
 std::vector<TaskColumn> result_columns(const ModelFile& model, const PipelineOptions& options);
 RowOutputOptions output_options(const ModelFile& model, const Dataset& input,
                                 const PipelineOptions& options, std::string identity = {});
+// The field of ids that goes through to the output, if the input has one and the output is CSV.
+std::optional<size_t> carried_ids(const Dataset& input, const PipelineOptions& options);
 // Everything that decides the bytes of the output, as one hash.
 std::string pipeline_identity(const Backend& backend, const ModelFile& model, const Dataset& input,
                               const PipelineOptions& options);

@@ -6,6 +6,7 @@
 #include "base/checked.h"
 #include "base/file_calls.h"
 #include "base/half.h"
+#include "data/csv_cells.h"
 #include "kernels/common/scalar.h"
 
 namespace diabolo {
@@ -14,10 +15,14 @@ namespace {
 // A comma and the number.
 template <class Number>
 void append_number(std::string& text, Number value) {
-  char buffer[32];
-  const auto end = std::to_chars(buffer, buffer + sizeof(buffer), value).ptr;
   text += ',';
-  text.append(buffer, end);
+  append_csv_number(text, value);
+}
+
+// A comma and the text.
+void append_text(std::string& text, std::string_view cell) {
+  text += ',';
+  append_csv_text(text, cell);
 }
 
 void append_number(std::string& text, DType dtype, const std::byte* numbers, uint64_t at) {
@@ -144,7 +149,9 @@ std::span<const OutputColumn> RowOutput::group_at(size_t first) const {
 }
 
 void RowOutput::write_csv_header() {
-  std::string header = options_.may_skip ? ",row" : "";
+  std::string header;
+  if (options_.id_name) append_text(header, *options_.id_name);
+  if (options_.may_skip) header += ",row";
   for (size_t c = 0; c < options_.columns.size(); c += group_at(c).size())
     for (int64_t i = 0; i < options_.columns[c].row.elems(); ++i)
       for (const OutputColumn& column : group_at(c)) header += "," + csv_name(column, i);
@@ -154,6 +161,7 @@ void RowOutput::write_csv_header() {
 void RowOutput::append_csv(const ResultRows& rows) {
   for (uint64_t row = 0; row < rows.rows; ++row) {
     const size_t begin = text_.size();
+    if (options_.id_name) append_text(text_, rows.ids[row]);
     if (options_.may_skip) append_number(text_, rows.numbers[row]);
     for (size_t c = 0; c < options_.columns.size(); c += group_at(c).size()) {
       const auto group = group_at(c);

@@ -32,6 +32,8 @@ struct RowOutputOptions {
   // Fewer may come. Then CSV has the number of each row in a column `row`, and beside other files
   // there is a list of them, list_path(path): .npy, u64 [rows].
   bool may_skip = false;
+  // The name of the rows' ids, which CSV has in front of all else; nothing where they have none.
+  std::optional<std::string> id_name = {};
 };
 
 // Whole rows of results, column by column; floats are f32.
@@ -39,6 +41,7 @@ struct ResultRows {
   uint64_t rows = 0;
   std::span<const std::vector<std::byte>> columns;
   std::span<const uint64_t> numbers = {};  // of the rows in the input, where rows may be skipped
+  std::span<const std::string> ids = {};   // where they have some
 };
 
 bool is_csv(const RowOutputOptions& options);  // by its format, else by its name

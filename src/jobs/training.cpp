@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/file_writer.h"
+#include "data/row_fit.h"
 #include "jobs/open.h"
 #include "model/config_toml.h"
 #include "model/model_texts.h"
@@ -34,6 +35,16 @@ void check_same_training(const RunDirectory& directory, const Config& before, co
                                        changes, "; leave that as it was, or use --overwrite"));
 }
 
+// The columns' names, as far as a model can carry them.
+std::vector<std::string> usable_names(const Dataset& data) {
+  try {
+    check_texts({.feature_names = data.feature_names(), .metadata = {}}, data.x().row.elems());
+    return data.feature_names();
+  } catch (const Error&) {
+    return {};
+  }
+}
+
 }  // namespace
 
 // Another file's name would stand in config.toml and in the model, and --resume would look for it.
@@ -58,6 +69,9 @@ TrainResult run_training(Backend& backend, const Config& config, const Dataset& 
                          const Dataset* validation, TrainOptions options,
                          TrainCallbacks callbacks) {
   require_utf8(config);
+  if (validation) require_columns_fit(data.feature_names(), *validation, options.log);
+  if (!options.resume && options.texts.feature_names.empty())
+    options.texts.feature_names = usable_names(data);
   if (options.directory && options.resume) {
     if (const auto before = earlier_config(*options.directory)) {
       check_same_training(*options.directory, *before, resolved(config, default_scale(data)));
