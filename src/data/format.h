@@ -18,6 +18,7 @@ struct Format {
 };
 
 extern const Format kNpyFormat;
+extern const Format kCsvFormat;
 extern const Format kIdxFormat;
 extern const Format kRawFormat;
 

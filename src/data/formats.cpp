@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::array kFormats = {
     &kNpyFormat,
+    &kCsvFormat,
     &kIdxFormat,
     &kRawFormat,
 };

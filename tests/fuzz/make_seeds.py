@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the seeds of the fuzz targets for .npy, IDX and safetensors into corpus/.
+"""Writes the seeds of the fuzz targets for .npy, IDX, CSV and safetensors into corpus/.
 
 Needs nothing but Python; the files are the same on every run. They are kept in the repository.
 """
@@ -78,6 +78,17 @@ SEEDS = {
         "ints_gz": packed(idx(12, (3, 2), counting(24))),
         "bomb_gz": packed(idx(8, (400, 1000), b"\0" * 400_000)),
         "members_gz": packed(idx(8, (4, 4), b"")) + packed(counting(16)),
+    },
+    "csv": {
+        "header": b"a,b\n1,2.5\n-3e4,nan\n",
+        "quotes": b'"a, ""b""";c\r\n"1";2\r\n" 3 ";4',
+        "tabs": b"\xef\xbb\xbfx\ty\n1\t\n\n2\tinf\n",
+        "one_column": b"1\n\n18446744073709551616\n1e999\n",
+        "text": b"a,b\n1,two\n",
+        "ragged": b"1,2\n3\n",
+        "open_quote": b'a,b\n1,"2\n3,4\n',
+        "zeros": b"a\0b\0\n\0",
+        "rows_gz": packed(b"a,b\n1,2\n3,4\n"),
     },
     "safetensors": {
         "one": safetensors({"a": ("F32", [2, 2], counting(16))}),

@@ -1,0 +1,40 @@
+// What the columns of a CSV table are: found from its first rows, or told.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "data/csv_text.h"
+#include "data/dataset.h"
+
+namespace diabolo {
+
+struct CsvColumns {
+  struct Column {
+    std::string name;                // of the header, or its number
+    bool is_kept = true;             // else its cells are passed over
+    FieldRole role = FieldRole::kX;  // kX, kLabel or kId
+  };
+  std::vector<Column> columns;
+  bool has_header = false;
+  char separator = ',';
+  DType x_dtype = DType::kF64;
+  DType label_dtype = DType::kI64;  // kF64 where one of the first labels is no integer
+  CsvPlace first_row;               // behind the header
+  std::vector<Field> fields;        // x, then label and id where there are any
+
+  // One letter a column, of its role or - where it is left out; empty where all are x.
+  std::string layout() const;
+  // Of the columns that are x; none where they have no names.
+  std::vector<std::string> feature_names() const;
+  // "column 'NAME'"
+  std::string text(size_t column) const { return "column '" + columns[column].name + "'"; }
+};
+
+// Reads the first records, which must be kept. Throws Error{kData} for text that is no table,
+// Error{kUsage} for columns that it lacks and for types and shapes that do not fit.
+CsvColumns find_csv_columns(const std::string& name, CsvRecords& records,
+                            const OpenOptions& options);
+
+}  // namespace diabolo

@@ -1,0 +1,154 @@
+#include "data/csv_rows.h"
+
+#include <cstring>
+
+#include "base/error.h"
+#include "data/csv_number.h"
+
+namespace diabolo {
+namespace {
+
+// The types that cells are read as.
+template <class T>
+constexpr DType kDType = DType::kBool;
+template <>
+constexpr DType kDType<float> = DType::kF32;
+template <>
+constexpr DType kDType<double> = DType::kF64;
+template <>
+constexpr DType kDType<uint8_t> = DType::kU8;
+template <>
+constexpr DType kDType<int8_t> = DType::kI8;
+template <>
+constexpr DType kDType<uint16_t> = DType::kU16;
+template <>
+constexpr DType kDType<int16_t> = DType::kI16;
+template <>
+constexpr DType kDType<uint32_t> = DType::kU32;
+template <>
+constexpr DType kDType<int32_t> = DType::kI32;
+template <>
+constexpr DType kDType<uint64_t> = DType::kU64;
+template <>
+constexpr DType kDType<int64_t> = DType::kI64;
+
+// A cell in a message: short, since it may be the rest of the file.
+std::string shown(std::string_view cell) {
+  constexpr size_t kMost = 40;
+  std::string text(cell.substr(0, kMost));
+  for (char& c : text)
+    if (static_cast<unsigned char>(c) < 0x20) c = ' ';
+  return cat("'", text, cell.size() > kMost ? "...'" : "'");
+}
+
+// Where one row's cells go; null: nobody wants them.
+struct Places {
+  std::byte* x = nullptr;
+  std::byte* label = nullptr;
+  std::string* id = nullptr;
+};
+
+Places places_of(const CsvColumns& table, uint64_t to, std::span<const FieldRows> wanted) {
+  Places out;
+  for (const FieldRows& place : wanted) {
+    const Field& field = table.fields[place.field];
+    if (field.role == FieldRole::kX) out.x = place.bytes.data() + to * field.row.bytes();
+    if (field.role == FieldRole::kLabel) out.label = place.bytes.data() + to * field.row.bytes();
+    if (field.role == FieldRole::kId) out.id = &place.texts[to];
+  }
+  return out;
+}
+
+}  // namespace
+
+void CsvRowParser::fail(const CsvRow& row, const std::string& text) const {
+  throw Error(ErrorCode::kData, cat(name_, ": row ", row.row, " (line ", row.line, ")", text));
+}
+
+void CsvRowParser::fail_cell(const CsvRow& row, size_t column, std::string_view cell, DType dtype,
+                             bool is_text) const {
+  const std::string place = cat(", ", table_.text(column), ": ");
+  if (!is_text) fail(row, cat(place, shown(cell), " is beyond ", diabolo::name(dtype)));
+  if (table_.columns[column].role == FieldRole::kLabel)
+    fail(row, cat(place, shown(cell), " is no ", is_float(dtype) ? "number" : "integer",
+                  ", as labels are", is_float(dtype) ? "" : ", the first of them integers"));
+  if (is_missing(cell))
+    fail(row, cat(place, cell.empty() ? "an empty cell" : shown(cell), " is no ",
+                  diabolo::name(dtype), " (leave --dtype out, then --on-bad-value applies)"));
+  fail(row, cat(place, shown(cell), " is no number; use --drop-columns, --label-column or ",
+                "--id-column for columns that are not to be looked at"));
+}
+
+template <class T>
+T CsvRowParser::number(const CsvRow& row, size_t column, std::string_view cell) const {
+  T value{};
+  const CellKind kind = parse_cell(cell, value);
+  const bool is_good =
+      kind == CellKind::kNumber || (std::is_floating_point_v<T> && kind == CellKind::kMissing);
+  if (!is_good) fail_cell(row, column, cell, kDType<T>, kind != CellKind::kBeyond);
+  return value;
+}
+
+void CsvRowParser::put_label(const CsvRow& row, size_t column, std::string_view cell,
+                             std::byte* label) const {
+  if (table_.label_dtype == DType::kI64) {
+    const auto value = number<int64_t>(row, column, cell);
+    std::memcpy(label, &value, sizeof value);
+  } else {
+    const auto value = number<double>(row, column, cell);
+    std::memcpy(label, &value, sizeof value);
+  }
+}
+
+template <class X>
+void CsvRowParser::parse_as(const CsvRow& row, uint64_t to,
+                            std::span<const FieldRows> wanted) const {
+  Places places = places_of(table_, to, wanted);
+  CsvCells cells(row.record, table_.separator);
+  size_t column = 0;
+  for (std::string_view cell; cells.next(cell); ++column) {
+    if (cells.trouble()) break;
+    if (column >= table_.columns.size()) continue;  // counted, for the message
+    const CsvColumns::Column& is = table_.columns[column];
+    if (!is.is_kept) continue;
+    if (is.role == FieldRole::kX && places.x) {
+      const X value = number<X>(row, column, cell);
+      std::memcpy(places.x, &value, sizeof value);
+      places.x += sizeof value;
+    } else if (is.role == FieldRole::kLabel && places.label) {
+      put_label(row, column, cell, places.label);
+    } else if (is.role == FieldRole::kId && places.id) {
+      places.id->assign(cell);
+    }
+  }
+  if (cells.trouble()) fail(row, cat(": ", cells.trouble()));
+  if (column == table_.columns.size()) return;
+  fail(row, cat(": has ", column, " cells, the first line has ", table_.columns.size()));
+}
+
+void CsvRowParser::parse(const CsvRow& row, uint64_t to, std::span<const FieldRows> places) const {
+  switch (table_.x_dtype) {
+    case DType::kF32:
+      return parse_as<float>(row, to, places);
+    case DType::kU8:
+      return parse_as<uint8_t>(row, to, places);
+    case DType::kI8:
+      return parse_as<int8_t>(row, to, places);
+    case DType::kU16:
+      return parse_as<uint16_t>(row, to, places);
+    case DType::kI16:
+      return parse_as<int16_t>(row, to, places);
+    case DType::kU32:
+      return parse_as<uint32_t>(row, to, places);
+    case DType::kI32:
+      return parse_as<int32_t>(row, to, places);
+    case DType::kU64:
+      return parse_as<uint64_t>(row, to, places);
+    case DType::kI64:
+      return parse_as<int64_t>(row, to, places);
+    default:
+      return parse_as<double>(row, to, places);
+  }
+}
+
+}  // namespace diabolo

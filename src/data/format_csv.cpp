@@ -1,0 +1,180 @@
+// CSV and TSV files: rows of text, found again by a list of where some of them begin.
+#include <algorithm>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "data/csv_columns.h"
+#include "data/csv_rows.h"
+#include "data/csv_text.h"
+#include "data/format.h"
+#include "data/gzip.h"
+
+namespace diabolo {
+namespace {
+
+constexpr size_t kPassBytes = 1 << 20;
+constexpr size_t kLeastBytes = 4 << 10;
+
+// Where every so-many-th byte's next row begins. At most kMostEntries: every other one goes, and
+// the rest lie twice as far apart, so that no file makes the list large.
+class RowIndex {
+ public:
+  struct Entry {
+    uint64_t row = 0;
+    CsvPlace place;
+  };
+
+  void add(uint64_t row, const CsvPlace& place) {
+    if (!entries_.empty() && place.offset < entries_.back().place.offset + step_) return;
+    if (entries_.size() == kMostEntries) thin();
+    entries_.push_back({row, place});
+  }
+  // The last entry that is not behind the row; there is one for row 0.
+  const Entry& before(uint64_t row) const {
+    return *std::prev(std::ranges::upper_bound(entries_, row, {}, &Entry::row));
+  }
+
+ private:
+  static constexpr size_t kMostEntries = size_t{1} << 20;
+
+  void thin() {
+    for (size_t i = 0; i < kMostEntries / 2; ++i) entries_[i] = entries_[2 * i];
+    entries_.resize(kMostEntries / 2);
+    step_ *= 2;
+  }
+
+  std::vector<Entry> entries_;
+  uint64_t step_ = 16 << 10;  // scanned on the way to a row, at most
+};
+
+// Reads a regular file from an offset on.
+CsvRecords::Pull pull_from(const ByteSource& source, uint64_t offset) {
+  return [&source, offset](std::span<char> to) mutable {
+    const size_t some = std::min<uint64_t>(to.size(), *source.size_bytes() - offset);
+    if (some == 0) return some;
+    source.pread(offset, std::as_writable_bytes(to.first(some)));
+    offset += some;
+    return some;
+  };
+}
+
+class CsvFile final : public Dataset {
+ public:
+  struct Rows {
+    CsvColumns table;
+    RowIndex index;
+    uint64_t count = 0;
+    uint64_t end = 0;  // of the last one, in bytes
+  };
+
+  CsvFile(ByteSource source, Rows rows)
+      : Dataset(source.name(), rows.table.fields, rows.count),
+        source_(std::move(source)),
+        rows_(std::move(rows)),
+        parser_(name(), rows_.table) {
+    gives_parts_ = true;
+    identity_ = source_.file().identity();
+    layout_ = rows_.table.layout();
+    feature_names_ = rows_.table.feature_names();
+  }
+
+ private:
+  uint64_t read_rows(uint64_t first_row, uint64_t count,
+                     std::span<const FieldRows> wanted) const override {
+    if (count == 0) return 0;
+    const RowIndex::Entry& start = rows_.index.before(first_row);
+    const uint64_t rows_on = first_row + count - start.row;
+    const uint64_t guess = (rows_.end / std::max<uint64_t>(1, rows_.count) + 1) * rows_on;
+    CsvRecords records(name(), pull_from(source_, start.place.offset), start.place,
+                       std::clamp<uint64_t>(guess, kLeastBytes, kPassBytes));
+    if (rows_.table.columns.size() == 1) records.take_empty_lines();
+    for (uint64_t row = start.row; row < first_row + count; ++row) {
+      const auto record = records.next();
+      if (!record) source_.fail(cat("has lost its row ", row, "; it was changed meanwhile"));
+      if (row >= first_row)
+        parser_.parse({*record, row, records.place().line}, row - first_row, wanted);
+    }
+    return count;
+  }
+
+  ByteSource source_;
+  Rows rows_;
+  CsvRowParser parser_;
+};
+
+// What cannot be read twice: pipes, and compressed files.
+class CsvStream final : public Dataset {
+ public:
+  CsvStream(std::string name, CsvColumns table, std::unique_ptr<CsvRecords> records)
+      : Dataset(std::move(name), table.fields, std::nullopt),
+        table_(std::move(table)),
+        records_(std::move(records)),
+        parser_(Dataset::name(), table_) {
+    is_stream_ = true;
+    feature_names_ = table_.feature_names();
+  }
+
+ private:
+  uint64_t read_rows(uint64_t first_row, uint64_t count,
+                     std::span<const FieldRows> wanted) const override {
+    DIABOLO_CHECK(first_row == next_row_, first_row, ", the stream is at ", next_row_);
+    for (uint64_t i = 0; i < count; ++i) {
+      const auto record = records_->next();
+      if (!record) return i;
+      parser_.parse({*record, next_row_, records_->place().line}, i, wanted);
+      ++next_row_;
+    }
+    return count;
+  }
+
+  CsvColumns table_;
+  std::unique_ptr<CsvRecords> records_;
+  CsvRowParser parser_;
+  mutable uint64_t next_row_ = 0;
+};
+
+// One pass over the file.
+CsvFile::Rows find_rows(const ByteSource& source, const OpenOptions& options) {
+  CsvRecords records(source.name(), pull_from(source, 0), {}, kPassBytes, true);
+  CsvFile::Rows rows;
+  rows.table = find_csv_columns(source.name(), records, options);
+  while (records.next()) rows.index.add(rows.count++, records.place());
+  rows.end = records.here().offset;
+  return rows;
+}
+
+// The text of a source that gives it once.
+CsvRecords::Pull pull_once(ByteSource source) {
+  const auto held = std::make_shared<ByteSource>(std::move(source));
+  if (!is_gzip(held->head()))
+    return [held](std::span<char> to) { return held->read(std::as_writable_bytes(to)); };
+  if (held->is_stream()) held->fail("is compressed; a stream has to be unpacked before");
+  const auto reader = std::make_shared<GzipReader>(*held);
+  return [held, reader](std::span<char> to) { return reader->read(std::as_writable_bytes(to)); };
+}
+
+bool sniff(const ByteSource& source, const OpenOptions&) {
+  const std::string& name = source.name();
+  const auto ends = [&](const char* end) { return name.ends_with(end); };
+  return ends(".csv") || ends(".tsv") || ends(".csv.gz") || ends(".tsv.gz");
+}
+
+std::unique_ptr<Dataset> open(ByteSource source, const OpenOptions& options) {
+  if (!source.is_stream() && !is_gzip(source.head())) {
+    CsvFile::Rows rows = find_rows(source, options);
+    return std::make_unique<CsvFile>(std::move(source), std::move(rows));
+  }
+  const std::string name = source.name();
+  auto records = std::make_unique<CsvRecords>(name, pull_once(std::move(source)), CsvPlace{},
+                                              kPassBytes, true);
+  CsvColumns table = find_csv_columns(name, *records, options);
+  return std::make_unique<CsvStream>(name, std::move(table), std::move(records));
+}
+
+}  // namespace
+
+const Format kCsvFormat = {"csv", ".csv, .tsv, .csv.gz", sniff, open, true};
+
+}  // namespace diabolo

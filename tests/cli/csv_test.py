@@ -1,0 +1,149 @@
+"""Tables of text: columns with names from training to results."""
+import csv
+import gzip
+import json
+
+import numpy
+
+from command import error_of, json_of, main, rows, run, train
+
+COUNT = 300
+
+
+def write(path, numbers, labels=None, separator=",", end="\n"):
+    """Numbers as they are behind an id, and before labels and a comment where there are any."""
+    names = ["name"] + [f"x{i}" for i in range(numbers.shape[1])]
+    lines = [names + (["kind", "note"] if labels is not None else [])]
+    for i, row in enumerate(numbers):
+        lines.append([f'"id {i}{separator} ""q"""'] + [repr(float(v)) for v in row])
+        if labels is not None:
+            lines[-1] += [str(labels[i]), "some text"]
+    path.write_text(end.join(separator.join(line) for line in lines) + end)
+    return path
+
+
+def read(path):
+    with open(path, newline="") as file:
+        return list(csv.reader(file))
+
+
+def prepared(folder):
+    numbers = rows(COUNT).astype(float)
+    labels = [int(i % 10 == 0) * 7 for i in range(COUNT)]
+    table = write(folder / "t.csv", numbers, labels)
+    numpy.save(folder / "t.npy", numbers)
+    numpy.save(folder / "labels.npy", numpy.array(labels, numpy.uint8))
+    train(table, folder / "run", "--epochs", "2", "--id-column", "name", "--label-column", "kind",
+          "--drop-columns", "note")
+    return table, folder / "run"
+
+
+def test_a_table_is_what_its_numbers_are(folder):
+    table, model = prepared(folder)
+    train(folder / "t.npy", folder / "other", "--epochs", "2")
+    run("encode", model, table, "-o", folder / "a.npy")
+    run("encode", folder / "other", folder / "t.npy", "-o", folder / "b.npy")
+    assert (folder / "a.npy").read_bytes() == (folder / "b.npy").read_bytes()
+    ours, theirs = (json_of("evaluate", model, table), json_of(
+        "evaluate", folder / "other", folder / "t.npy", "--labels", folder / "labels.npy"))
+    assert ours["anomaly"] == theirs["anomaly"] and ours["pca"] == theirs["pca"]
+
+
+def test_ids_go_through(folder):
+    table, model = prepared(folder)
+    run("encode", model, table, "-o", folder / "codes.npy")
+    codes = numpy.load(folder / "codes.npy")
+    for command, width in (("encode", 3), ("score", 1), ("reconstruct", 16)):
+        run(command, model, table, "-o", folder / "out.csv")
+        lines = read(folder / "out.csv")
+        assert len(lines) == COUNT + 1 and {len(line) for line in lines} == {width + 1}
+        assert lines[0][0] == "name"
+        assert [line[0] for line in lines[1:]] == [f'id {i}, "q"' for i in range(COUNT)]
+        if command == "encode":
+            found = numpy.array([line[1:] for line in lines[1:]], numpy.float32)
+            assert (found == codes).all()
+            (folder / "codes.csv").write_bytes((folder / "out.csv").read_bytes())
+    # A table of codes goes back, with its ids.
+    run("decode", model, folder / "codes.csv", "-o", folder / "from_csv.csv")
+    run("decode", model, folder / "codes.npy", "-o", folder / "from_npy.csv")
+    from_csv, from_npy = read(folder / "from_csv.csv"), read(folder / "from_npy.csv")
+    assert [line[1:] for line in from_csv] == from_npy and from_csv[5][0] == 'id 4, "q"'
+    said = run("score", model, table, "-o", folder / "s.npy").stderr.decode()
+    assert "no room for the ids" in said, said
+
+
+def test_ids_and_numbers_of_rows_stay_with_them(folder):
+    _, model = prepared(folder)
+    lines = write(folder / "u.csv", rows(COUNT).astype(float)).read_text().splitlines()
+    for row in (0, 17, 299):
+        cells = lines[row + 1].split(",")
+        lines[row + 1] = ",".join(cells[:-1] + [""])
+    (folder / "u.csv").write_text("\n".join(lines))
+    run("encode", model, folder / "u.csv", "-o", folder / "out.csv", "--on-bad-value", "skip")
+    kept = [i for i in range(COUNT) if i not in (0, 17, 299)]
+    found = read(folder / "out.csv")
+    assert found[0][:2] == ["name", "row"]
+    assert [(line[0], line[1]) for line in found[1:]] == [(f'id {i}, "q"', str(i)) for i in kept]
+    error = error_of("encode", model, folder / "u.csv", "-o", folder / "o.csv", code=3)
+    assert "row 0, column 15 is NaN" in error, error
+
+
+def test_every_way_in_gives_the_same(folder):
+    table, model = prepared(folder)
+    run("encode", model, table, "-o", folder / "a.csv")
+    expected = read(folder / "a.csv")
+    numbers = numpy.load(folder / "t.npy")
+    for name, separator, end in (("t.tsv", "\t", "\n"), ("semi.csv", ";", "\r\n")):
+        write(folder / name, numbers, separator=separator, end=end)
+        run("encode", model, folder / name, "-o", folder / "b.csv")
+        found = read(folder / "b.csv")
+        assert [line[1:] for line in found] == [line[1:] for line in expected], name
+        assert found[3][0] == f'id 2{separator} "q"', found[3]
+    (folder / "z.csv.gz").write_bytes(gzip.compress(table.read_bytes()))
+    run("encode", model, folder / "z.csv.gz", "-o", folder / "b.csv")
+    assert read(folder / "b.csv") == expected
+    piped = run("encode", model, "-", "--format", "csv", "-o", "-", "--output-format", "csv",
+                input=table.read_bytes()).stdout
+    assert piped == (folder / "a.csv").read_bytes()
+
+
+def test_what_is_not_there_or_no_number_is_named(folder):
+    table, model = prepared(folder)
+    error = error_of("train", table, "-o", folder / "n", code=3)
+    assert "row 0 (line 2), column 'name': 'id 0, \"q\"' is no number" in error, error
+    error = error_of("train", table, "-o", folder / "n2", "--label-column", "kin", code=2)
+    assert "has no column 'kin'" in error and "name, x0" in error, error
+    error = error_of("encode", model, folder / "t.npy", "-o", folder / "o.npy", "--id-column", "0",
+                     code=2)
+    assert "leave those options out" in error, error
+    (folder / "ragged.csv").write_text(table.read_text() + "1,2\n")
+    error = error_of("encode", model, folder / "ragged.csv", "-o", folder / "o.npy", code=3)
+    assert "row 300 (line 302): has 2 cells, the first line has 19" in error, error
+
+
+def test_columns_in_another_order_are_refused(folder):
+    table, model = prepared(folder)
+    lines = [line.split(",x") for line in table.read_text().splitlines()[:1]]
+    header = lines[0][0] + ",x" + ",x".join([lines[0][2], lines[0][1], *lines[0][3:]])
+    text = table.read_text()
+    (folder / "other.csv").write_text(header + text[text.index("\n"):])
+    for command in ("encode", "evaluate"):
+        options = ["-o", folder / "o.npy"] if command == "encode" else []
+        error = error_of(command, model, folder / "other.csv", *options, code=3)
+        assert "feature 0 is column 'x1', in training it was 'x0'" in error, error
+    assert json_of("inspect", model)["feature_names"] == [f"x{i}" for i in range(16)]
+    (folder / "named.csv").write_text(text.replace("x3", "speed"))
+    said = run("encode", model, folder / "named.csv", "-o", folder / "o.npy").stderr.decode()
+    assert "warning: " in said and "column 'speed'" in said, said
+
+
+def test_labels_of_one_kind_are_said(folder):
+    _, model = prepared(folder)
+    write(folder / "ordinary.csv", rows(50).astype(float), [0] * 50)
+    result = run("evaluate", model, folder / "ordinary.csv", "--json")
+    assert "anomaly" not in json.loads(result.stdout)
+    assert "no anomalous row" in result.stderr.decode(), result.stderr
+
+
+if __name__ == "__main__":
+    main(globals())
