@@ -90,7 +90,7 @@ def test_bad_data_is_3(folder):
     assert numpy.load(folder / "c.npy").shape == (299, 3)
     kept = numpy.load(folder / "c.npy.rows.npy")
     assert kept.dtype == numpy.uint64 and list(kept) == [i for i in range(300) if i != 181]
-    for label, expected in ((0, "300 and 0"), (numpy.nan, "row 0 is not finite")):
+    for label, expected in ((0, "300 and 0"), (numpy.nan, "row 0 has a label that is not finite")):
         numpy.save(folder / "labels.npy", numpy.full(300, label))
         error = error_of("evaluate", model, data, "--labels", folder / "labels.npy", code=3)
         assert "labels.npy: " in error and expected in error
