@@ -51,7 +51,7 @@ using TermValues = std::vector<TermValue>;
 struct TermBuild {
   ModelGraph& model;
   const Network& network;
-  ValueId code;                     // T[rows,K], as the decoder reads it
+  ValueId code;                     // T[rows,K], as it is in use: of a Gaussian the mean
   std::span<const TermSpec> terms;  // of the loss
   size_t index;                     // of the one that is built
 

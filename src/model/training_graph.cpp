@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "graph/autodiff.h"
+#include "model/code.h"
 #include "model/model_graph.h"
 #include "model/term.h"
 #include "ops/training.h"
@@ -18,12 +19,12 @@ ModelGraphOptions model_options(const TrainingGraphOptions& options, Purpose pur
 
 // Values of the graph of a loss.
 struct Reconstruction {
-  ValueId code, loss;
+  ValueId code, loss;  // the code in use
 };
 Reconstruction reconstruction_of(ModelGraph& model) {
   const ValueId target = model.input_rows();
   const ValueId code = model.encoded(model.corrupted(target));
-  return {code, model.reconstruction_loss(code, target)};
+  return {model.code_build().code, model.reconstruction_loss(code, target)};
 }
 
 // Sums of more terms than one node takes are sums of sums.

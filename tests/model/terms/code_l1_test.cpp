@@ -48,6 +48,17 @@ TEST_F(CodeL1, IsTheMeanAbsoluteCode) {
   EXPECT_NEAR(found, 0.7 * sum / (kRows * kCode), 1e-6 * found);
 }
 
+// A code is what encode gives, whatever the decoder reads in training.
+TEST_F(CodeL1, IsOfTheCodeInUse) {
+  Config config = linear_config();
+  double sum = 0;
+  for (const double code : initial_codes(config)) sum += std::abs(code);
+  config.model.code.kind = "variational";
+  set_penalty(config, kCodeL1Term, 0.7);
+  const double found = term(run(config, *data_.data).metrics.front(), "code_l1");
+  EXPECT_NEAR(found, 0.7 * sum / (kRows * kCode), 1e-6 * found);
+}
+
 // A step of gradient descent with it, less one without: lambda / (rows K) sum sign(code) x.
 TEST_F(CodeL1, MovesTheEncoderByTheSignsOfItsCodes) {
   Config config = linear_config();
