@@ -15,6 +15,9 @@ struct CsvColumns {
     std::string name;                // of the header, or its number
     bool is_kept = true;             // else its cells are passed over
     FieldRole role = FieldRole::kX;  // kX, kLabel or kId
+
+    // Whether it is a feature, as it is where nobody says otherwise.
+    bool is_free() const { return is_kept && role == FieldRole::kX; }
   };
   std::vector<Column> columns;
   bool has_header = false;
@@ -24,12 +27,13 @@ struct CsvColumns {
   CsvPlace first_row;               // behind the header
   std::vector<Field> fields;        // x, then label and id where there are any
 
-  // One letter a column, of its role or - where it is left out; empty where all are x.
+  // What the first line is, "names;" or "data;", and a letter a column, of its role or - where it
+  // is left out.
   std::string layout() const;
   // Of the columns that are x; none where they have no names.
   std::vector<std::string> feature_names() const;
   // "column 'NAME'"
-  std::string text(size_t column) const { return "column '" + columns[column].name + "'"; }
+  std::string text(size_t column) const { return "column " + shown(columns[column].name); }
 };
 
 // Reads the first records, which must be kept. Throws Error{kData} for text that is no table,

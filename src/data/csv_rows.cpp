@@ -32,13 +32,12 @@ constexpr DType kDType<uint64_t> = DType::kU64;
 template <>
 constexpr DType kDType<int64_t> = DType::kI64;
 
-// A cell in a message: short, since it may be the rest of the file.
-std::string shown(std::string_view cell) {
-  constexpr size_t kMost = 40;
-  std::string text(cell.substr(0, kMost));
-  for (char& c : text)
-    if (static_cast<unsigned char>(c) < 0x20) c = ' ';
-  return cat("'", text, cell.size() > kMost ? "...'" : "'");
+// A longer one is no name, and blocks of rows keep those of all of them.
+constexpr size_t kMaxIdBytes = 4 << 10;
+
+bool is_some_number(std::string_view cell) {
+  double value = 0;
+  return parse_cell(cell, value) == CellKind::kNumber;
 }
 
 // Where one row's cells go; null: nobody wants them.
@@ -75,8 +74,13 @@ void CsvRowParser::fail_cell(const CsvRow& row, size_t column, std::string_view 
   if (is_missing(cell))
     fail(row, cat(place, cell.empty() ? "an empty cell" : shown(cell), " is no ",
                   diabolo::name(dtype), " (leave --dtype out, then --on-bad-value applies)"));
+  if (is_some_number(cell))
+    fail(row, cat(place, shown(cell), " is no ", diabolo::name(dtype), " (leave --dtype out)"));
   fail(row, cat(place, shown(cell), " is no number; use --drop-columns, --label-column or ",
-                "--id-column for columns that are not to be looked at"));
+                "--id-column for columns that are not to be looked at",
+                row.row == 0 && !table_.has_header
+                    ? ", or --header yes if the first line is the columns' names"
+                    : ""));
 }
 
 template <class T>
@@ -118,6 +122,9 @@ void CsvRowParser::parse_as(const CsvRow& row, uint64_t to,
     } else if (is.role == FieldRole::kLabel && places.label) {
       put_label(row, column, cell, places.label);
     } else if (is.role == FieldRole::kId && places.id) {
+      if (cell.size() > kMaxIdBytes)
+        fail(row, cat(", ", table_.text(column), ": an id of ", cell.size(), " bytes; at most ",
+                      kMaxIdBytes, " are accepted; is that the column of the ids?"));
       places.id->assign(cell);
     }
   }

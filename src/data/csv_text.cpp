@@ -38,7 +38,7 @@ bool CsvRecords::refill() {
   if (size_ - at_ > kMaxBytes)
     throw Error(ErrorCode::kData,
                 cat(name_, ": line ", line_, ": no end of this row within ", kMaxBytes,
-                    " bytes; is a quote not closed, or is this no CSV?"));
+                    " bytes; is a quote not closed, are line ends CR alone, or is this no CSV?"));
   if (size_ == buffer_.size()) buffer_.resize(2 * buffer_.size());
   const size_t added = pull_(std::span(buffer_).subspan(size_));
   size_ += added;
@@ -134,13 +134,31 @@ bool CsvCells::next_quoted(std::string_view& cell) {
 }
 
 std::vector<std::string> csv_cells(const std::string& name, uint64_t line, std::string_view record,
-                                   char separator) {
+                                   char separator, size_t most) {
   std::vector<std::string> out;
   CsvCells cells(record, separator);
-  for (std::string_view cell; cells.next(cell);) out.emplace_back(cell);
+  for (std::string_view cell; cells.next(cell);) {
+    if (out.size() == most)
+      throw Error(ErrorCode::kData, cat(name, ": line ", line, ": has more than ", most,
+                                        " columns, which is the most that are accepted"));
+    out.emplace_back(cell);
+  }
   if (cells.trouble())
     throw Error(ErrorCode::kData, cat(name, ": line ", line, ": ", cells.trouble()));
   return out;
+}
+
+std::string shown(std::string_view text) {
+  constexpr size_t kMost = 40;
+  size_t length = std::min(text.size(), kMost);
+  const auto is_inside = [&](size_t i) {  // of a character of several bytes
+    return (static_cast<unsigned char>(text[i]) & 0xc0) == 0x80;
+  };
+  while (length < text.size() && length + 4 > kMost && is_inside(length)) --length;
+  std::string out(text.substr(0, length));
+  for (char& c : out)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+  return cat("'", out, length < text.size() ? "...'" : "'");
 }
 
 }  // namespace diabolo

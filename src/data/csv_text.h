@@ -105,8 +105,12 @@ class CsvCells {
   std::string text_;  // of a cell with quotes within
 };
 
-// All cells of a record. Throws Error{kData} where its quotes are wrong.
+// All cells of a record. Throws Error{kData} where its quotes are wrong, and where there are more
+// than `most`, before they take memory.
 std::vector<std::string> csv_cells(const std::string& name, uint64_t line, std::string_view record,
-                                   char separator);
+                                   char separator, size_t most);
+
+// A text of the file in quotes, for a message: one line, and no longer than one reads.
+std::string shown(std::string_view text);
 
 }  // namespace diabolo

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "data/csv_columns.h"
+#include "data/csv_index.h"
 #include "data/csv_rows.h"
 #include "data/csv_text.h"
 #include "data/format.h"
@@ -16,38 +17,6 @@ namespace {
 
 constexpr size_t kPassBytes = 1 << 20;
 constexpr size_t kLeastBytes = 4 << 10;
-
-// Where every so-many-th byte's next row begins. At most kMostEntries: every other one goes, and
-// the rest lie twice as far apart, so that no file makes the list large.
-class RowIndex {
- public:
-  struct Entry {
-    uint64_t row = 0;
-    CsvPlace place;
-  };
-
-  void add(uint64_t row, const CsvPlace& place) {
-    if (!entries_.empty() && place.offset < entries_.back().place.offset + step_) return;
-    if (entries_.size() == kMostEntries) thin();
-    entries_.push_back({row, place});
-  }
-  // The last entry that is not behind the row; there is one for row 0.
-  const Entry& before(uint64_t row) const {
-    return *std::prev(std::ranges::upper_bound(entries_, row, {}, &Entry::row));
-  }
-
- private:
-  static constexpr size_t kMostEntries = size_t{1} << 20;
-
-  void thin() {
-    for (size_t i = 0; i < kMostEntries / 2; ++i) entries_[i] = entries_[2 * i];
-    entries_.resize(kMostEntries / 2);
-    step_ *= 2;
-  }
-
-  std::vector<Entry> entries_;
-  uint64_t step_ = 16 << 10;  // scanned on the way to a row, at most
-};
 
 // Reads a regular file from an offset on.
 CsvRecords::Pull pull_from(const ByteSource& source, uint64_t offset) {
@@ -113,6 +82,7 @@ class CsvStream final : public Dataset {
         records_(std::move(records)),
         parser_(Dataset::name(), table_) {
     is_stream_ = true;
+    layout_ = table_.layout();
     feature_names_ = table_.feature_names();
   }
 

@@ -10,8 +10,11 @@
 #include "base/expect_error.h"
 #include "base/memory_file_system.h"
 #include "data/block_reader.h"
+#include "data/csv_index.h"
 #include "data/csv_number.h"
+#include "data/csv_text.h"
 #include "data/make_files.h"
+#include "data/row_fit.h"
 
 namespace diabolo {
 namespace {
@@ -19,6 +22,7 @@ namespace {
 using namespace diabolo::testing;  // NOLINT: the helpers of these tests
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 // Everything that a file holds.
 struct Content {
@@ -138,6 +142,123 @@ TEST(CsvTest, ColumnsByNameAndByNumber) {
   EXPECT_THAT(read_csv(text, {.usual = {"kind", "id", "note,more"}}).labels, ElementsAre(5, -6));
 }
 
+TEST(CsvTest, WhatIsAskedForGoesBeforeWhatIsUsual) {
+  const std::string text = "id,a,kind,b,note\nn,1,5,2,7\nm,3,-6,4,8\n";
+  const auto labels = [&](TableOptions table) { return read_csv(text, table).labels; };
+  EXPECT_THAT(labels({.columns = {.label = "kind"}, .usual = {.id = "id", .drop = "kind,note"}}),
+              ElementsAre(5, -6));
+  EXPECT_THAT(labels({.columns = {.label = "kind"}, .usual = {"note", "kind", "id"}}),
+              ElementsAre(5, -6));
+  EXPECT_THAT(labels({.columns = {.label = "note", .id = "id"}, .usual = {"kind", "id", "kind"}}),
+              ElementsAre(7, 8));
+  EXPECT_TRUE(labels({.columns = {.drop = "kind,id"}, .usual = {.label = "kind"}}).empty());
+  EXPECT_THAT(csv_error(text, {.columns = {.label = "kind", .drop = "kind"}}).what(),
+              HasSubstr("cannot be two things"));
+}
+
+TEST(CsvTest, NoneStandsAgainstTheUsual) {
+  const std::string text = "n,a,b\n7,1,2\n";
+  const auto x = [&](TableOptions table) { return read_csv(text, table).x; };
+  EXPECT_THAT(x({.usual = {.id = "n"}}), ElementsAre(1, 2));
+  EXPECT_THAT(x({.columns = {.id = "none"}, .usual = {.id = "n"}}), ElementsAre(7, 1, 2));
+  EXPECT_THAT(read_csv("none,a\n7,1\n", {.columns = {.id = "none"}}).x, ElementsAre(1));
+}
+
+TEST(CsvTest, WhatTheFirstLineIsIsSaid) {
+  for (const auto& [text, is] : {std::pair{"a,b\n1,2\n", "names"}, {"1,2\n3,4\n", "data"}}) {
+    for (const Kind kind : {Kind::kRegular, Kind::kPipe}) {
+      MemoryFileSystem fs(text, kind);
+      EXPECT_EQ(first_line(*open_dataset("t.csv", {.fs = &fs})), is);
+    }
+  }
+}
+
+// However many rows there are, the list stays short and finds each from no farther than it must.
+TEST(CsvTest, TheListOfRowsStaysShort) {
+  RowIndex index(8, 10);
+  for (uint64_t row = 0; row < 1000; ++row) {
+    index.add(row, {row * 7, row + 1});
+    ASSERT_LE(index.size(), 8u);
+    for (const uint64_t wanted : {uint64_t{0}, row / 2, row}) {
+      const RowIndex::Entry& before = index.before(wanted);
+      ASSERT_LE(before.row, wanted);
+      ASSERT_EQ(before.place.offset, before.row * 7);
+      ASSERT_LE(wanted - before.row, std::max<uint64_t>(4, row / 2)) << wanted << " of " << row;
+    }
+  }
+}
+
+// Text in the first row makes no header of it: of the features' cells, none may be a number.
+TEST(CsvTest, NoRowOfDataIsTakenForNames) {
+  const TableOptions id{.columns = {.id = "0"}};
+  EXPECT_THAT(read_csv("p7,1\n12,2\n", id).ids, ElementsAre("p7", "12"));
+  EXPECT_THAT(read_csv("p7,1\n12,2\n", {.usual = {.drop = "0"}}).x, ElementsAre(1, 2));
+  for (const std::string missing : {"?", "-", "None", "unknown", "<NA>"}) {
+    const Error error = csv_error(missing + ",1\n3,4\n");
+    EXPECT_THAT(error.what(), HasSubstr("row 0 (line 1), column '0': '" + missing + "' is no"));
+    EXPECT_THAT(error.what(), HasSubstr("--header yes"));
+  }
+  for (const std::string row : {"?,-", "None,None", "-,"})
+    EXPECT_THAT(csv_error(row + "\n3,4\n").what(), HasSubstr("row 0 (line 1)")) << row;
+  EXPECT_THAT(csv_error("p,1\n2,x\n", {.columns = {.id = "0"}}).what(),
+              Not(HasSubstr("--header yes")));
+}
+
+TEST(CsvTest, NamesAreFoundThatAreSome) {
+  EXPECT_THAT(read_csv("id,kind,a\nx,0,2\n", {.columns = {"1", "0"}}).x, ElementsAre(2));
+  EXPECT_THAT(read_csv(",a,b\n0,1,2\n").x, ElementsAre(0, 1, 2));
+  EXPECT_EQ(read_csv("a,b\n,\n1,2\n").shape, "f64[2,2]");
+  // A name that is asked for stands in names, be the others numbers.
+  EXPECT_THAT(read_csv("kind,1,2\n7,3,4\n", {.columns = {.label = "kind"}}).x, ElementsAre(3, 4));
+  EXPECT_THAT(read_csv("kind,1,2\n7,3,4\n", {.usual = {.label = "kind"}}).x, ElementsAre(3, 4));
+  // As names without a name are written; nobody can tell.
+  for (const std::string first : {"0,1,2", ",0,1,2", "0,1,2,3"}) {
+    const std::string text = first + "\n5,6,7,8\n";
+    const Error error = csv_error(text);
+    EXPECT_EQ(error.code(), ErrorCode::kUsage);
+    EXPECT_THAT(error.what(), HasSubstr("--header"));
+  }
+  EXPECT_EQ(read_csv("0,1,2\n5,6,7\n", {.header = HeaderLine::kYes}).shape, "f64[1,3]");
+  EXPECT_EQ(read_csv("0,1,2\n5,6,7\n", {.header = HeaderLine::kNo}).shape, "f64[2,3]");
+}
+
+TEST(CsvTest, ReturnsAloneAreNoLineEnds) {
+  for (const std::string text : {"a\r1\r2\r", "a,b\r1,2\r3,4", "1\r2\n3\r4\n"})
+    EXPECT_THAT(csv_error(text).what(), HasSubstr("CR alone")) << text;
+  EXPECT_THAT(read_csv("\"a\rb\",c\r\n1,2\r\n").x, ElementsAre(1, 2));
+}
+
+TEST(CsvTest, NamesInMessagesAreShortAndOneLine) {
+  const std::string name = "\"a\n" + std::string(500, 'b') + "\"";
+  const auto expect_short = [](const Error& error) {
+    EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos) << error.what();
+    EXPECT_LT(std::string(error.what()).size(), 300u) << error.what();
+  };
+  expect_short(csv_error(name + ",c\nx,2\n", {.header = HeaderLine::kYes}));
+  expect_short(csv_error(name + ",c\n1,2\n", {.columns = {.id = "d"}}));
+  expect_short(csv_error(name + ",c\n1,2\n", {.columns = {.label = "0", .id = "0"}}));
+}
+
+TEST(CsvTest, ManyColumnsAreRefusedBeforeTheyTakeMemory) {
+  const std::string wide((size_t{1} << 20) + 5, ',');
+  EXPECT_THAT(csv_error(wide).what(), HasSubstr("line 1: has more than 1048576 columns"));
+  EXPECT_THAT(csv_error("a,b\n" + wide).what(), HasSubstr("line 2: has more than 1048576"));
+}
+
+TEST(CsvTest, RowsAndIdsOfAnyLengthAreRefused) {
+  const std::string text = "a,b\n1,\"" + std::string(CsvRecords::kMaxBytes + 10, 'x');
+  EXPECT_THAT(csv_error(text).what(), HasSubstr("line 2: no end of this row within"));
+  const TableOptions id{.columns = {.id = "0"}};
+  EXPECT_EQ(read_csv(std::string(4096, 'n') + ",1\n", id).ids.at(0).size(), 4096u);
+  EXPECT_THAT(csv_error(std::string(4097, 'n') + ",1\n", id).what(),
+              HasSubstr("an id of 4097 bytes"));
+}
+
+TEST(CsvTest, BytesOfZeroBehindTheFirstLineAreNoNumbers) {
+  EXPECT_THAT(csv_error(std::string("a,b\n1,2\n3,\0004\n", 13)).what(),
+              HasSubstr("row 1 (line 3), column 'b': ' 4' is no number"));
+}
+
 TEST(CsvTest, LabelsOf64BitsKeepTheirDigits) {
   const TableOptions table{.columns = {.label = "y"}};
   EXPECT_THAT(read_csv("a,y\n1,9223372036854775807\n2,-9007199254740993\n", table).labels,
@@ -164,6 +285,9 @@ TEST(CsvTest, TypesAndShapesThatAreAskedFor) {
   EXPECT_THAT(csv_error("1,256\n", {}, {.dtype = DType::kU8}).what(), HasSubstr("is beyond u8"));
   EXPECT_THAT(csv_error("1,2.5\n", {}, {.dtype = DType::kU8}).what(), HasSubstr("'2.5'"));
   EXPECT_THAT(csv_error("1,\n", {}, {.dtype = DType::kU8}).what(), HasSubstr("an empty cell"));
+  for (const std::string cell : {"-1", "2.5"})
+    EXPECT_THAT(csv_error("1," + cell + "\n", {}, {.dtype = DType::kU8}).what(),
+                HasSubstr("'" + cell + "' is no u8 (leave --dtype out)"));
   EXPECT_EQ(csv_error("1,2\n", {}, {.row_shape = {3}}).code(), ErrorCode::kUsage);
   EXPECT_EQ(csv_error("1,2\n", {}, {.dtype = DType::kF16}).code(), ErrorCode::kUsage);
 }

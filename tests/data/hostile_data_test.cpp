@@ -17,6 +17,7 @@ struct Hostile {
   const char* name;
   std::string content;
   ErrorCode code = ErrorCode::kData;
+  ColumnNames columns = {};
 };
 
 std::string npy_shape(const std::string& shape, const std::string& content = "") {
@@ -166,11 +167,36 @@ std::vector<Hostile> hostile_idx() {
   };
 }
 
-void expect_refused(const std::vector<Hostile>& files) {
+std::vector<Hostile> hostile_csv() {
+  const std::string long_name = "\"a\n" + std::string(100'000, 'b') + "\"";
+  return {
+      {"csv_of_nothing", ""},
+      {"csv_of_line_ends", "\n\r\n\n"},
+      {"csv_of_utf16", std::string("a\0,\0b\0", 6)},
+      {"csv_of_returns", "a,b\r1,2\r"},
+      {"csv_quote_not_closed", "\"" + std::string(1 << 20, ',')},
+      {"csv_quote_too_much", "a,b\"c\n1,2\n"},
+      {"csv_of_a_million_columns", std::string(size_t{1} << 21, ',')},
+      {"csv_second_line_of_a_million", "a\n" + std::string(size_t{1} << 21, ',')},
+      {"csv_line_of_64_mib", std::string((size_t{64} << 20) + 100, 'x')},
+      {"csv_labels_of_a_long_name",
+       long_name + "," + long_name + "\n1,2\n",
+       ErrorCode::kUsage,
+       {.label = "0", .id = "0"}},
+      {"csv_without_the_column", long_name + ",b\n1,2\n", ErrorCode::kUsage, {.id = "c\nd"}},
+      {"csv_number_of_the_column", "a\n1\n", ErrorCode::kUsage, {.id = "18446744073709551616"}},
+      {"csv_of_counting", "0,1,2,3\n4,5,6,7\n", ErrorCode::kUsage},
+  };
+}
+
+void expect_refused(const std::vector<Hostile>& files, const std::string& format = "") {
   for (const Hostile& file : files) {
     SCOPED_TRACE(file.name);
     MemoryFileSystem fs(file.content);
-    const Error error = error_of([&] { open_dataset("file", {.fs = &fs}); });
+    const OpenOptions options{.format = format, .table = {.columns = file.columns}, .fs = &fs};
+    const Error error = error_of([&] { open_dataset("file", options); });
+    EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos) << error.what();
+    EXPECT_LT(std::string(error.what()).size(), 400u) << file.name;
     EXPECT_EQ(error.code(), file.code) << error.what();
     EXPECT_EQ(std::string(error.what()).find("file: "), 0u) << error.what();
   }
@@ -187,6 +213,9 @@ TEST(HostileDataTest, NpyHeaders) {
 }
 TEST(HostileDataTest, Idx) {
   expect_refused(hostile_idx());
+}
+TEST(HostileDataTest, Csv) {
+  expect_refused(hostile_csv(), "csv");
 }
 TEST(HostileDataTest, NoFormatAtAll) {
   expect_refused({{"empty", ""},

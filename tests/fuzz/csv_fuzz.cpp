@@ -2,6 +2,8 @@
 #include "fuzz/fuzz_dataset.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  diabolo::fuzz::fuzz_format(diabolo::fuzz::text_of(data, size), "csv");
+  const std::string_view content = diabolo::fuzz::text_of(data, size);
+  diabolo::fuzz::fuzz_format(content, "csv");
+  diabolo::fuzz::fuzz_table(content, "csv");
   return 0;
 }

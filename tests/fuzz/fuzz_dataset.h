@@ -2,9 +2,11 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <vector>
 
 #include "base/memory_file_system.h"
+#include "data/block_reader.h"
 #include "data/dataset.h"
 #include "fuzz/fuzz.h"
 
@@ -25,18 +27,48 @@ inline void read_in_blocks(const Dataset& data, uint64_t block_rows) {
   }
 }
 
+// All fields at once.
+inline void read_fields(const Dataset& data) {
+  const uint64_t row_bytes = std::max<uint64_t>(1, data.x().row.bytes());
+  BlockReader reader(data, std::clamp<uint64_t>(kBlockBytes / row_bytes, 1, 100),
+                     {FieldRole::kX, FieldRole::kLabel, FieldRole::kId});
+  RowBlock block;
+  while (reader.next(block)) {
+  }
+}
+
+// Options of tables, as the first bytes say.
+inline TableOptions table_options(std::string_view content) {
+  constexpr std::array kNames = {"", "0", "1", "a", "0,b", "none", "c", "18446744073709551616"};
+  const auto byte = [&](size_t i) {
+    return i < content.size() ? static_cast<unsigned char>(content[i]) : 0u;
+  };
+  TableOptions table;
+  ColumnNames& names = byte(0) & 1 ? table.columns : table.usual;
+  names = {kNames.at(byte(0) >> 1 & 7), kNames.at(byte(1) & 7), kNames.at(byte(1) >> 3 & 7)};
+  if (byte(2) & 1) table.header = byte(2) & 2 ? HeaderLine::kYes : HeaderLine::kNo;
+  return table;
+}
+
 inline void open_and_read(std::string_view content, testing::MemoryFileSystem::Kind kind,
-                          const char* format) {
+                          const char* format, const TableOptions& table = {}) {
   const auto action = [&] {
     testing::MemoryFileSystem fs(content, kind);
-    const auto data = open_dataset("input", {.format = format, .fs = &fs});
+    const auto data = open_dataset("input", {.format = format, .table = table, .fs = &fs});
     const uint64_t row_bytes = data->x().row.bytes();
     // Longer rows than the file has bytes exist only where there are no rows.
     if (data->rows() == 0u || row_bytes > kBlockBytes) return;
+    if (data->fields().size() > 1) return read_fields(*data);
     read_in_blocks(*data, std::max<uint64_t>(1, kBlockBytes / row_bytes));
     if (!data->is_stream()) read_in_blocks(*data, 1 + *data->rows() / 3);
   };
-  expect_clean(action, ErrorCode::kData, ErrorCode::kData);
+  expect_clean(action, ErrorCode::kData, ErrorCode::kUsage);
+}
+
+inline void fuzz_table(std::string_view content, const char* format) {
+  const TableOptions table = table_options(content);
+  open_and_read(content, testing::MemoryFileSystem::Kind::kRegular, format, table);
+  open_and_read(content, testing::MemoryFileSystem::Kind::kPipe, format, table);
 }
 
 inline void fuzz_format(std::string_view content, const char* format) {

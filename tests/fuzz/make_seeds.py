@@ -88,6 +88,9 @@ SEEDS = {
         "ragged": b"1,2\n3\n",
         "open_quote": b'a,b\n1,"2\n3,4\n',
         "zeros": b"a\0b\0\n\0",
+        "name_of_lines": b'"a\nb",c\nx,2\n3,4\n',
+        "returns": b"a,b\r1,2\r3,4\r",
+        "counting": b"0,1,2\n3,4,5\n",
         "rows_gz": packed(b"a,b\n1,2\n3,4\n"),
     },
     "safetensors": {
