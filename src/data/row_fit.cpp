@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "data/csv_text.h"
 
 namespace diabolo {
 namespace {
@@ -20,6 +21,13 @@ std::string text_of(const TensorDesc& row, std::optional<uint64_t> count) {
   std::string out = cat(name(row.dtype()), "[", count ? cat(*count) : "*");
   for (const int64_t extent : row.extents()) out += cat(",", extent);
   return out + "]";
+}
+
+// Names are untrusted, and there may be a million.
+bool are_the_same_sorted(std::vector<std::string> a, std::vector<std::string> b) {
+  std::ranges::sort(a);
+  std::ranges::sort(b);
+  return a == b;
 }
 
 // What to do about it.
@@ -53,14 +61,24 @@ void require_rows_fit(const TensorDesc& expected, const Dataset& found, const st
   require_rows_fit(expected, {found.name(), found.x().row, found.rows()}, what);
 }
 
+void say_first_line(const Dataset& found, const Log& log) {
+  const std::string is = first_line(found);
+  if (!is.empty()) log.info(found.name(), ": first line: ", is);
+}
+
+std::string first_line(const Dataset& found) {
+  const size_t end = found.layout().find(';');
+  return end == std::string::npos ? "" : found.layout().substr(0, end);
+}
+
 void require_columns_fit(const std::vector<std::string>& expected, const Dataset& found,
                          const Log& log) {
   const std::vector<std::string>& names = found.feature_names();
   if (expected.empty() || names.size() != expected.size() || names == expected) return;
   const auto at = std::ranges::mismatch(expected, names);
-  const std::string text = cat(found.name(), ": feature ", at.in1 - expected.begin(),
-                               " is column '", *at.in2, "', in training it was '", *at.in1, "'");
-  if (std::is_permutation(names.begin(), names.end(), expected.begin()))
+  const std::string text = cat(found.name(), ": feature ", at.in1 - expected.begin(), " is column ",
+                               shown(*at.in2), ", in training it was ", shown(*at.in1));
+  if (are_the_same_sorted(names, expected))
     throw Error(ErrorCode::kData, text + "; bring the columns into the order that they had there");
   log.warning(text, "; features are taken in the order of the file");
 }

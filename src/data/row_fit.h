@@ -29,6 +29,11 @@ void require_rows_fit(const TensorDesc& expected, const FoundRows& found,
 void require_rows_fit(const TensorDesc& expected, const Dataset& found,
                       const std::string& what = "");
 
+// "t.csv: first line: names": where that was found, it may be wrong.
+void say_first_line(const Dataset& found, const Log& log);
+// "names" or "data" of a table of text, else nothing.
+std::string first_line(const Dataset& found);
+
 // The same of the names of their columns, where both sides have some: in another order, a model
 // would take each number for another one, which is an Error{kData}; other names are worth
 // a warning.

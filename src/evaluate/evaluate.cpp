@@ -249,6 +249,12 @@ class Evaluation {
 
 nlohmann::json evaluate(Backend& backend, const ModelFile& model, const Dataset& data,
                         const EvaluateOptions& options) {
+  say_first_line(data, options.log);
+  require_columns_fit(model.texts.feature_names, data, options.log);
+  if (options.pca_from) {
+    say_first_line(*options.pca_from, options.log);
+    require_columns_fit(model.texts.feature_names, *options.pca_from, options.log);
+  }
   std::vector<uint8_t> labels;
   if (options.labels) labels = labels_of(*options.labels, data);
   std::optional<Pca> pca;
@@ -257,7 +263,6 @@ nlohmann::json evaluate(Backend& backend, const ModelFile& model, const Dataset&
   Evaluation evaluation(inference, model, data, options, pca ? &*pca : nullptr, std::move(labels));
   const auto add = [&](std::span<const float> rows, std::span<const uint64_t> kept,
                        const RowBlock& block) { evaluation.add(rows, kept, block); };
-  require_columns_fit(model.texts.feature_names, data, options.log);
   warn_of_unit_floats(data, model.row, model.scaling, options.log);
   warn_of_coarse_rows(data, model.scaling, options.log);
   const uint64_t rows_read = for_each_block(model, data, options.on_bad_value, add);
