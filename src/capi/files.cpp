@@ -95,8 +95,10 @@ diabolo_status diabolo_run_file(const diabolo_model* model, diabolo_verb verb, c
     diabolo::PipelineOptions pipeline = pipeline_options(*found, task, given);
     pipeline.output = required_path("output", output);
     const diabolo::ModelFile counting = counting_model(*found, task, given.threshold);
-    const auto data = open_input("input", input, given_input("file options", given), found->file,
-                                 diabolo::input_row(task, found->file));
+    const auto data =
+        open_input("input", input, given_input("file options", given), found->file,
+                   diabolo::input_row(task, found->file),
+                   task.reads_codes() ? diabolo::RowsAre::kCodes : diabolo::RowsAre::kData);
     for (const std::string& place : found->places())
       diabolo::require_output_is_free(pipeline.output, data->name(), place,
                                       diabolo::real_file_system());

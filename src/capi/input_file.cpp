@@ -34,9 +34,9 @@ OpenOptions open_options_of(const GivenInput& given) {
 }  // namespace
 
 std::unique_ptr<Dataset> open_input(const char* argument, const char* path, const GivenInput& given,
-                                    const ModelFile& model, const TensorDesc& usual) {
+                                    const ModelFile& model, const TensorDesc& usual, RowsAre rows) {
   const std::string name = required_path(argument, path);
-  const OpenOptions open = with_columns_of(model.config.data, open_options_of(given));
+  const OpenOptions open = with_columns_of(model.config.data, open_options_of(given), rows);
   return open_dataset(name, with_raw_row(open, name, usual));
 }
 

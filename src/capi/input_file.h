@@ -6,6 +6,7 @@
 #include "base/tensor.h"
 #include "data/dataset.h"
 #include "diabolo/diabolo.h"
+#include "jobs/open.h"
 #include "model/model_file.h"
 
 namespace diabolo::capi {
@@ -38,6 +39,7 @@ GivenInput given_input(const char* name, const Options& options) {
 // are taken for what they were in the data that the model was trained on. Throws Error{kUsage}, or
 // what open_dataset throws.
 std::unique_ptr<Dataset> open_input(const char* argument, const char* path, const GivenInput& given,
-                                    const ModelFile& model, const TensorDesc& usual);
+                                    const ModelFile& model, const TensorDesc& usual,
+                                    RowsAre rows = RowsAre::kData);
 
 }  // namespace diabolo::capi

@@ -8,6 +8,7 @@
 #include "cli/json_output.h"
 #include "cli/options.h"
 #include "cli/table.h"
+#include "data/row_fit.h"
 
 namespace diabolo::cli {
 namespace {
@@ -117,15 +118,18 @@ nlohmann::json data_json(const Dataset& data) {
                          {"images", data.holds_images()},
                          {"default_scale", name(default_scale(data))}};
   if (data.rows()) json["rows"] = *data.rows();
+  if (!first_line(data).empty()) json["first_line"] = first_line(data);
   return json;
 }
 
 std::string data_text(const Dataset& data) {
-  return table_text({{"data", printable(data.name())},
-                     {"shape", data.text()},
-                     {"features", cat(data.x().row.elems())},
-                     {"images", data.holds_images() ? "yes" : "no"},
-                     {"default scale", name(default_scale(data))}});
+  std::vector<std::vector<std::string>> rows = {{"data", printable(data.name())},
+                                                {"shape", data.text()},
+                                                {"features", cat(data.x().row.elems())},
+                                                {"images", data.holds_images() ? "yes" : "no"},
+                                                {"default scale", name(default_scale(data))}};
+  if (!first_line(data).empty()) rows.push_back({"first line", first_line(data)});
+  return table_text(rows);
 }
 
 int run(const InspectArguments& arguments) {

@@ -129,8 +129,9 @@ DataConfig data_config(const DataOptions& options) {
 }
 
 std::unique_ptr<Dataset> open_rows(const std::string& path, const DataOptions& options,
-                                   const ModelFile& model, const TensorDesc& row) {
-  const OpenOptions open = with_columns_of(model.config.data, open_options(data_config(options)));
+                                   const ModelFile& model, const TensorDesc& row, RowsAre rows) {
+  const OpenOptions open =
+      with_columns_of(model.config.data, open_options(data_config(options)), rows);
   return open_dataset(path, with_raw_row(open, path, row));
 }
 

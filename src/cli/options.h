@@ -73,7 +73,8 @@ std::string format_choices();
 // How a command on a model opens a file whose rows are `row` where the file does not say: raw files
 // need no options then. Columns of a table are taken for what they were in the training's.
 std::unique_ptr<Dataset> open_rows(const std::string& path, const DataOptions& options,
-                                   const ModelFile& model, const TensorDesc& row);
+                                   const ModelFile& model, const TensorDesc& row,
+                                   RowsAre rows = RowsAre::kData);
 // --on-bad-value, else the model's own.
 BadValue bad_value(const DataOptions& options, const ModelFile& model);
 

@@ -98,8 +98,9 @@ OpenOptions open_options(const DataConfig& config) {
   return options;
 }
 
-OpenOptions with_columns_of(const DataConfig& trained_on, OpenOptions options) {
+OpenOptions with_columns_of(const DataConfig& trained_on, OpenOptions options, RowsAre rows) {
   options.table.usual = trained_on.columns;
+  if (rows == RowsAre::kCodes) options.table.usual = {.id = trained_on.columns.id};
   return options;
 }
 

@@ -30,8 +30,11 @@ void check_precision(const DeviceInfo& device, Precision precision);
 OpenOptions open_options(const DataConfig& config);
 
 // The same for a file that goes through a model: the columns of the table that it was trained on
-// have the roles that they had there, where `options` names none.
-OpenOptions with_columns_of(const DataConfig& trained_on, OpenOptions options);
+// have the roles that they had there, where `options` names none. Of a table of
+// codes, as encode writes it, the ids alone have.
+enum class RowsAre { kData, kCodes };
+OpenOptions with_columns_of(const DataConfig& trained_on, OpenOptions options,
+                            RowsAre rows = RowsAre::kData);
 
 // A raw file does not say what its rows are: where the options leave that open and format or,
 // without one, name say raw, they are taken to be `row`. Other formats know.

@@ -18,6 +18,7 @@ constexpr uint64_t kBlockBytes = uint64_t{16} << 20;  // of input; bounds memory
 constexpr uint64_t kUsualRows = 4096;
 constexpr uint64_t kUsualBytes = uint64_t{1} << 20;
 constexpr uint64_t kUsualBytesInParts = uint64_t{4} << 20;
+constexpr uint64_t kIdBytes = 64;  // of a usual one with what holds it
 
 void check_input(const ModelFile& model, const Dataset& input, const PipelineOptions& options) {
   if (options.worst > 0 && !options.task->names_worst)
@@ -115,8 +116,17 @@ bool is_read_in_parts(const Dataset& input, Space space) {
   return input.gives_parts() && space == Space::kHost;
 }
 
+namespace {
+
+uint64_t id_bytes(const Dataset& input, const PipelineOptions& options) {
+  return carried_ids(input, options) ? kIdBytes : 0;
+}
+
+}  // namespace
+
 uint64_t block_rows(const PipelineOptions& options, const Dataset& input, Space space) {
-  const uint64_t row_bytes = std::max<uint64_t>(1, input.x().row.bytes());
+  const uint64_t row_bytes =
+      std::max<uint64_t>(1, input.x().row.bytes()) + id_bytes(input, options);
   const uint64_t usual_bytes = is_read_in_parts(input, space) ? kUsualBytesInParts : kUsualBytes;
   const uint64_t usual = std::max(kUsualRows, usual_bytes / row_bytes);
   const uint64_t asked = options.batch_rows > 0 ? static_cast<uint64_t>(options.batch_rows) : usual;
@@ -152,6 +162,7 @@ uint64_t block_bytes(const PipelineOptions& options, const Dataset& input, Space
                      const RowOutputOptions& output, const std::vector<TaskColumn>& columns) {
   uint64_t row_bytes = is_read_in_parts(input, space) ? 0 : input.x().row.bytes();
   for (const TaskColumn& column : columns) row_bytes += column.row_bytes();
+  row_bytes += id_bytes(input, options);
   if (options.on_bad_value == BadValue::kSkip) row_bytes += sizeof(RowState) + sizeof(uint64_t);
   const uint64_t rows = block_rows(options, input, space);
   const uint64_t all = input.rows().value_or(kPipelineBlocks * rows);

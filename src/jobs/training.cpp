@@ -36,11 +36,13 @@ void check_same_training(const RunDirectory& directory, const Config& before, co
 }
 
 // The columns' names, as far as a model can carry them.
-std::vector<std::string> usable_names(const Dataset& data) {
+std::vector<std::string> usable_names(const Dataset& data, const Log& log) {
   try {
     check_texts({.feature_names = data.feature_names(), .metadata = {}}, data.x().row.elems());
     return data.feature_names();
-  } catch (const Error&) {
+  } catch (const Error& error) {
+    log.warning(data.name(), ": column names are not kept (", error.what(),
+                "); columns in another order will not be noticed");
     return {};
   }
 }
@@ -62,16 +64,22 @@ void require_utf8(const Config& config) {
 std::unique_ptr<Dataset> open_validation(const Config& config) {
   const std::string& text = config.train.validation;
   if (text.empty() || validation_fraction(config)) return nullptr;
-  return open_dataset(text, open_options(config.data));
+  OpenOptions options = open_options(config.data);
+  options.table.columns = {};
+  return open_dataset(text, with_columns_of(config.data, std::move(options)));
 }
 
 TrainResult run_training(Backend& backend, const Config& config, const Dataset& data,
                          const Dataset* validation, TrainOptions options,
                          TrainCallbacks callbacks) {
   require_utf8(config);
-  if (validation) require_columns_fit(data.feature_names(), *validation, options.log);
+  say_first_line(data, options.log);
+  if (validation) {
+    say_first_line(*validation, options.log);
+    require_columns_fit(data.feature_names(), *validation, options.log);
+  }
   if (!options.resume && options.texts.feature_names.empty())
-    options.texts.feature_names = usable_names(data);
+    options.texts.feature_names = usable_names(data, options.log);
   if (options.directory && options.resume) {
     if (const auto before = earlier_config(*options.directory)) {
       check_same_training(*options.directory, *before, resolved(config, default_scale(data)));

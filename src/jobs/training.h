@@ -13,7 +13,8 @@ namespace diabolo {
 // Error{kUsage}.
 void require_utf8(const Config& config);
 
-// The file that the configuration validates on; null where it names none.
+// The file that the configuration validates on; null where it names none. Columns that are no
+// features have the same roles where they are there.
 std::unique_ptr<Dataset> open_validation(const Config& config);
 
 // Trains; with a directory, config.toml comes to be in it. Where a training is resumed beside its

@@ -112,7 +112,7 @@ def test_what_is_not_there_or_no_number_is_named(folder):
     error = error_of("train", table, "-o", folder / "n", code=3)
     assert "row 0 (line 2), column 'name': 'id 0, \"q\"' is no number" in error, error
     error = error_of("train", table, "-o", folder / "n2", "--label-column", "kin", code=2)
-    assert "has no column 'kin'" in error and "name, x0" in error, error
+    assert "has no column 'kin'" in error and "'name', 'x0'" in error, error
     error = error_of("encode", model, folder / "t.npy", "-o", folder / "o.npy", "--id-column", "0",
                      code=2)
     assert "leave those options out" in error, error
@@ -135,6 +135,70 @@ def test_columns_in_another_order_are_refused(folder):
     (folder / "named.csv").write_text(text.replace("x3", "speed"))
     said = run("encode", model, folder / "named.csv", "-o", folder / "o.npy").stderr.decode()
     assert "warning: " in said and "column 'speed'" in said, said
+
+
+def test_rows_for_pca_have_the_same_order(folder):
+    table, model = prepared(folder)
+    text = table.read_text()
+    (folder / "other.csv").write_text(text.replace("x0,x1,", "x1,x0,", 1))
+    error = error_of("evaluate", model, table, "--pca-from", folder / "other.csv", code=3)
+    assert "other.csv: feature 0 is column 'x1'" in error, error
+
+
+def test_an_option_goes_before_what_was_trained_with(folder):
+    table, model = prepared(folder)
+    table.write_text(table.read_text().replace("some text", "7").replace(",7\n", ",0\n", 200))
+    kept = json_of("evaluate", model, table)
+    other = json_of("evaluate", model, table, "--label-column", "note", "--drop-columns", "kind")
+    assert kept["reconstruction"] == other["reconstruction"]
+    assert kept["anomaly"] != other["anomaly"]
+    assert "anomaly" in json_of("evaluate", model, table, "--label-column", "note",
+                                "--drop-columns", "kind,name", "--id-column", "none")
+
+
+def test_codes_have_no_labels(folder):
+    table, _ = prepared(folder)
+    train(table, folder / "m", "--epochs", "2", "--id-column", "name", "--label-column", "17",
+          "--drop-columns", "18,1")
+    run("encode", folder / "m", table, "-o", folder / "c.csv")
+    run("decode", folder / "m", folder / "c.csv", "-o", folder / "d.csv")
+    lines = (folder / "c.csv").read_text().splitlines()
+    assert len(read(folder / "d.csv")) == COUNT + 1 == len(lines)
+
+
+def test_a_validation_file_needs_no_ids(folder):
+    table, _ = prepared(folder)
+    numbers = rows(60).astype(float)
+    numpy.save(folder / "v.npy", numbers)
+    names = ",".join(f"x{i}" for i in range(16))
+    lines = [",".join(repr(float(v)) for v in row) for row in numbers]
+    (folder / "v.csv").write_text("\n".join([names, *lines]) + "\n")
+    losses = []
+    for name in ("v.npy", "v.csv"):
+        train(table, folder / name[2:], "--epochs", "2", "--id-column", "name", "--label-column",
+              "kind", "--drop-columns", "note", "--validation", folder / name)
+        metrics = (folder / name[2:] / "metrics.jsonl").read_text().splitlines()
+        losses.append(json.loads(metrics[-1])["validation_loss"])
+    assert losses[0] == losses[1], losses
+
+
+def test_what_the_first_line_is_is_said(folder):
+    table, model = prepared(folder)
+    said = run("encode", model, table, "-o", folder / "o.npy").stderr.decode()
+    assert "t.csv: first line: names" in said, said
+    assert json_of("inspect", table, "--id-column", "name")["first_line"] == "names"
+    (folder / "n.csv").write_text("1,2\n3,4\n")
+    assert "first line" in run("inspect", folder / "n.csv").stdout.decode()
+    assert json_of("inspect", folder / "n.csv")["first_line"] == "data"
+
+
+def test_names_that_are_not_kept_are_said(folder):
+    numbers = rows(50).astype(float)
+    write(folder / "u.csv", numbers)
+    text = (folder / "u.csv").read_bytes().replace(b"x3", b"\xff", 1)
+    (folder / "u.csv").write_bytes(text)
+    said = train(folder / "u.csv", folder / "u", "--epochs", "1", "--id-column", "name")
+    assert "column names are not kept" in said.stderr.decode(), said.stderr
 
 
 def test_labels_of_one_kind_are_said(folder):
