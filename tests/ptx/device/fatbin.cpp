@@ -11,6 +11,7 @@
 #include <fstream>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <sstream>
 #include <string>
 
@@ -109,7 +110,10 @@ const char* name_of(const void* function) {
   return found == kernels().end() ? nullptr : found->second.name.c_str();
 }
 
+// Several threads may launch; what is there already does not move.
 const Program& program_of(const void* function) {
+  static std::mutex mutex;
+  const std::lock_guard lock(mutex);
   const auto found = kernels().find(function);
   if (found == kernels().end())
     throw Fault(FaultKind::kLaunch, "a launch of a function that is no kernel");
