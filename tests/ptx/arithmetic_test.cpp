@@ -90,10 +90,24 @@ TEST(PtxArithmetic, Conversions) {
   EXPECT_EQ(result_of("cvt.rn.bf16x2.f32 %r4, %f1, %f2;", bits(1), bits(2)), 0x3F804000U);
   EXPECT_EQ(result_of("cvt.rn.bf16x2.f32 %r4, %f1, %f2;", bits(1 + 0x1p-8f), bits(1 + 0x3p-8f)),
             0x3F803F82U);
-  // Ties away from zero.
-  EXPECT_EQ(result_of("cvt.rna.tf32.f32 %r4, %f1;", bits(1 + 0x1p-11f)), bits(1 + 0x1p-10f));
+  // Ties away from zero; 13 bits are open, and not zero.
+  const auto tf32 = [](float a) { return result_of("cvt.rna.tf32.f32 %r4, %f1;", bits(a)); };
+  EXPECT_EQ(tf32(1 + 0x1p-11f) & ~0x1FFFU, bits(1 + 0x1p-10f));
+  EXPECT_NE(tf32(1) & 0x1FFFU, 0U);
   EXPECT_EQ(result_of("cvt.s16.s8 %h3, %r1; cvt.s32.s16 %r4, %h3;", 0x80), uint32_t(-128));
   EXPECT_EQ(result_of("cvt.rn.f32.u16 %f4, %h1;", 0xFFFF), bits(65535));
+}
+
+// 0 only where neither type has 64 bits.
+TEST(PtxArithmetic, NanToInteger) {
+  for (const char* type : {"s32", "u32"})
+    EXPECT_EQ(result_of("cvt.rni." + std::string(type) + ".f32 %r4, %f1;", kNan), 0U);
+  for (const char* type : {"s64", "u64"}) {
+    const std::string convert = "cvt.rzi." + std::string(type) + ".f32 %d3, %f1;";
+    EXPECT_EQ(result_of(convert + "cvt.u32.u64 %r4, %d3;", kNan), 0U);
+    EXPECT_EQ(result_of(convert + "shr.u64 %d3, %d3, 32; cvt.u32.u64 %r4, %d3;", kNan), 0x80000000);
+  }
+  EXPECT_EQ(result_of("cvt.f64.f32 %d3, %f1; cvt.rzi.s32.f64 %r4, %d3;", kNan), 0x80000000);
 }
 
 TEST(PtxArithmetic, Comparisons) {

@@ -38,11 +38,18 @@ void add_casts_from(Opcodes& opcodes, const std::string& from, char letter) {
   add_integer_cast<u64, From>(opcodes, "u64", from, 'd', letter);
 }
 
-// Real to integer with the result's limits; a NaN becomes 0.
+// What a NaN becomes: 0 in conversions of 32 bits, the highest bit alone where either type has 64.
+template <class To, class From>
+constexpr To integer_of_nan() {
+  constexpr bool is_zero = sizeof(From) < 8 && sizeof(To) < 8;
+  return is_zero ? To{0} : static_cast<To>(std::make_unsigned_t<To>{1} << (8 * sizeof(To) - 1));
+}
+
+// Real to integer with the result's limits.
 template <class To, class From, int kRounding>  // -1: down, 0: nearest even, 1: up, 2: towards zero
 struct ToInteger {
   To operator()(From a) const {
-    if (a != a) return 0;
+    if (a != a) return integer_of_nan<To, From>();
     const From rounded = kRounding == 0   ? std::nearbyint(a)
                          : kRounding == 2 ? std::trunc(a)
                          : kRounding < 0  ? std::floor(a)
@@ -96,12 +103,14 @@ struct FromBf16 {
 struct ToBf16Pair {
   f32 operator()(f32 a, f32 b) const { return std::bit_cast<f32>(bf16(a) << 16 | bf16(b)); }
 };
-// To 10 explicit bits of mantissa, ties away from zero. What the other 13 hold is left open.
+// To 10 explicit bits of mantissa, ties away from zero. What the other 13 hold is left open: here a
+// pattern that is wrong wherever somebody counts on zeros.
 struct ToTf32 {
   f32 operator()(f32 a) const {
+    if (a != a) return std::bit_cast<f32>(0x7FFFFFFFU);
     const u32 bits = std::bit_cast<u32>(a);
-    const bool is_finite = (bits & 0x7F800000U) != 0x7F800000U;
-    return is_finite ? std::bit_cast<f32>((bits + 0x1000U) & ~0x1FFFU) : a;
+    const u32 rounded = std::isinf(a) ? bits : bits + 0x1000U;
+    return std::bit_cast<f32>((rounded & ~0x1FFFU) | 0x1555U);
   }
 };
 

@@ -110,9 +110,11 @@ class Decoder {
 
   // A generic access may be one too.
   void note_shared_access(std::string_view opcode) {
-    const bool is_generic = opcode.starts_with("ld.u") || opcode.starts_with("ld.s") ||
-                            opcode.starts_with("ld.b") || opcode.starts_with("st.");
-    if (!is_generic && opcode.find(".shared") == std::string_view::npos) return;
+    const auto has = [&](const char* space) {
+      return opcode.find(space) != std::string_view::npos;
+    };
+    const bool is_access = opcode.starts_with("ld.") || opcode.starts_with("st.");
+    if (!has(".shared") && (!is_access || has(".global") || has(".param"))) return;
     const unsigned bytes = opcode.ends_with("8") ? 1 : opcode.ends_with("16") ? 2 : 4;
     program_.shared_cell_bytes = std::min(program_.shared_cell_bytes, bytes);
   }

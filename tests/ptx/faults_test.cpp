@@ -57,6 +57,39 @@ TEST(PtxFaults, SharedMemoryThatNobodyWrote) {
             std::nullopt);
 }
 
+// Cells are as small as the smallest access, whatever the opcode calls it.
+TEST(PtxFaults, SharedMemoryByBytesAndGenericAddresses) {
+  const std::string generic = "cvt.u64.u32 %d1, %r3; cvta.shared.u64 %d2, %d1;\n";
+  for (const char* load :
+       {"ld.v2.u8 {%r4, %r5}, [%d2];", "ld.volatile.u8 %r4, [%d2];", "ld.b16 %h1, [%d2];",
+        "ld.relaxed.gpu.u16 %h1, [%d2];", "ld.v4.s8 {%r4, %r5, %r6, %r7}, [%d2];",
+        "ld.volatile.shared.v2.u16 {%h1, %h2}, [%r3];"}) {
+    EXPECT_EQ(fault_of(tile_kernel(generic + load)), FaultKind::kUninitialised) << load;
+    EXPECT_EQ(fault_of(tile_kernel(generic + "st.shared.u32 [%r3], 0;\n" + load)), std::nullopt)
+        << load;
+  }
+  const std::string zero = "mov.u16 %h1, 0;\n";
+  for (const char* store : {"st.volatile.u8 [%d2], %h1;", "st.relaxed.gpu.u16 [%d2], %h1;"}) {
+    const std::string other = "xor.b32 %r5, %r2, 128; add.s32 %r5, %r5, %r1;\n";
+    const std::string read = "ld.shared.u8 %r4, [%r5];";
+    const auto fault = fault_of(tile_kernel(generic + zero + other + store + read), {64, 1});
+    EXPECT_TRUE(fault == FaultKind::kRace || fault == FaultKind::kUninitialised) << store;
+  }
+}
+
+// What a mask of used bytes leaves out is neither checked nor zero.
+TEST(PtxFaults, UnusedElementsOfVectors) {
+  const std::string write =
+      "mov.u16 %h1, 5; st.shared.u16 [%r1], %h1; st.shared.u16 [%r1+4], %h1;\n";
+  const std::string load = "ld.shared.v4.u16 {%h1, %h2, %h3, %h4}, [%r1];\n";
+  const std::string result = "cvt.u32.u16 %r4, %h2; st.global.u32 [%at], %r4;";
+  const auto masked = [&](const char* mask) {
+    return tile_kernel(write + ".pragma \"used_bytes_mask " + mask + "\";\n" + load + result);
+  };
+  EXPECT_NE(run_on(masked("51"), std::vector<uint32_t>(1), {1, 1})[0], 0U);
+  EXPECT_EQ(fault_of(masked("63"), {1, 1}), FaultKind::kUninitialised);
+}
+
 TEST(PtxFaults, Races) {
   const std::string other = "xor.b32 %r5, %r2, 128; add.s32 %r5, %r5, %r1;\n";
   const std::string write = "st.shared.u32 [%r3], %tid;\n", read = "ld.shared.u32 %r4, [%r5];\n";
@@ -73,6 +106,26 @@ TEST(PtxFaults, Races) {
   EXPECT_EQ(fault_of(tile_kernel(neighbour + write + read)), FaultKind::kRace);
   EXPECT_EQ(fault_of(tile_kernel(neighbour + write + "bar.warp.sync 0xFFFFFFFF;\n" + read)),
             std::nullopt);
+}
+
+// A barrier of some lanes orders these alone, and what they had learnt of others.
+TEST(PtxFaults, BarriersOfSomeLanes) {
+  const std::string write = "st.shared.u32 [%r3], %tid;\n";
+  const std::string half = "setp.lt.u32 %p1, %tid, 16; selp.b32 %r6, 0xFFFF, 0xFFFF0000, %p1;\n";
+  const auto read = [](const char* distance) {
+    return std::string("xor.b32 %r5, %r2, ") + distance +
+           "; add.s32 %r5, %r5, %r1; ld.shared.u32 %r4, [%r5];\n";
+  };
+  const std::string first = half + write + "@%p1 bar.warp.sync 0xFFFF;\n";
+  EXPECT_EQ(fault_of(tile_kernel(first + read("4"))), FaultKind::kRace);
+  EXPECT_EQ(fault_of(tile_kernel(first + "@!%p1 ret;\n" + read("4"))), std::nullopt);
+  const std::string each = half + write + "bar.warp.sync %r6;\n";
+  EXPECT_EQ(fault_of(tile_kernel(each + read("4"))), std::nullopt);
+  EXPECT_EQ(fault_of(tile_kernel(each + read("64"))), FaultKind::kRace);
+  const std::string pairs =
+      "and.b32 %r7, %tid, 15; shl.b32 %r6, 0x10001, %r7; bar.warp.sync %r6;\n";
+  EXPECT_EQ(fault_of(tile_kernel(each + pairs + read("68"))), std::nullopt);
+  EXPECT_EQ(fault_of(tile_kernel(half + write + pairs + read("68"))), FaultKind::kRace);
 }
 
 TEST(PtxFaults, AsynchronousCopies) {

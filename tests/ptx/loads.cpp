@@ -21,12 +21,13 @@ T get_register(Warp& warp, const Op& op, u32 row, int lane) {
                                                                 : warp.row32(row)[lane]);
 }
 
-// A vector of which only some bytes are used: the elements without any are not read, and are 0.
+// A vector of which only some bytes are used: the elements without any are not read, and hold bits
+// that tell where somebody uses them all the same.
 template <Space kSpace, class T, int kCount>
 void load_used(Warp& warp, const Op& op, u64 at, T (&values)[kCount], int lane) {
   if (at % sizeof values != 0) warp.fail(FaultKind::kMisaligned, "a vector", lane);
   for (size_t k = 0; k < kCount; ++k) {
-    values[k] = 0;
+    values[k] = static_cast<T>(~T{0});
     const u32 bytes = ((1U << sizeof(T)) - 1) << k * sizeof(T);
     if ((op.used_bytes & bytes) != 0)
       load_bytes<kSpace>(warp, at + k * sizeof(T), &values[k], sizeof(T), lane);

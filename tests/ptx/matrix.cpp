@@ -13,11 +13,13 @@ namespace {
 // elements 2 (t % 4) and one more of row t / 4; transposed, of column t / 4.
 template <int kCount, bool kTransposed>
 void load_matrices(Warp& warp, const Op& op, u32) {
+  u64 address[kCount * 8];  // taken first: a destination may be the register that holds them
+  for (int lane = 0; lane < kCount * 8; ++lane) address[lane] = warp.address(op, kCount, 0, lane);
   for (size_t i = 0; i < kCount; ++i) {
     u16 matrix[8][8];
     for (int row = 0; row < 8; ++row) {
       const int lane = static_cast<int>(i) * 8 + row;
-      load_bytes<Space::kShared>(warp, warp.address(op, kCount, 0, lane), matrix[row], 16, lane);
+      load_bytes<Space::kShared>(warp, address[lane], matrix[row], 16, lane);
     }
     u32* out = warp.row32(op.row[i]);
     for (int t = 0; t < 32; ++t) {
@@ -40,12 +42,13 @@ void multiply(Warp& warp, const Op& op, const f32 (&a)[16][kK], const f32 (&b)[k
         sum[row][column] += f64{a[row][k]} * f64{b[k][column]};
     }
   }
+  u32 c[4][32];  // read first: D may take C's registers in another order
+  for (size_t i = 0; i < 4; ++i) std::memcpy(c[i], warp.row32(op.row[c_at + i]), sizeof c[i]);
   for (size_t i = 0; i < 4; ++i) {
-    const u32* c = warp.row32(op.row[c_at + i]);
     u32* d = warp.row32(op.row[i]);
     for (int lane = 0; lane < 32; ++lane) {
       const int row = lane / 4 + (i < 2 ? 0 : 8), column = lane % 4 * 2 + static_cast<int>(i & 1);
-      const f64 value = sum[row][column] + f64{std::bit_cast<f32>(c[lane])};
+      const f64 value = sum[row][column] + f64{std::bit_cast<f32>(c[i][lane])};
       const auto rounded = static_cast<f32>(value);
       d[lane] = rounded == rounded ? std::bit_cast<u32>(rounded) : 0x7FFFFFFFU;
     }

@@ -20,7 +20,7 @@ SharedMemory::SharedMemory(uint64_t bytes, unsigned threads, unsigned cell_bytes
     : data_(bytes),
       cell_shift_(static_cast<unsigned>(std::countr_zero(cell_bytes))),
       copies_(threads),
-      warp_order_((threads + 31) / 32) {
+      lane_order_((threads + 31) / 32) {
   const uint64_t cells = (bytes + cell_bytes - 1) / cell_bytes;
   for (std::vector<Tag>* tags : {&written_, &read_, &read_elsewhere_}) tags->resize(cells);
 }
@@ -30,6 +30,7 @@ void SharedMemory::start_block() {
   for (std::vector<Tag>* tags : {&written_, &read_, &read_elsewhere_})
     std::fill(tags->begin(), tags->end(), 0);
   for (Copies& copies : copies_) copies = {};
+  for (std::vector<Tag>& order : lane_order_) order.clear();
   now_ = 0;
   order_block();
 }
@@ -41,13 +42,23 @@ void SharedMemory::tick() {
 
 void SharedMemory::order_block() {
   tick();
-  block_order_ = tag(0);
-  std::fill(warp_order_.begin(), warp_order_.end(), block_order_);
+  block_order_ = tag(0);  // later than all that lane_order_ holds
 }
 
-void SharedMemory::order_warp(unsigned warp) {
+// Each lane now knows what every other of them knew, and what these did themselves.
+void SharedMemory::order_lanes(unsigned warp, uint32_t lanes) {
   tick();
-  warp_order_[warp] = tag(0);
+  std::vector<Tag>& order = lane_order_[warp];
+  order.resize(32 * 32);
+  Tag known[32] = {};
+  for (unsigned other = 0; other < 32; ++other) {
+    if ((lanes >> other & 1U) != 0) known[other] = tag(0);
+    for (unsigned lane = 0; lane < 32; ++lane)
+      if ((lanes >> lane & 1U) != 0)
+        known[other] = std::max(known[other], order[lane * 32 + other]);
+  }
+  for (unsigned lane = 0; lane < 32; ++lane)
+    if ((lanes >> lane & 1U) != 0) std::copy_n(known, 32, &order[lane * 32]);
 }
 
 bool SharedMemory::is_legal(uint64_t at, uint64_t bytes) const {
@@ -63,6 +74,13 @@ Complaint SharedMemory::illegal(uint64_t at, uint64_t bytes) const {
                                   std::to_string(kSharedBegin + data_.size())};
 }
 
+// An access smaller than a cell would be checked nowhere.
+uint64_t SharedMemory::cells_of(uint64_t bytes) const {
+  if (bytes >> cell_shift_ == 0)
+    throw Fault(FaultKind::kUnknown, "an access smaller than the decoder's cells of shared memory");
+  return bytes >> cell_shift_;
+}
+
 std::string SharedMemory::address(uint64_t cell) const {
   return "shared address " + std::to_string(kSharedBegin + (cell << cell_shift_));
 }
@@ -75,7 +93,8 @@ Complaint SharedMemory::conflict(const char* what, uint64_t cell, Tag before) co
 bool SharedMemory::conflicts(Tag before, unsigned thread) const {
   if (before < block_order_ || ((before ^ thread) & kThread) == 0) return false;
   const bool is_same_warp = ((before ^ thread) & kWarp) == 0;
-  return !is_same_warp || before >= warp_order_[thread / 32];
+  const std::vector<Tag>& order = lane_order_[thread / 32];
+  return !is_same_warp || order.empty() || before >= order[thread % 32 * 32 + (before & 31)];
 }
 
 std::optional<Complaint> SharedMemory::may_read(unsigned thread, uint64_t cell,
@@ -124,7 +143,7 @@ std::optional<Complaint> SharedMemory::read(unsigned thread, uint64_t at, void* 
                                             uint64_t bytes) {
   if (!is_legal(at, bytes)) return illegal(at, bytes);
   const uint64_t index = at - kSharedBegin;
-  const uint64_t cell = index >> cell_shift_, cells = bytes >> cell_shift_;
+  const uint64_t cell = index >> cell_shift_, cells = cells_of(bytes);
   if (auto complaint = may_read(thread, cell, cells)) return complaint;
   note_read(thread, cell, cells);
   std::memcpy(to, &data_[index], bytes);
@@ -135,7 +154,7 @@ std::optional<Complaint> SharedMemory::write(unsigned thread, uint64_t at, const
                                              uint64_t bytes) {
   if (!is_legal(at, bytes)) return illegal(at, bytes);
   const uint64_t index = at - kSharedBegin;
-  const uint64_t cell = index >> cell_shift_, cells = bytes >> cell_shift_;
+  const uint64_t cell = index >> cell_shift_, cells = cells_of(bytes);
   if (auto complaint = may_write(thread, cell, cells)) return complaint;
   std::memcpy(&data_[index], from, bytes);
   std::fill_n(written_.begin() + static_cast<std::ptrdiff_t>(cell), cells, tag(thread));
@@ -149,7 +168,7 @@ std::optional<Complaint> SharedMemory::copy_async(unsigned thread, uint64_t at, 
   copy.at = at - kSharedBegin;
   copy.bytes = static_cast<uint32_t>(bytes);
   std::memcpy(copy.data, from, bytes);
-  const uint64_t cell = copy.at >> cell_shift_, cells = bytes >> cell_shift_;
+  const uint64_t cell = copy.at >> cell_shift_, cells = cells_of(bytes);
   if (auto complaint = may_write(thread, cell, cells)) return complaint;
   std::fill_n(written_.begin() + static_cast<std::ptrdiff_t>(cell), cells, kPending);
   copies_[thread].open.push_back(copy);

@@ -50,8 +50,8 @@ class SharedMemory {
   SharedMemory(uint64_t bytes, unsigned threads, unsigned cell_bytes);
 
   void start_block();
-  void order_block();              // a barrier of the block
-  void order_warp(unsigned warp);  // a barrier of all lanes of a warp
+  void order_block();                               // a barrier of the block
+  void order_lanes(unsigned warp, uint32_t lanes);  // a barrier of lanes of a warp
 
   // `at` is an address of the shared space. Nothing: nothing is wrong.
   std::optional<Complaint> read(unsigned thread, uint64_t at, void* to, uint64_t bytes);
@@ -88,6 +88,7 @@ class SharedMemory {
   void note_read(unsigned thread, uint64_t cell, uint64_t cells);
   std::optional<Complaint> may_read(unsigned thread, uint64_t cell, uint64_t cells) const;
   std::optional<Complaint> may_write(unsigned thread, uint64_t cell, uint64_t cells) const;
+  uint64_t cells_of(uint64_t bytes) const;
   std::string address(uint64_t cell) const;
   Complaint conflict(const char* what, uint64_t cell, Tag before) const;
 
@@ -95,8 +96,10 @@ class SharedMemory {
   unsigned cell_shift_;
   std::vector<Tag> written_, read_, read_elsewhere_;  // by cell
   std::vector<Copies> copies_;                        // by thread
-  std::vector<Tag> warp_order_;                       // by warp: since when its lanes are ordered
-  Tag block_order_ = 0;                               // the tags before it are settled
+  // By warp, lane and other lane: since when what the other did is in order with the lane. None for
+  // a warp whose barriers were all of the block.
+  std::vector<std::vector<Tag>> lane_order_;
+  Tag block_order_ = 0;  // the tags before it are settled
   Tag now_ = 0;
 };
 

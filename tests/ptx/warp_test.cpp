@@ -79,6 +79,30 @@ TEST(PtxWarp, MmaTakesFragmentsAsTheIsaSays) {
   }
 }
 
+TEST(PtxWarp, MmaReadsAllBeforeItWrites) {
+  const std::string body =
+      "mov.u32 %r1, 0; mov.f32 %f1, 0f3F800000; mov.f32 %f2, 0f40000000;\n"
+      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%f2, %f1, %f3, %f4}, "
+      "{%r1, %r1, %r1, %r1}, {%r1, %r1}, {%f1, %f2, %f1, %f2};\n"
+      "st.global.f32 [%mine], %f1; st.global.f32 [%mine+128], %f2;\n"
+      "st.global.f32 [%mine+256], %f3; st.global.f32 [%mine+384], %f4;";
+  const auto out = lanes_of(body, std::vector<uint32_t>(128));
+  const float expected[] = {2, 1, 1, 2};
+  for (size_t k = 0; k < 4; ++k) EXPECT_EQ(std::bit_cast<float>(out[k * 32 + 7]), expected[k]);
+}
+
+TEST(PtxWarp, LdmatrixMayOverwriteItsAddresses) {
+  const std::string body =
+      "mov.u32 %r1, tile; shl.b32 %r2, %tid, 4; add.s32 %r3, %r1, %r2;\n"
+      "st.shared.v4.u32 [%r3], {%tid, %tid, %tid, %tid}; bar.sync 0;\n"
+      "ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%r3, %r4, %r5, %r6}, [%r3];\n"
+      "st.global.u32 [%mine], %r3; st.global.u32 [%mine+128], %r6;";
+  const auto out =
+      run_on(kernel_of(body, ".shared .align 16 .b8 tile[512];"), std::vector<uint32_t>(64));
+  EXPECT_EQ(out[8], 2U);  // row 2 of matrix 0, and of matrix 3
+  EXPECT_EQ(out[32 + 8], 26U);
+}
+
 TEST(PtxWarp, LdmatrixGivesRowsOrColumns) {
   const auto loaded = [](const std::string& modifier) {
     const std::string body =

@@ -84,9 +84,14 @@ void active_mask(Warp& warp, const Op& op, u32 exec) {
   for_lanes(exec, [&](int lane) { warp.row32(op.row[0])[lane] = exec; });
 }
 
-// Orders all accesses of the warp, also where only some of its lanes take part.
-void order_warp(Warp& warp, const Op&, u32) {
-  warp.block().shared.order_warp(warp.number());
+// Orders the accesses of the lanes that take part: those of one mask with each other.
+void order_warp(Warp& warp, const Op& op, u32 exec) {
+  const u32* masks = warp.row32(op.row[0]);
+  for (u32 left = exec; left != 0;) {
+    const u32 mask = masks[std::countr_zero(left)];
+    warp.block().shared.order_lanes(warp.number(), mask);
+    left &= ~mask;
+  }
 }
 
 }  // namespace
