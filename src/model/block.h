@@ -81,7 +81,8 @@ struct BlockDef {
   ValueId (*build)(const LayerBuild& build);
   // The layer that makes rows of layer.in from those of layer.out. Null: a mirror leaves it out.
   LayerLine (*mirror)(const Layer& layer) = nullptr;
-  // Shares the weights of the encoder's layer that this one mirrors. Null: it cannot.
+  // Shares the weights of the encoder's layer, whose mirror has this layer's block and widths; what
+  // else has to agree is checked here. Throws Error{kUsage}. Null: it cannot.
   void (*tie)(Layer& layer, const Layer& encoder) = nullptr;
 };
 

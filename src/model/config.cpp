@@ -302,11 +302,14 @@ Config resolved(const Config& config, Scale default_scale) {
   if (clip == ClipKind::kAuto) clip = is_unit ? ClipKind::kUnit : ClipKind::kNone;
 
   check_layers(out.model);
-  const std::vector<int64_t> mirrored(out.model.encoder.hidden.rbegin(),
-                                      out.model.encoder.hidden.rend());
-  if (decoder.mirror && !decoder.hidden.empty() && decoder.hidden != mirrored)
+  const auto& encoder = out.model.encoder;
+  // Beside lines, the encoder's widths mean nothing.
+  const bool has_widths = encoder.layers.empty();
+  const std::vector<int64_t> mirrored(encoder.hidden.rbegin(), encoder.hidden.rend());
+  const bool is_reversed = has_widths && decoder.hidden == mirrored;
+  if (decoder.mirror && !decoder.hidden.empty() && !is_reversed)
     refuse("model.decoder.hidden: set model.decoder.mirror = false to use it");
-  if (decoder.tied && !decoder.mirror && (!decoder.layers.empty() || decoder.hidden != mirrored))
+  if (decoder.tied && !decoder.mirror && (!decoder.layers.empty() || (has_widths && !is_reversed)))
     refuse(
         "model.decoder.tied: tied weights need the encoder's widths, reversed; set "
         "model.decoder.mirror = true");

@@ -91,18 +91,30 @@ std::vector<Layer> decoder_of(const ModelConfig& config, const std::vector<Layer
   return layers;
 }
 
-// The decoder mirrors the encoder.
+bool is_mirror(const std::vector<Layer>& decoder, const std::vector<const Layer*>& partners) {
+  return std::ranges::equal(decoder, partners, [](const Layer& layer, const Layer* partner) {
+    const LayerLine line = partner->line.block->mirror(*partner);
+    return layer.line.block == line.block && layer.in_width() == partner->out_width() &&
+           layer.out_width() == partner->in_width();
+  });
+}
+
+// Whoever writes a configuration or a model file may say any decoder.
 void share_weights(std::vector<Layer>& decoder, const std::vector<Layer>& encoder) {
-  auto layer = decoder.begin();
-  for (auto partner = encoder.rbegin(); partner != encoder.rend(); ++partner) {
-    if (!partner->line.block->mirror) continue;
-    const BlockDef& block = *layer->line.block;
-    if (!block.tie && !layer->parameters.empty())
+  std::vector<const Layer*> partners;
+  for (auto layer = encoder.rbegin(); layer != encoder.rend(); ++layer)
+    if (layer->line.block->mirror) partners.push_back(&*layer);
+  if (!is_mirror(decoder, partners))
+    throw Error(ErrorCode::kUsage,
+                "model.decoder.tied: expected the encoder's layers, each inverted, from the last, "
+                "found others; set model.decoder.mirror = true");
+  for (size_t i = 0; i < decoder.size(); ++i) {
+    const BlockDef& block = *decoder[i].line.block;
+    if (!block.tie && !decoder[i].parameters.empty())
       throw Error(ErrorCode::kUsage,
                   cat("model.decoder.tied: expected layers that can share weights, found \"",
                       block.name, "\"; set model.decoder.tied = false"));
-    if (block.tie) block.tie(*layer, *partner);
-    ++layer;
+    if (block.tie) block.tie(decoder[i], *partners[i]);
   }
 }
 

@@ -49,6 +49,30 @@ TEST(Network, TiedWeightsAreThereOnce) {
   EXPECT_TRUE(network.decoder[0].is_tied);
 }
 
+// A decoder that is no mirror has no weights to share, however it is said.
+TEST(Network, TiedWeightsNeedTheMirrorOfTheEncoder) {
+  Config config = resolved(Config{}, Scale::kUnit);
+  auto& model = config.model;
+  model.encoder = {.layers = {"dense 64"}, .hidden = {}};
+  model.decoder.tied = true;
+  model.decoder.mirror = false;
+  const auto refused = [&](std::vector<int64_t> hidden) {
+    model.decoder.hidden = std::move(hidden);
+    EXPECT_THROW(Network::of(resolved(config, Scale::kUnit).model, 784), Error)
+        << model.decoder.hidden.size();
+  };
+  refused({});
+  refused({63});
+  refused({64, 64});
+  model.encoder.hidden = EncoderConfig().hidden;  // which lines leave in place
+  refused({256, 512});
+  model.decoder.hidden = {64};
+  EXPECT_TRUE(Network::of(resolved(config, Scale::kUnit).model, 784).decoder[0].is_tied);
+  model.decoder.mirror = true;
+  model.decoder.hidden = {256, 512};
+  EXPECT_THROW(resolved(config, Scale::kUnit), Error) << "lines are there, widths mean nothing";
+}
+
 std::vector<std::string> lines_of(const std::vector<Layer>& layers) {
   std::vector<std::string> lines;
   for (const Layer& layer : layers)
@@ -246,6 +270,14 @@ TEST_F(ModelFileTest, HostileDescriptionsAreRefused) {
   EXPECT_THAT(set("/config/model/code/size", 0), HasSubstr("model.code.size"));
   EXPECT_THAT(set("/config/model/code/nonsense", 0), HasSubstr("nonsense"));
   EXPECT_THAT(set("/config/data/scale", "auto"), HasSubstr("resolved"));
+  EXPECT_THAT(with_description([](nlohmann::json& json) {
+                auto& model = json["config"]["model"];
+                model["encoder"]["layers"] = {"dense 5"};
+                model["encoder"]["hidden"] = nlohmann::json::array();
+                model["decoder"]["tied"] = true;
+                model["decoder"]["mirror"] = false;
+              }),
+              HasSubstr("model.decoder.tied"));
   EXPECT_THAT(set("/scale", "nonsense"), HasSubstr("scal"));
   EXPECT_THAT(set("/threshold", 3), HasSubstr("threshold"));
   EXPECT_THAT(set("/provenance/rows", "many"), HasSubstr("rows"));
