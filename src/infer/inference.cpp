@@ -97,7 +97,7 @@ struct Inference::Pool {
 
   // On the caller's thread and, where there is enough to do, on helpers.
   void run(const LaneKind& kind, const LaneJob& job) {
-    RowPieces pieces(job.rows, plans.row_counts(), plans.lanes_for(kind, job.rows));
+    RowPieces pieces(job.rows, plans.row_counts(), plans.lanes_for(kind, job.rows), job.first_row);
     std::unique_lock<std::mutex> lock;
     const bool is_shared = pieces.lanes() > 1 || plans.shares_kernels(job.rows);
     kernels::cpu::ThreadTeam* const helpers = is_shared ? team_for_call(lock) : nullptr;

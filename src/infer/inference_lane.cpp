@@ -132,8 +132,9 @@ int LanePlans::lanes_for(const LaneKind& kind, uint64_t rows) {
   return worth >= most_lanes() ? most_lanes() : std::max(1, static_cast<int>(worth));
 }
 
-RowPieces::RowPieces(uint64_t rows, std::span<const int64_t> row_counts, int most_lanes)
-    : rows_(rows), row_counts_(row_counts) {
+RowPieces::RowPieces(uint64_t rows, std::span<const int64_t> row_counts, int most_lanes,
+                     uint64_t first_row)
+    : rows_(rows), row_counts_(row_counts), first_row_(first_row) {
   const auto largest = static_cast<uint64_t>(row_counts.back());
   const auto lanes = static_cast<uint64_t>(most_lanes);
   most_rows_ = lanes == 1 ? largest : std::max(rows / lanes, kLeastPiece);
@@ -146,8 +147,10 @@ std::optional<Piece> RowPieces::next() {
   piece.first = first_.load();
   do {
     if (piece.first >= rows_) return std::nullopt;
-    piece.plan_rows = plan_rows_for(row_counts_, std::min(rows_ - piece.first, most_rows_));
-    piece.count = std::min(rows_ - piece.first, static_cast<uint64_t>(piece.plan_rows));
+    const uint64_t most =
+        std::min({rows_ - piece.first, most_rows_, rows_of_step(first_row_ + piece.first)});
+    piece.plan_rows = plan_rows_for(row_counts_, most);
+    piece.count = std::min(most, static_cast<uint64_t>(piece.plan_rows));
   } while (!first_.compare_exchange_weak(piece.first, piece.first + piece.count));
   return piece;
 }

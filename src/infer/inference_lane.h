@@ -97,10 +97,18 @@ struct Piece {
   int64_t plan_rows = 0;  // at least count; the surplus is padding
 };
 
+// How many rows from this number on draw by the same step: a kernel counts a piece's rows in 32
+// bits, and the step says how often that has gone round.
+constexpr uint64_t rows_of_step(uint64_t row) {
+  return (uint64_t{1} << 32) - (row & 0xffffffff);
+}
+
 // The rows of one call, handed out in order to the lanes that share it. Thread-safe.
 class RowPieces {
  public:
-  RowPieces(uint64_t rows, std::span<const int64_t> row_counts, int most_lanes);
+  // first_row: the number of the first one, as draws are named.
+  RowPieces(uint64_t rows, std::span<const int64_t> row_counts, int most_lanes,
+            uint64_t first_row = 0);
 
   // Lanes that find a piece.
   int lanes() const { return lanes_; }
@@ -114,6 +122,7 @@ class RowPieces {
   std::span<const int64_t> row_counts_;
   uint64_t most_rows_;  // of a piece
   int lanes_;
+  uint64_t first_row_;
   std::atomic<uint64_t> first_{0};
 };
 

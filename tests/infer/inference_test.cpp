@@ -12,6 +12,7 @@
 
 #include "backend/forwarding_backend.h"
 #include "infer/inference_lane.h"
+#include "infer/odd_tasks.h"
 #include "train/training_fixture.h"
 
 namespace diabolo {
@@ -47,6 +48,30 @@ TEST(RowPieces, HandOutEveryRowOnceInPiecesThatFitAPlan) {
   }
 }
 
+// What is drawn for a row is named by 64 bits of its number, of which a kernel counts 32.
+TEST(RowPieces, EndWhereTheStepOfTheDrawsChanges) {
+  constexpr uint64_t kStep = uint64_t{1} << 32;
+  EXPECT_EQ(rows_of_step(0), kStep);
+  EXPECT_EQ(rows_of_step(kStep - 1), 1u);
+  EXPECT_EQ(rows_of_step(5 * kStep), kStep);
+  EXPECT_EQ(rows_of_step(UINT64_MAX), 1u);
+  for (const int lanes : {1, 4})
+    for (const uint64_t before : {1, 2, 3, 8, 40, 255, 256, 700}) {
+      RowPieces pieces(1000, kCounts, lanes, 3 * kStep - before);
+      uint64_t next = 0;
+      bool has_end = false;
+      while (const auto piece = pieces.next()) {
+        ASSERT_EQ(piece->first, next);
+        ASSERT_LE(piece->count, static_cast<uint64_t>(piece->plan_rows));
+        next += piece->count;
+        ASSERT_FALSE(piece->first < before && before < next) << before << " " << lanes;
+        has_end |= next == before;
+      }
+      EXPECT_TRUE(has_end);
+      EXPECT_EQ(next, 1000u);
+    }
+}
+
 TEST(RowPieces, AreHandedToSeveralThreadsOnceEach) {
   RowPieces pieces(100000, kCounts, 4);
   std::atomic<uint64_t> rows = 0;
@@ -60,7 +85,7 @@ TEST(RowPieces, AreHandedToSeveralThreadsOnceEach) {
   EXPECT_EQ(rows, 100000u);
 }
 
-class InferenceTest : public testing::Test {
+class InferenceTest : public ::testing::Test {
  protected:
   InferenceTest() {
     model_.config = resolved(small_config(), Scale::kUnit);
@@ -182,6 +207,24 @@ class OnceRefusing : public ForwardingBackend {
  private:
   std::atomic<int> turn_ = std::numeric_limits<int>::max();
 };
+
+TEST_F(InferenceTest, DrawsOfARowDependOnNoPieceBeyond32BitsOfRows) {
+  constexpr uint64_t kCount = 40, kFirst = (uint64_t{1} << 32) - 10;
+  const auto backend = create_host_backend();
+  const Inference inference(*backend, model_, {});
+  Picked whole(kCount), single(kCount);
+  const auto whole_results = whole.results();
+  inference.run(picking_task(), view(DType::kF32, 0, kCount), whole_results, {},
+                {.first_row = kFirst});
+  for (uint64_t row = 0; row < kCount; ++row) {
+    Picked one(1);
+    inference.run(picking_task(), view(DType::kF32, row, 1), one.results(), {},
+                  {.first_row = kFirst + row});
+    std::ranges::copy(one.codes, single.codes.begin() + static_cast<ptrdiff_t>(row * kPicked));
+    std::ranges::copy(one.rows, single.rows.begin() + static_cast<ptrdiff_t>(row * kFeatures));
+  }
+  EXPECT_EQ(whole, single);
+}
 
 TEST_F(InferenceTest, ACallThatFailsOnOneThreadLeavesTheNextOneWhole) {
   const auto real = create_host_backend();
