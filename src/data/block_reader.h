@@ -4,10 +4,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "data/dataset.h"
 
 namespace diabolo {
@@ -34,17 +36,20 @@ class BlockReader {
   BlockReader(const Dataset& data, uint64_t block_rows,
               std::initializer_list<FieldRole> roles = {FieldRole::kX}, uint64_t first_row = 0);
 
-  // False, with a block without rows, where there are no more. Throws what Dataset::read throws.
+  // False, with a block without rows, where there are no more. Throws what Dataset::read throws;
+  // where that names a row, first gives the rows before it, as a block that may be shorter.
   bool next(RowBlock& block);
 
  private:
-  uint64_t read(RowBlock& block, uint64_t wanted) const;
+  uint64_t read(RowBlock& block, uint64_t wanted);
+  uint64_t read_before_failure(uint64_t wanted, std::span<const FieldRows> places);
 
   const Dataset& data_;
   uint64_t block_rows_;
   std::vector<size_t> fields_;
   uint64_t next_row_;
   bool is_over_ = false;
+  std::optional<Error> failure_;  // of the row that is next
 };
 
 }  // namespace diabolo

@@ -1,5 +1,6 @@
 #include "data/csv_rows.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/error.h"
@@ -60,27 +61,32 @@ Places places_of(const CsvColumns& table, uint64_t to, std::span<const FieldRows
 
 }  // namespace
 
-void CsvRowParser::fail(const CsvRow& row, const std::string& text) const {
-  throw Error(ErrorCode::kData, cat(name_, ": row ", row.row, " (line ", row.line, ")", text));
+void CsvRowParser::fail(const CsvRow& row, size_t column, const std::string& text) const {
+  throw Error(ErrorCode::kData, cat(name_, ": row ", row.row, " (line ", row.line, ")", text),
+              DataPosition{row.row, column});
 }
 
 void CsvRowParser::fail_cell(const CsvRow& row, size_t column, std::string_view cell, DType dtype,
                              bool is_text) const {
   const std::string place = cat(", ", table_.text(column), ": ");
-  if (!is_text) fail(row, cat(place, shown(cell), " is beyond ", diabolo::name(dtype)));
+  if (!is_text) fail(row, column, cat(place, shown(cell), " is beyond ", diabolo::name(dtype)));
   if (table_.columns[column].role == FieldRole::kLabel)
-    fail(row, cat(place, shown(cell), " is no ", is_float(dtype) ? "number" : "integer",
-                  ", as labels are", is_float(dtype) ? "" : ", the first of them integers"));
+    fail(row, column,
+         cat(place, shown(cell), " is no ", is_float(dtype) ? "number" : "integer",
+             ", as labels are", is_float(dtype) ? "" : ", the first of them integers"));
   if (is_missing(cell))
-    fail(row, cat(place, cell.empty() ? "an empty cell" : shown(cell), " is no ",
-                  diabolo::name(dtype), " (leave --dtype out, then --on-bad-value applies)"));
+    fail(row, column,
+         cat(place, cell.empty() ? "an empty cell" : shown(cell), " is no ", diabolo::name(dtype),
+             " (leave --dtype out, then --on-bad-value applies)"));
   if (is_some_number(cell))
-    fail(row, cat(place, shown(cell), " is no ", diabolo::name(dtype), " (leave --dtype out)"));
-  fail(row, cat(place, shown(cell), " is no number; use --drop-columns, --label-column or ",
-                "--id-column for columns that are not to be looked at",
-                row.row == 0 && !table_.has_header
-                    ? ", or --header yes if the first line is the columns' names"
-                    : ""));
+    fail(row, column,
+         cat(place, shown(cell), " is no ", diabolo::name(dtype), " (leave --dtype out)"));
+  fail(row, column,
+       cat(place, shown(cell), " is no number; use --drop-columns, --label-column or ",
+           "--id-column for columns that are not to be looked at",
+           row.row == 0 && !table_.has_header
+               ? ", or --header yes if the first line is the columns' names"
+               : ""));
 }
 
 template <class T>
@@ -123,14 +129,16 @@ void CsvRowParser::parse_as(const CsvRow& row, uint64_t to,
       put_label(row, column, cell, places.label);
     } else if (is.role == FieldRole::kId && places.id) {
       if (cell.size() > kMaxIdBytes)
-        fail(row, cat(", ", table_.text(column), ": an id of ", cell.size(), " bytes; at most ",
-                      kMaxIdBytes, " are accepted; is that the column of the ids?"));
+        fail(row, column,
+             cat(", ", table_.text(column), ": an id of ", cell.size(), " bytes; at most ",
+                 kMaxIdBytes, " are accepted; is that the column of the ids?"));
       places.id->assign(cell);
     }
   }
-  if (cells.trouble()) fail(row, cat(": ", cells.trouble()));
+  if (cells.trouble()) fail(row, column, cat(": ", cells.trouble()));
   if (column == table_.columns.size()) return;
-  fail(row, cat(": has ", column, " cells, the first line has ", table_.columns.size()));
+  fail(row, std::min(column, table_.columns.size()),
+       cat(": has ", column, " cells, the first line has ", table_.columns.size()));
 }
 
 void CsvRowParser::parse(const CsvRow& row, uint64_t to, std::span<const FieldRows> places) const {

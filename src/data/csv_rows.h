@@ -25,7 +25,7 @@ class CsvRowParser {
 
   // Puts the cells of a row to index `to` of the places. Throws Error{kData} naming row, line and
   // column for text where numbers belong, integers beyond their type, and rows that have more or
-  // fewer cells than the table.
+  // fewer cells than the table; its position is the row's in the table and the column's.
   void parse(const CsvRow& row, uint64_t to, std::span<const FieldRows> places) const;
 
  private:
@@ -34,7 +34,7 @@ class CsvRowParser {
   template <class T>
   T number(const CsvRow& row, size_t column, std::string_view cell) const;
   void put_label(const CsvRow& row, size_t column, std::string_view cell, std::byte* label) const;
-  [[noreturn]] void fail(const CsvRow& row, const std::string& text) const;
+  [[noreturn]] void fail(const CsvRow& row, size_t column, const std::string& text) const;
   [[noreturn]] void fail_cell(const CsvRow& row, size_t column, std::string_view cell, DType dtype,
                               bool is_text) const;
 

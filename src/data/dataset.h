@@ -67,10 +67,10 @@ class Dataset {
   // What the columns were taken for, where that was chosen: tells apart what is read of one source.
   const std::string& layout() const { return layout_; }
 
-  // Reads count rows from first_row of the wanted fields, each named once, at once, since a stream
-  // gives a row once. Numbers are of the field's dtype in this machine's byte order. Returns the
-  // rows read: count, fewer only at the end of a stream. Throws Error{kData} where the file cannot
-  // be read or is damaged. Rows beyond rows() and a stream read out of order are bugs.
+  // Reads count rows from first_row of the wanted fields, each once, at once: a stream gives a row
+  // once. Numbers: of the field's dtype, in this machine's byte order. Returns the rows read: fewer
+  // than count at a stream's end only. Throws Error{kData} for files that are damaged or cannot be
+  // read; those before its position are there. Rows beyond rows(), streams out of order: bugs.
   uint64_t read(uint64_t first_row, uint64_t count, std::span<const FieldRows> wanted) const;
   // Of one field of numbers.
   uint64_t read(size_t field, uint64_t first_row, uint64_t count,

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <optional>
 
 #include "backend/host/host_threads.h"
 #include "data/wide.h"
@@ -203,7 +204,40 @@ namespace {
 Source source_of(const Task& task, std::span<const RawRows> in) {
   const bool are_bytes = std::ranges::all_of(
       in, [](const RawRows& rows) { return rows.dtype == DType::kU8 && !rows.is_scaled; });
-  return are_bytes && !in.empty() && !task.reads_codes() ? Source::kRawU8 : Source::kScaled;
+  const bool are_rows = std::ranges::none_of(task.inputs, &TaskInput::is_codes);
+  return are_bytes && !in.empty() && are_rows ? Source::kRawU8 : Source::kScaled;
+}
+
+std::optional<Error> failure_of_fetch(const RawRows& in, uint64_t first, uint64_t count,
+                                      std::span<std::byte> to) {
+  try {
+    in.fetch(first, count, to);
+  } catch (const Error& error) {
+    return error;
+  }
+  return std::nullopt;
+}
+
+// Rows that cannot be had together: those before the first that cannot be had are looked at like
+// any other, so that which row is named depends on no piece. Found by halves: [0, good) are there,
+// [0, bad] are not.
+void copy_rows_before_failure(const RawRows& in, uint64_t first, uint64_t count,
+                              std::span<std::byte> to, Error failure, RowWatch& watch) {
+  const uint64_t row_bytes = to.size() / count;
+  uint64_t good = 0, bad = count - 1;
+  while (good < bad) {
+    const uint64_t more = (bad - good + 1) / 2;
+    const auto place = to.subspan(good * row_bytes, more * row_bytes);
+    const std::optional<Error> found = failure_of_fetch(in, first + good, more, place);
+    if (!found) {
+      good += more;
+      continue;
+    }
+    failure = *found;
+    bad = good + more - 1;
+  }
+  watch.fail(first + bad, failure);
+  std::ranges::fill(to.subspan(bad * row_bytes), std::byte{0});
 }
 
 // Raw rows to a place of their own.
@@ -213,12 +247,8 @@ void copy_rows(const RawRows& in, uint64_t first, uint64_t count, std::span<std:
     std::memcpy(to.data(), in.bytes.data() + first * (to.size() / count), to.size());
     return;
   }
-  try {
-    in.fetch(first, count, to);
-  } catch (const Error& error) {
-    watch.fail(first, error);
-    std::ranges::fill(to, std::byte{0});
-  }
+  const std::optional<Error> failure = failure_of_fetch(in, first, count, to);
+  if (failure) copy_rows_before_failure(in, first, count, to, *failure, watch);
 }
 
 // Rows on their way in; those that are there already as the plan takes them are copied.

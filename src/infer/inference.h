@@ -41,8 +41,8 @@ struct RawRows {
   bool is_scaled = false;  // f32 that convert_rows has made: taken as it is
   std::span<const std::byte> bytes = {};
   uint64_t rows = 0;
-  // Instead of bytes: reads rows [first, first + count) of them to where they are wanted. Called by
-  // the threads that compute, at once; an Error of its ends the call as a bad row does: the first.
+  // Instead of bytes: reads rows [first, first + count) to where they are wanted. Called by threads
+  // that compute, at once; after an Error for fewer, to find the first row that cannot be had.
   std::function<void(uint64_t first, uint64_t count, std::span<std::byte> to)> fetch = {};
 };
 

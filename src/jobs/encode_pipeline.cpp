@@ -131,9 +131,7 @@ void Pipeline::read_blocks() {
     next.rows = read_rows(next, reader, first);
     next.rows_read = first += next.rows;
     if (next.rows == 0) break;
-    const bool is_last = next.rows < block_rows_;
     read_.push(&next);
-    if (is_last) break;
   }
 }
 

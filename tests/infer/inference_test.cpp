@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "backend/forwarding_backend.h"
+#include "base/expect_error.h"
 #include "infer/inference_lane.h"
 #include "infer/odd_tasks.h"
 #include "train/training_fixture.h"
@@ -224,6 +225,33 @@ TEST_F(InferenceTest, DrawsOfARowDependOnNoPieceBeyond32BitsOfRows) {
     std::ranges::copy(one.rows, single.rows.begin() + static_cast<ptrdiff_t>(row * kFeatures));
   }
   EXPECT_EQ(whole, single);
+}
+
+// Rows that cannot be read and rows that are bad: the first of both, whatever is read at once.
+TEST_F(InferenceTest, TheFirstBadRowIsNamedWhateverIsReadWithIt) {
+  for (const auto& [bad, lost] : {std::pair<uint64_t, uint64_t>{70, 100},
+                                  {100, 70},
+                                  {99, 100},
+                                  {100, 99},
+                                  {0, kRows - 1},
+                                  {kRows - 1, 0}})
+    for (const int threads : {1, 2})
+      for (const int64_t most : {1, 8, 256}) {
+        SCOPED_TRACE(cat(bad, " ", lost, " ", threads, " ", most));
+        const auto backend = create_host_backend(threads);
+        const Inference inference(*backend, model_, {.max_rows = most});
+        std::vector<float> floats = floats_;
+        floats[bad * kFeatures + 5] = std::numeric_limits<float>::quiet_NaN();
+        RawRows rows{.rows = kRows};
+        rows.fetch = [&](uint64_t first, uint64_t count, std::span<std::byte> to) {
+          if (first <= lost && lost < first + count)
+            throw Error(ErrorCode::kData, "lost", DataPosition{lost, 0});
+          std::memcpy(to.data(), &floats[first * kFeatures], to.size());
+        };
+        const Error error = testing::error_of([&] { codes(inference, rows); });
+        ASSERT_TRUE(error.position().has_value());
+        EXPECT_EQ(error.position()->row, std::min(bad, lost));
+      }
 }
 
 TEST_F(InferenceTest, ACallThatFailsOnOneThreadLeavesTheNextOneWhole) {

@@ -4,6 +4,8 @@
 
 #include <limits>
 
+#include "base/expect_error.h"
+#include "base/memory_file_system.h"
 #include "data/dataset.h"
 #include "jobs/encode_pipeline.h"
 #include "jobs/row_output.h"
@@ -12,13 +14,13 @@
 namespace diabolo {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 constexpr uint64_t kRows = 1237;
 constexpr uint64_t kWidth = 12;
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
-class BadValues : public testing::Test {
+class BadValues : public ::testing::Test {
  protected:
   static ModelFile trained() {
     const auto backend = create_host_backend(2);
@@ -119,6 +121,38 @@ TEST_F(BadValues, TheFirstBadRowOfTheFileIsNamed) {
     auto some = options(kReconstructTask);
     some.batch_rows = batch;
     EXPECT_EQ(error_of(some).position()->row, 3u) << batch;
+  }
+}
+
+std::string csv_of(std::span<const float> values) {
+  std::string text;
+  for (size_t i = 0; i < values.size(); ++i)
+    text += cat(values[i], i % kWidth + 1 == kWidth ? '\n' : ',');
+  return text;
+}
+
+// Whether its rows are read in parts by the threads or, as of a stream, in blocks.
+TEST_F(BadValues, OfANumberAndACellThatIsNoneTheFirstIsNamed) {
+  using Kind = testing::MemoryFileSystem::Kind;
+  for (const uint64_t number : {641, 645}) {
+    std::vector<float> values = data_.values;
+    values[number * kWidth + 7] = kNan;
+    std::string text = csv_of(values);
+    size_t at = 0;
+    for (int i = 0; i < 643; ++i) at = text.find('\n', at) + 1;
+    text.insert(at, "word");
+    for (const Kind kind : {Kind::kRegular, Kind::kPipe})
+      for (const int64_t batch : {1, 2, 7, 100, 5000}) {
+        SCOPED_TRACE(cat(number, " ", batch, kind == Kind::kPipe ? " stream" : " file"));
+        testing::MemoryFileSystem fs(text, kind);
+        const auto table = open_dataset("t.csv", {.fs = &fs});
+        auto some = options(kEncodeTask);
+        some.batch_rows = batch;
+        const Error error =
+            testing::error_of([&] { run_pipeline(*backend_, model(), *table, some); });
+        ASSERT_TRUE(error.position().has_value()) << error.what();
+        EXPECT_EQ(error.position()->row, std::min<uint64_t>(number, 643)) << error.what();
+      }
   }
 }
 
