@@ -471,6 +471,8 @@ typedef struct diabolo_row_options {
   uint64_t above_size; /* numbers that above has room for */
   diabolo_file_callback progress;
   void* progress_user; /* handed to progress */
+  uint64_t count; /* rows of a verb that reads none; of another: 0, or as many as it is given */
+  uint64_t seed;  /* of what a verb draws; with a row's number it decides what that gets */
 } diabolo_row_options;
 
 /* The verbs above in one call, with options. rows: for DIABOLO_DECODE codes, of any type,
@@ -497,8 +499,9 @@ typedef struct diabolo_output {
 } diabolo_output;
 
 /* A verb with all of its inputs and outputs, in the verb's order: diabolo_run_rows for those that
- * have several, or results that are no floats. All inputs have as many rows. USAGE too: another
- * number of inputs or outputs than the verb's, another type than an output's. */
+ * have several, or results that are no floats. All inputs have as many rows; a verb
+ * without inputs gives options->count. USAGE too: another number of inputs or outputs than the
+ * verb's, inputs of which one has more rows, another type than an output's. */
 DIABOLO_API diabolo_status diabolo_run(const diabolo_model* model, diabolo_verb verb,
                                        const diabolo_rows* const* inputs, uint64_t input_count,
                                        const diabolo_row_options* options,

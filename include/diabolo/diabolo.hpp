@@ -261,6 +261,7 @@ struct RunOptions {
   std::span<diabolo_row_state> states = {};
   double threshold = 0;  // 0: the model's
   std::span<uint8_t> above = {};
+  uint64_t seed = 0;  // of what a verb draws
   // False ends the call: Error{DIABOLO_INTERRUPTED}. What it throws comes out of the call.
   std::function<bool(const diabolo_file_progress&)> progress = {};
 };
@@ -563,6 +564,7 @@ class Model {
     c.threshold = options.threshold;
     c.above = options.above.data();
     c.above_size = options.above.size();
+    c.seed = options.seed;
     if (options.progress) c.progress = &callback.call;
     c.progress_user = &callback;
     const diabolo_status status = call(c);

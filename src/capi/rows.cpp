@@ -9,6 +9,7 @@
 #include "capi/arguments.h"
 #include "capi/handles.h"
 #include "capi/model_texts.h"
+#include "capi/rows.h"
 #include "capi/rows_progress.h"
 #include "capi/status.h"
 #include "infer/explain.h"
@@ -48,6 +49,9 @@ static_assert(static_cast<int>(RowState::kBadResult) == DIABOLO_ROW_BAD_RESULT);
 RowRules rules_of(const Model& model, const diabolo_row_options& options, uint64_t rows) {
   RowRules out;
   out.place.option = "on_bad_value =";
+  if (options.count != 0 && options.count != rows)
+    throw Error(ErrorCode::kUsage, cat("row options.count: expected 0 or ", rows,
+                                       ", the rows of the inputs, found ", options.count));
   out.on_bad_value = bad_value_of("row options", options.on_bad_value, model.file);
   if (options.states) {
     if (options.states_size < rows)
@@ -114,14 +118,20 @@ std::span<const float> floats_of(const TaskResults& results) {
           results.bytes.size() / sizeof(float)};
 }
 
+// A task that reads nothing has as many as it is asked for.
+uint64_t row_count(std::span<const RawRows> in, const diabolo_row_options& options) {
+  return in.empty() ? options.count : in.front().rows;
+}
+
 void run_task(const Model& model, const Task& task, std::span<const RawRows> in,
               const diabolo_row_options& options, std::span<const TaskResults> out) {
-  const uint64_t rows = in.empty() ? 0 : in.front().rows;
+  const uint64_t rows = row_count(in, options);
   RowRules rules = rules_of(model, options, rows);
   if (task.reads_codes()) rules.place.name = "codes";
   const Above above(model, options, rows, task.has_threshold);
-  if (rows == 0) return;
-  model.inference.run(task, in, out, rules);
+  const auto is_empty = [](const RawRows& each) { return each.rows == 0; };
+  if (rows == 0 && std::ranges::all_of(in, is_empty)) return;
+  model.inference.run(task, in, out, rules, {.rows = rows, .seed = options.seed});
   if (task.has_threshold) above.put(floats_of(out.front()));
 }
 
@@ -208,6 +218,22 @@ void explain_rows(const Model& model, const RawRows& in, const diabolo_row_optio
 
 }  // namespace
 
+void run_any(const Model& model, const Task& task, const Arrays& arrays,
+             const diabolo_row_options& options) {
+  const auto columns = model.inference.columns(task);
+  check_count("input_count", task.inputs.size(), arrays.input_count);
+  check_count("output_count", columns.size(), arrays.output_count);
+  if (arrays.input_count > 0) required("inputs", arrays.inputs);
+  required("outputs", arrays.outputs);
+  std::vector<RawRows> in;
+  for (size_t i = 0; i < task.inputs.size(); ++i)
+    in.push_back(raw_rows(arrays.inputs[i], input_row(task.inputs[i], model.file)));
+  std::vector<TaskResults> out;
+  for (size_t i = 0; i < columns.size(); ++i)
+    out.push_back(results_of(columns[i], arrays.outputs[i], row_count(in, options)));
+  run_task(model, task, in, options, out);
+}
+
 }  // namespace diabolo::capi
 
 using namespace diabolo::capi;
@@ -273,19 +299,7 @@ diabolo_status diabolo_run(const diabolo_model* model, diabolo_verb verb,
   return guarded(__func__, [&] {
     const auto found = find_model(model);
     const diabolo_row_options given = options_or_defaults("row options", options);
-    const diabolo::Task& task = task_of(verb);
-    const auto columns = found->inference.columns(task);
-    check_count("input_count", task.inputs.size(), input_count);
-    check_count("output_count", columns.size(), output_count);
-    if (input_count > 0) required("inputs", inputs);
-    required("outputs", outputs);
-    std::vector<diabolo::RawRows> in;
-    for (uint64_t i = 0; i < input_count; ++i)
-      in.push_back(raw_rows(inputs[i], diabolo::input_row(task, found->file)));
-    std::vector<diabolo::TaskResults> out;
-    for (uint64_t i = 0; i < output_count; ++i)
-      out.push_back(results_of(columns[i], outputs[i], in.empty() ? 0 : in.front().rows));
-    run_task(*found, task, in, given, out);
+    run_any(*found, task_of(verb), {inputs, input_count, outputs, output_count}, given);
   });
 }
 

@@ -47,7 +47,10 @@ struct PipelineResult {
   uint64_t resumed_rows = 0;
 };
 
-// One row of what the task reads, for files that do not say.
+// One row of what goes into an input, for files that do not say.
+TensorDesc input_row(const TaskInput& input, const ModelFile& model);
+// Of a task that reads one input, as all do that go from file to file. Throws Error{kUsage} for
+// another.
 TensorDesc input_row(const Task& task, const ModelFile& model);
 // What floats are stored as where nobody says.
 DType usual_output_dtype(const Task& task, const ModelFile& model);

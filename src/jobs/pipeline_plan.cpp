@@ -37,8 +37,15 @@ std::string model_identity(const ModelFile& model) {
 
 }  // namespace
 
+TensorDesc input_row(const TaskInput& input, const ModelFile& model) {
+  return input.is_codes ? TensorDesc(DType::kF32, {model.config.model.code.size}) : model.row;
+}
+
 TensorDesc input_row(const Task& task, const ModelFile& model) {
-  return task.reads_codes() ? TensorDesc(DType::kF32, {model.network().code_size}) : model.row;
+  if (task.inputs.size() != 1)
+    throw Error(ErrorCode::kUsage, cat(task.name, ": expected a task with one input, found ",
+                                       task.inputs.size(), " (diabolo_run takes any number)"));
+  return input_row(task.inputs.front(), model);
 }
 
 DType usual_output_dtype(const Task& task, const ModelFile& model) {

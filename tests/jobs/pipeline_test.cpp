@@ -432,5 +432,12 @@ TEST_F(PipelineTest, TasksWithTwoInputsAndWithNone) {
   EXPECT_FALSE(std::equal(drawn.begin(), drawn.begin() + 12, drawn.begin() + 12));
 }
 
+TEST_F(PipelineTest, ATaskThatReadsNotOneFileIsRefused) {
+  EXPECT_THAT(error_of(options("out.raw", distance_task()), *data_.data).what(),
+              HasSubstr("distance: expected a task with one input, found 2"));
+  EXPECT_THAT(error_of(options("out.raw", drawing_task()), *data_.data).what(),
+              HasSubstr("draw: expected a task with one input, found 0"));
+}
+
 }  // namespace
 }  // namespace diabolo
