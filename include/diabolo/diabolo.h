@@ -546,14 +546,16 @@ typedef struct diabolo_evaluate_options {
   void* progress_user;            /* handed to progress */
   const char* labels_path; /* a file in place of labels: one number per row, 0 ordinary; or null */
   const char* pca_path;    /* a file in place of pca_from, read as the input is; or null */
-  /* Of diabolo_evaluate_file's input, as in diabolo_file_options. */
+  /* Of files, diabolo_evaluate_file's input and that of pca_path, as in diabolo_file_options. */
   const char* input_format;
   diabolo_dtype input_dtype;
   uint32_t input_rank;
   uint64_t input_shape[DIABOLO_MAX_ROW_RANK];
-  const char* input_label_column; /* its labels take the place of labels; null: as in training */
+  const char* input_label_column; /* with neither labels nor labels_path, the input's labels */
   const char* input_id_column;
   const char* input_drop_columns;
+  const char* input_header;
+  const char* input_separator;
 } diabolo_evaluate_options;
 
 /* The main numbers; NaN where one does not apply. */
@@ -637,6 +639,8 @@ typedef struct diabolo_file_options {
   const char* input_label_column; /* no feature */
   const char* input_id_column;    /* no feature; the first column of a CSV output */
   const char* input_drop_columns; /* several, with commas between them */
+  const char* input_header;       /* "yes": a table's first line is names; "no"; null: found */
+  const char* input_separator;    /* "comma", "semicolon", "tab"; null: found */
 } diabolo_file_options;
 
 typedef struct diabolo_file_result {

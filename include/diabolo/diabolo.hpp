@@ -253,6 +253,7 @@ struct FileOptions {
   std::function<bool(const diabolo_file_progress&)> progress = {};
   // Of a table, by name or number from 0; empty: as in training.
   std::string input_label_column = {}, input_id_column = {}, input_drop_columns = {};
+  std::string input_header = {}, input_separator = {};  // empty: found
 };
 
 // Of calls on rows in memory: diabolo_row_options. states and above are the caller's memory.
@@ -277,6 +278,7 @@ struct EvaluateOptions {
   diabolo_dtype input_dtype = 0;
   std::vector<uint64_t> input_shape = {};
   std::string input_label_column = {}, input_id_column = {}, input_drop_columns = {};
+  std::string input_header = {}, input_separator = {};  // empty: found
 };
 
 struct Evaluation {
@@ -642,6 +644,8 @@ class Model {
     to.input_label_column = detail::text_or_null(from.input_label_column);
     to.input_id_column = detail::text_or_null(from.input_id_column);
     to.input_drop_columns = detail::text_or_null(from.input_drop_columns);
+    to.input_header = detail::text_or_null(from.input_header);
+    to.input_separator = detail::text_or_null(from.input_separator);
   }
 
   static void fill(const FileOptions& from, diabolo_file_options& to) {

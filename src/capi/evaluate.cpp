@@ -38,13 +38,20 @@ diabolo_evaluation describe(const json& report) {
   return out;
 }
 
-void check_one_of(const void* in_memory, const char* path, const char* names) {
-  if (in_memory && path)
+void check_one_of(const void* one, const void* other, const char* names) {
+  if (one && other)
     throw Error(ErrorCode::kUsage, cat("evaluate options: expected ", names, ", found both"));
 }
 
-std::unique_ptr<Dataset> labels_of(const diabolo_evaluate_options& options) {
+// Before anything is opened.
+void check_labels(const diabolo_evaluate_options& options) {
   check_one_of(options.labels, options.labels_path, "labels or labels_path");
+  check_one_of(options.labels, options.input_label_column, "labels or input_label_column");
+  check_one_of(options.labels_path, options.input_label_column,
+               "labels_path or input_label_column");
+}
+
+std::unique_ptr<Dataset> labels_of(const diabolo_evaluate_options& options) {
   if (options.labels_path)
     return open_dataset(required_path("evaluate options.labels_path", options.labels_path));
   if (!options.labels) return nullptr;
@@ -57,6 +64,16 @@ std::unique_ptr<Dataset> open_rows(const char* argument, const char* path, const
                                    const diabolo_evaluate_options& options) {
   return open_input(argument, path, given_input("evaluate options", options), model.file,
                     model.file.row);
+}
+
+// Rows in memory are not read by fields that say how to read a file.
+void require_a_file(const diabolo_evaluate_options& options) {
+  const GivenInput given = given_input("evaluate options", options);
+  const char* const field = given.first_set();
+  if (field && !options.pca_path)
+    throw Error(ErrorCode::kUsage,
+                cat(given.name, ".", field, ": is for files, expected none as the rows are in ",
+                    "memory (diabolo_evaluate_file reads a file)"));
 }
 
 std::unique_ptr<Dataset> pca_rows_of(const Model& model, const diabolo_evaluate_options& options) {
@@ -97,6 +114,7 @@ void run_evaluation(const diabolo_model* model, const OpenData& open,
   const auto found = find_model(model);
   check_result("evaluation", result);
   const diabolo_evaluate_options given = options_or_defaults("evaluate options", options);
+  check_labels(given);
   const json report = report_of(*found, *open(*found, given), given);
   give_result("evaluation", describe(report), result);
   if (!given.report) return;
@@ -115,7 +133,8 @@ diabolo_status diabolo_evaluate(const diabolo_model* model, const diabolo_rows* 
                                 const diabolo_evaluate_options* options,
                                 diabolo_evaluation* result) {
   return guarded(__func__, [&] {
-    const auto open = [&](const Model&, const diabolo_evaluate_options&) {
+    const auto open = [&](const Model&, const diabolo_evaluate_options& given) {
+      require_a_file(given);
       return dataset_of("rows", rows);
     };
     run_evaluation(model, open, options, result);

@@ -21,6 +21,11 @@ struct GivenInput {
   const char* label_column = nullptr;
   const char* id_column = nullptr;
   const char* drop_columns = nullptr;
+  const char* header = nullptr;
+  const char* separator = nullptr;
+
+  // The first field that is set, or null.
+  const char* first_set() const;
 };
 
 template <class Options>
@@ -32,7 +37,9 @@ GivenInput given_input(const char* name, const Options& options) {
           options.input_shape,
           options.input_label_column,
           options.input_id_column,
-          options.input_drop_columns};
+          options.input_drop_columns,
+          options.input_header,
+          options.input_separator};
 }
 
 // argument: of the path, for messages. usual: one row, for files that do not say; columns of tables

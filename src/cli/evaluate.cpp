@@ -118,6 +118,11 @@ std::string text(const nlohmann::json& metrics) {
 
 int run(const EvaluateArguments& arguments) {
   Terminal terminal(arguments.out);
+  if (!arguments.labels.empty() && arguments.data.label_column)
+    throw Error(
+        ErrorCode::kUsage,
+        "evaluate: expected --labels or --label-column, found both (--drop-columns leaves a "
+        "column out)");
   const ModelFile model = open_model(arguments.model, arguments.model_options, terminal);
   const auto input = open_rows(arguments.input, arguments.data, model, model.row);
   TrainingFile trained_on(model.provenance.data_file);

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstring>
 #include <fstream>
+#include <functional>
 #include <numeric>
 
 #include "capi/small_model.h"
@@ -165,6 +166,38 @@ TEST_F(EvaluateFile, WhatIsNotThereOrDoesNotFitIsRefused) {
   expect_file(DIABOLO_DATA, "/no/such.raw", options);
   EXPECT_EQ(diabolo_evaluate_file(model, nullptr, nullptr, nullptr), DIABOLO_USAGE);
   EXPECT_EQ(diabolo_evaluate_file(nullptr, pca_path.c_str(), nullptr, nullptr), DIABOLO_USAGE);
+}
+
+TEST_F(EvaluateFile, LabelsComeFromOnePlace) {
+  auto options = sized<diabolo_evaluate_options>();
+  options.input_label_column = "kind";
+  options.labels = labels.data();
+  options.label_count = kRows;
+  expect_file(DIABOLO_USAGE, "labels or input_label_column, found both", options);
+  options.labels = nullptr;
+  options.labels_path = labels_path.c_str();
+  expect_file(DIABOLO_USAGE, "labels_path or input_label_column, found both", options);
+}
+
+// They would be passed over in silence.
+TEST_F(EvaluateFile, RowsInMemoryHaveNoFieldsOfFiles) {
+  using Options = diabolo_evaluate_options;
+  const std::function<void(Options&)> fields[] = {
+      [](Options& o) { o.input_format = "csv"; },  [](Options& o) { o.input_dtype = DIABOLO_F32; },
+      [](Options& o) { o.input_rank = 1; },        [](Options& o) { o.input_label_column = "a"; },
+      [](Options& o) { o.input_id_column = "a"; }, [](Options& o) { o.input_drop_columns = "a"; },
+      [](Options& o) { o.input_header = "yes"; },  [](Options& o) { o.input_separator = "tab"; },
+  };
+  for (const auto& set : fields) {
+    auto options = sized<diabolo_evaluate_options>();
+    set(options);
+    EXPECT_EQ(evaluate(options), DIABOLO_USAGE);
+    EXPECT_NE(std::strstr(diabolo_last_error(), "is for files"), nullptr) << diabolo_last_error();
+  }
+  auto options = sized<diabolo_evaluate_options>();
+  options.pca_path = pca_path.c_str();  // is one
+  options.input_format = "raw";
+  EXPECT_EQ(evaluate(options), DIABOLO_OK) << diabolo_last_error();
 }
 
 TEST_F(Evaluate, ProgressStopsIt) {

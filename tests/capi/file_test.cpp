@@ -225,6 +225,26 @@ TEST_F(Files, BadArguments) {
   EXPECT_FALSE(std::filesystem::exists(output));
 }
 
+// A first line of numbers is names only if somebody says so.
+TEST_F(Files, TablesAreReadAsTheOptionsSay) {
+  const std::string table = folder.file("t.csv");
+  {
+    std::ofstream file(table);
+    for (int row = 0; row < 4; ++row)
+      for (uint64_t i = 0; i < kFeatures; ++i)
+        file << 2 * i + 1 << (i + 1 < kFeatures ? ';' : '\n');
+  }
+  auto options = sized<diabolo_file_options>();
+  options.input_separator = "semicolon";
+  for (const auto& [header, rows] : {std::pair{"yes", 3u}, {"no", 4u}, {"auto", 4u}}) {
+    options.input_header = header;
+    ASSERT_EQ(run(DIABOLO_ENCODE, table, output, options), DIABOLO_OK) << diabolo_last_error();
+    EXPECT_EQ(result.rows_read, rows) << header;
+  }
+  options.input_separator = "tab";
+  EXPECT_NE(run(DIABOLO_ENCODE, table, output, options), DIABOLO_OK);
+}
+
 TEST_F(Files, BadOptions) {
   const auto with = [&](diabolo_status status, const char* part, const auto& change) {
     auto options = sized<diabolo_file_options>();
@@ -246,6 +266,8 @@ TEST_F(Files, BadOptions) {
     o.input_rank = 1;
     o.input_shape[0] = 6;
   });
+  with(DIABOLO_USAGE, "input_header", [](Options& o) { o.input_header = "perhaps"; });
+  with(DIABOLO_USAGE, "input_separator", [](Options& o) { o.input_separator = "."; });
   with(DIABOLO_USAGE, "docx", [](Options& o) { o.output_format = "docx"; });
   with(DIABOLO_USAGE, "output_dtype", [](Options& o) { o.output_dtype = -1; });
   with(DIABOLO_USAGE, "", [](Options& o) { o.output_dtype = DIABOLO_I8; });
