@@ -11,6 +11,7 @@
 #include "cli/table.h"
 #include "cli/train_config.h"
 #include "graph/dump.h"
+#include "jobs/training.h"
 #include "model/task.h"
 #include "train/train_data.h"
 #include "train/training_plan.h"
@@ -34,8 +35,9 @@ struct Subject {
   Config config;  // resolved
   Network network;
   TensorDesc row;
-  uint64_t rows = 0;     // of the training data; 0: not known
-  nlohmann::json files;  // model and model_hash, or input, for --json
+  uint64_t rows = 0;       // that are trained on, without those set aside; 0: not known
+  uint64_t held_rows = 0;  // that are validated on; 0: none, or not known
+  nlohmann::json files;    // model and model_hash, or input, for --json
 };
 
 std::vector<std::string> mode_names() {
@@ -81,7 +83,12 @@ Subject subject_of_model(const PlanArguments& arguments, Terminal& terminal) {
   config.train.threads = 0;
   arguments.config.override(config);
   check_model_stays(arguments, model.config, config);
-  return {config, model.network(), model.row, model.provenance.rows,
+  const bool is_known = model.threshold && model.threshold_from == ThresholdFrom::kValidation;
+  return {config,
+          model.network(),
+          model.row,
+          model.provenance.rows,
+          is_known ? model.threshold_rows : 0,
           model_fields(arguments.model, model)};
 }
 
@@ -90,8 +97,12 @@ Subject subject_of_config(const PlanArguments& arguments) {
   if (!arguments.data.empty()) config.data.train = arguments.data;
   if (arguments.features) {
     config = resolved(config, Scale::kUnit);
-    return {config, Network::of(config.model, *arguments.features),
-            TensorDesc(DType::kF32, {*arguments.features}), 0, nlohmann::json::object()};
+    return {config,
+            Network::of(config.model, *arguments.features),
+            TensorDesc(DType::kF32, {*arguments.features}),
+            0,
+            0,
+            nlohmann::json::object()};
   }
   if (config.data.train.empty())
     throw Error(ErrorCode::kUsage,
@@ -101,8 +112,13 @@ Subject subject_of_config(const PlanArguments& arguments) {
   const auto data = open_dataset(config.data.train, options);
   config = resolved(config, default_scale(*data));
   const TensorDesc row = data->x().row;
-  return {config, Network::of(config.model, row), row, data->rows().value_or(0),
-          nlohmann::json{{"input", config.data.train}}};
+  const uint64_t rows = data->rows().value_or(0);
+  const uint64_t set_aside = rows > 0 ? held_out_rows(config, rows) : 0;
+  const auto validation = open_validation(config);  // a file of its own
+  const uint64_t held = validation ? validation->rows().value_or(0) : set_aside;
+  return {config, Network::of(config.model, row),
+          row,    rows - std::min(rows, set_aside),
+          held,   nlohmann::json{{"input", config.data.train}}};
 }
 
 DeviceInfo device_of(const PlanArguments& arguments, const Config& config, Terminal& terminal) {
@@ -133,12 +149,11 @@ Planned plan_task(const Task& task, const Subject& subject, const DeviceInfo& de
 }
 
 Planned plan_training(bool is_validation, const Subject& subject, const DeviceInfo& device) {
-  RowsToRead rows{subject.rows,
-                  subject.row.dtype() == DType::kU8 ? Source::kRawU8 : Source::kScaled};
+  const RowsToRead rows{subject.rows,
+                        subject.row.dtype() == DType::kU8 ? Source::kRawU8 : Source::kScaled};
   std::optional<RowsToRead> held;
   if (is_validation || !subject.config.train.validation.empty())
-    held = RowsToRead{held_out_rows(subject.config, rows.rows), rows.source};
-  if (held) rows.rows -= std::min(rows.rows, held->rows);
+    held = RowsToRead{subject.held_rows, rows.source};
   const TrainingPlan training(device, subject.config, subject.network, rows, held, rows.rows > 0);
   return {is_validation ? training.validation(training.validation_batch_rows())
                         : training.step(training.batch_rows()),

@@ -307,6 +307,23 @@ def test_inspect_plan_selftest_devices_presets(folder):
     assert names == ["dense", "denoising", "deep", "vae"]
 
 
+def test_plan_of_a_model_has_the_rows_that_it_was_trained_on(folder):
+    numpy.save(folder / "x.npy", rows(100))
+    numpy.save(folder / "v.npy", rows(30))
+
+    def planned(*arguments):
+        step, validation = (json_of("plan", *arguments, "--for", "cpu", "--mode", mode)
+                            for mode in ("train", "validate"))
+        return step["memory"]["@order"] // 4, validation["memory"]["input"] // (4 * 16)
+
+    for validation, order, held in (("0.25", 75, 25), (folder / "v.npy", 100, 30)):
+        options = ("--epochs", "1", "--validation", validation)
+        train(folder / "x.npy", folder / "run", *options, "--overwrite")
+        assert planned(folder / "run") == (order, held)
+        assert planned("--data", folder / "x.npy", "--preset", "dense", "--set",
+                       f'train.validation="{validation}"') == (order, held)
+
+
 def test_configuration_flag_before_file_before_preset(folder):
     numpy.save(folder / "x.npy", rows(50))
     (folder / "c.toml").write_text('[train]\nepochs = 4\nseed = 9\n[model]\ncode.size = 5\n')
