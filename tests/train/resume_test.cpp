@@ -3,10 +3,13 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "base/expect_error.h"
+#include "model/safetensors_format.h"
 #include "train/checkpoint_parts.h"
 #include "train/stateful_part.h"
 #include "train/training_fixture.h"
@@ -86,6 +89,28 @@ TEST_F(ResumeTest, StoppingAtAnyStepChangesNothing) {
     EXPECT_FALSE(rest.is_cancelled);
     expect_same_end("whole", name);
   }
+}
+
+// Its mean over the epoch would be that of the epoch's rest.
+TEST_F(ResumeTest, ACheckpointWithoutTheSumOfATermIsRefused) {
+  const Config config = resumable_config();
+  run(config, options_for("stopped", RunUse::kNew, 1), 3);
+  const std::string path = folder_ / "stopped/checkpoint.safetensors";
+  std::string content = content_of(path);
+  const std::string key = cat(kL2Term.reported, "_sum");
+  const size_t at = content.find(key);
+  ASSERT_NE(at, std::string::npos);
+  content[at] = 'x';  // another term's
+  uint64_t header_bytes = 0;
+  std::memcpy(&header_bytes, content.data(), sizeof header_bytes);
+  const std::string hash = header_hash(content.substr(sizeof header_bytes, header_bytes));
+  content.replace(sizeof header_bytes + kHashPrefix.size(), kHashDigits, hash);
+  std::ofstream(path, std::ios::binary) << content;
+  const Error error =
+      testing::error_of([&] { run(config, options_for("stopped", RunUse::kResume)); });
+  EXPECT_EQ(error.code(), ErrorCode::kModel);
+  EXPECT_THAT(error.what(),
+              HasSubstr(cat("expected the sum of the loss's term ", kL2Term.reported)));
 }
 
 // The weights that products read are no part of a checkpoint: they are made anew.
