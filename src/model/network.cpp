@@ -52,16 +52,20 @@ std::vector<Layer> encoder_of(const ModelConfig& config, const Extents& row) {
   return layers;
 }
 
-// The encoder's layers, inverted from the last to the first. After a layer comes what comes after
-// the layer of the encoder that made such rows.
+// The encoder's layers, inverted from the last to the first. A layer with weights is followed by
+// what made such rows in the encoder: the activation of the last layer with weights before its
+// partner, as layers without weights pass on what they read. The last line is the output's.
 std::vector<LayerLine> mirrored(std::span<const Layer> encoder) {
   std::vector<LayerLine> lines;
   for (; !encoder.empty(); encoder = encoder.first(encoder.size() - 1)) {
     const Layer& layer = encoder.back();
     if (!layer.line.block->mirror) continue;
-    lines.push_back(layer.line.block->mirror(layer));
-    if (encoder.size() > 1) lines.back().activation = encoder[encoder.size() - 2].line.activation;
+    LayerLine& line = lines.emplace_back(layer.line.block->mirror(layer));
+    if (!line.block->has_weights) continue;
+    for (const Layer& before : encoder.first(encoder.size() - 1))
+      if (before.line.block->has_weights) line.activation = before.line.activation;
   }
+  if (!lines.empty()) lines.back().activation.reset();
   return lines;
 }
 
@@ -86,6 +90,11 @@ std::vector<Layer> decoder_of(const ModelConfig& config, const std::vector<Layer
   if (last.line.activation)
     throw Error(ErrorCode::kUsage, cat(key, ": ", value_text(last.line.text()),
                                        ": what follows the last layer is model.decoder.output"));
+  if (!last.line.block->has_weights && *d.output != kernels::Activation::kIdentity)
+    throw Error(ErrorCode::kUsage,
+                cat("model.decoder.output: expected identity behind ", value_text(last.line.text()),
+                    ", which has no weights, found ", kernels::name(*d.output),
+                    "; end the decoder in a layer with weights"));
   last.activation = *d.output;
   last.dropout = 0;
   return layers;

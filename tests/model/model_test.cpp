@@ -104,6 +104,51 @@ TEST(Network, AMirrorGivesBackShapesAndActivations) {
                                    "dense 7x2 -> sigmoid"));
 }
 
+// A block without weights, for as long as it is there.
+class WithPass {
+ public:
+  WithPass() { changeable_block_defs().push_back(&kBlock); }
+  ~WithPass() { changeable_block_defs().pop_back(); }
+  WithPass(const WithPass&) = delete;
+
+ private:
+  static LayerLine mirror(const Layer&) { return {.block = &kBlock}; }
+  static constexpr BlockDef kBlock = {.name = "pass",
+                                      .what = "rows as they are",
+                                      .options = {},
+                                      .has_weights = false,
+                                      .shape = [](Layer& layer) { layer.out = layer.in; },
+                                      .build = [](const LayerBuild& build) { return build.x; },
+                                      .mirror = mirror};
+};
+
+TEST(Network, AMirrorKeepsTheActivationsThatLayersWithoutWeightsPassOn) {
+  const WithPass part;
+  Config config = resolved(Config{}, Scale::kUnit);
+  config.model.encoder = {.layers = {"dense 9 tanh", "pass", "dense 5 gelu", "pass"}, .hidden = {}};
+  const auto decoder = Network::of(config.model, 20).decoder;
+  EXPECT_THAT(lines_of(decoder), testing::ElementsAre("dense 5 gelu -> gelu", "pass -> identity",
+                                                      "dense 9 tanh -> tanh", "pass -> identity",
+                                                      "dense 20 -> sigmoid"));
+  for (const Layer& layer : decoder)
+    EXPECT_EQ(LayerLine::parse(layer.line.text(), "").text(), layer.line.text());
+}
+
+// Nothing would apply it where the model is used.
+TEST(Network, ALastLayerWithoutWeightsHasNoOutputActivation) {
+  const WithPass part;
+  Config config = resolved(Config{}, Scale::kUnit);
+  config.model.encoder = {.layers = {"pass", "dense 5"}, .hidden = {}};
+  EXPECT_THROW(Network::of(config.model, 20), Error);
+  config.model.decoder.output = kernels::Activation::kIdentity;
+  EXPECT_EQ(Network::of(config.model, 20).decoder.size(), 3u);
+  config.model.decoder.mirror = false;
+  config.model.decoder.layers = {"dense 20", "pass"};
+  EXPECT_EQ(Network::of(config.model, 20).decoder.size(), 2u);
+  config.model.decoder.output = kernels::Activation::kSigmoid;
+  EXPECT_THROW(Network::of(config.model, 20), Error);
+}
+
 TEST(Network, LinesOfADecoderEndInARow) {
   Config config = resolved(Config{}, Scale::kUnit);
   config.model.decoder.mirror = false;
