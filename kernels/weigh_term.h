@@ -12,7 +12,8 @@
 namespace diabolo::kernels {
 
 // Computes contribution = w * raw, and weight = w, which is the gradient of raw; all [1]. w is
-// weights[step % kStepSlots, column] where there are weights, else constant.
+// weights[step % kStepSlots, column] where there are weights, else constant. What has no weight
+// contributes 0 whatever it is: a warm-up starts where its term may still be infinite.
 template <class T>
 struct WeighTerm {
   using NoExtents = void;
@@ -33,7 +34,7 @@ DIABOLO_HD void weigh_term(const WeighTerm<T>& p) {
     const auto slot = static_cast<int64_t>(p.state->step % kStepSlots);
     weight = p.weights[slot * p.count + p.column];
   }
-  *p.contribution = T(weight) * *p.raw;
+  *p.contribution = weight == 0 ? T(0) : T(weight) * *p.raw;
   *p.weight = T(weight);
 }
 

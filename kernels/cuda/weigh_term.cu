@@ -4,7 +4,7 @@
 // Shapes      raw, contribution, weight [1] f32; weights [kStepSlots, count] f32
 // Work split  one thread
 // Traffic     20 bytes: the launch
-// Numerics    one product
+// Numerics    one product; 0 where the weight is 0, whatever the raw value
 // Limits      none
 // Source      kernels/weigh_term.h
 #include "kernels/weigh_term.h"

@@ -9,9 +9,22 @@
 #include <limits>
 
 #include "kernels/common/philox.h"
+#include "kernels/weigh_term.h"
 
 namespace diabolo::kernels {
 namespace {
+
+// 0 times infinity would end a training whose warm-up begins.
+TEST(WeighTerm, WithoutWeightIsZeroWhateverTheRawValueIs) {
+  float contribution = 1, weight = 1;
+  for (const float raw : {3.0f, std::numeric_limits<float>::infinity(),
+                          -std::numeric_limits<float>::infinity(), std::nanf("")}) {
+    weigh_term(WeighTerm<float>{
+        .constant = 0, .raw = &raw, .contribution = &contribution, .weight = &weight});
+    EXPECT_EQ(contribution, 0) << raw;
+    EXPECT_EQ(weight, 0);
+  }
+}
 
 TEST(Bf16, EveryValueSurvivesTheWayToFloatAndBack) {
   for (uint32_t bits = 0; bits <= 0xffff; ++bits) {

@@ -33,6 +33,9 @@ void list(CaseList& list) {
     for (const Fill fill : {Fill::kIntegers, Fill::kLarge, Fill::kTiny, Fill::kNotANumber})
       list.add(kWeighTerm, WeighTermAttrs{0.3f}, cat(name(dtype), " by 0.3 ", name(fill)),
                {{one, fill}});
+    for (const Fill fill : {Fill::kNotANumber, Fill::kBroken})
+      list.add(kWeighTerm, WeighTermAttrs{0}, cat(name(dtype), " by 0 ", name(fill)),
+               {{one, fill}});
     const auto add_scheduled = [&](int column, int64_t count) {
       const TensorDesc weights(DType::kF32, {static_cast<int64_t>(kernels::kStepSlots), count});
       list.add(kWeighTerm, WeighTermAttrs{1, column},
