@@ -77,6 +77,19 @@ bool has_schedule(std::span<const TermSpec> terms) {
   return std::ranges::any_of(terms, [](const TermSpec& term) { return term.warmup_steps > 0; });
 }
 
+ValueId sum_of(Graph& graph, std::vector<ValueId> parts, const std::string& name) {
+  constexpr size_t kMost = kernels::kMaxTerms;
+  while (parts.size() > 1) {
+    std::vector<ValueId> sums;
+    for (size_t i = 0; i < parts.size(); i += kMost) {
+      const std::span<const ValueId> some(parts.data() + i, std::min(kMost, parts.size() - i));
+      sums.push_back(graph.add(kSumTerms, SumTermsAttrs{}, some, name).front());
+    }
+    parts = std::move(sums);
+  }
+  return parts.front();
+}
+
 ValueId weighed(const TermBuild& build, ValueId raw) {
   const TermSpec& spec = build.spec();
   Graph& graph = build.model.graph();

@@ -14,6 +14,7 @@
 
 namespace diabolo {
 
+class Graph;
 class ModelGraph;
 struct Network;
 struct TermDef;
@@ -58,6 +59,8 @@ struct TermBuild {
   const TermSpec& spec() const { return terms[index]; }
 };
 
+// Of one value or more, f32[1] each: sums of more than one node takes are sums of sums.
+ValueId sum_of(Graph& graph, std::vector<ValueId> parts, const std::string& name);
 // What it contributes to the loss, f32[1]: the step's weight times `raw`, f32[1].
 ValueId weighed(const TermBuild& build, ValueId raw);
 

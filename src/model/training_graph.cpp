@@ -1,7 +1,5 @@
 #include "model/training_graph.h"
 
-#include <algorithm>
-
 #include "graph/autodiff.h"
 #include "model/code.h"
 #include "model/model_graph.h"
@@ -27,18 +25,13 @@ Reconstruction reconstruction_of(ModelGraph& model) {
   return {model.code_build().code, model.reconstruction_loss(code, target)};
 }
 
-// Sums of more terms than one node takes are sums of sums.
-ValueId sum(Graph& graph, std::vector<ValueId> terms, const std::string& name) {
-  constexpr size_t kMost = kernels::kMaxTerms;
-  while (terms.size() > 1) {
-    std::vector<ValueId> sums;
-    for (size_t i = 0; i < terms.size(); i += kMost) {
-      const std::span<const ValueId> part(terms.data() + i, std::min(kMost, terms.size() - i));
-      sums.push_back(graph.add(kSumTerms, SumTermsAttrs{}, part, name).front());
-    }
-    terms = std::move(sums);
-  }
-  return terms.front();
+// The values of term `index`, appended to the parts of the loss too.
+std::vector<ValueId> build_term(ModelGraph& model, const Network& network, ValueId code,
+                                std::span<const TermSpec> terms, size_t index,
+                                std::vector<ValueId>& parts) {
+  const auto more = terms[index].def->build({model, network, code, terms, index});
+  parts.insert(parts.end(), more.begin(), more.end());
+  return more;
 }
 
 // What stands behind the loss: gradients, update, next step.
@@ -115,12 +108,10 @@ Graph Training::build() {
   const Reconstruction made = reconstruction_of(model_);
   std::vector<ValueId> parts = {made.loss};  // of the loss
   std::vector<ValueId> named = {made.loss};  // one per term
-  for (size_t i = 1; i < terms_.size(); ++i) {
-    const auto more = terms_[i].def->build({model_, network_, made.code, terms_, i});
-    parts.insert(parts.end(), more.begin(), more.end());
-    named.push_back(sum(graph_, more, terms_[i].name));
-  }
-  const ValueId loss = sum(graph_, named, "loss");
+  for (size_t i = 1; i < terms_.size(); ++i)
+    named.push_back(
+        sum_of(graph_, build_term(model_, network_, made.code, terms_, i, parts), terms_[i].name));
+  const ValueId loss = sum_of(graph_, named, "loss");
   differentiate(graph_, parts);
   const ValueId norm = update(loss);
   update_states(loss, norm);
@@ -141,12 +132,9 @@ Graph validation_graph(const ModelConfig& config, const Network& network,
   const Reconstruction made = reconstruction_of(model);
   const std::vector<TermSpec> terms = loss_terms(config);
   std::vector<ValueId> parts = {made.loss};
-  for (size_t i = 1; i < terms.size(); ++i) {
-    if (!terms[i].counts_in_validation) continue;
-    const auto more = terms[i].def->build({model, network, made.code, terms, i});
-    parts.insert(parts.end(), more.begin(), more.end());
-  }
-  model.mark_output(sum(model.graph(), parts, "loss"), model_names::kLoss);
+  for (size_t i = 1; i < terms.size(); ++i)
+    if (terms[i].counts_in_validation) build_term(model, network, made.code, terms, i, parts);
+  model.mark_output(sum_of(model.graph(), parts, "loss"), model_names::kLoss);
   return model.take();
 }
 

@@ -3,6 +3,7 @@
 
 #include "kernels/optimizer.h"
 #include "ops/glue.h"
+#include "ops/grad_builder.h"
 #include "ops/training.h"
 
 namespace diabolo {
@@ -164,6 +165,13 @@ std::vector<TensorDesc> infer_sum(const Attrs&, std::span<const TensorDesc> in) 
   return {in[0]};
 }
 
+// Where the sum is the loss or a part of it, its terms have the gradient 1 of their own.
+void grad_sum(GradBuilder& builder, const Node& node) {
+  const ValueId gradient = builder.gradient(node.out[0]);
+  for (const ValueId term : node.in)
+    if (gradient != kNoValue && builder.wants(term)) builder.contribute(term, gradient);
+}
+
 Cost cost_small(const Attrs&, std::span<const TensorDesc> in, std::span<const TensorDesc> out) {
   return streamed(static_cast<double>(in.size()), in, out);
 }
@@ -229,7 +237,7 @@ constinit const OpDef kGlobalNorm = {"global_norm", infer_norm,       nullptr,
                                      cost_norm,     describe_nothing, kNormKernels};
 constinit const OpDef kOptimizer = {"optimizer",    infer_optimizer,    nullptr,
                                     cost_optimizer, describe_optimizer, kOptimizerKernels};
-constinit const OpDef kSumTerms = {"sum_terms", infer_sum,        nullptr,
+constinit const OpDef kSumTerms = {"sum_terms", infer_sum,        grad_sum,
                                    cost_small,  describe_nothing, kSumKernels};
 constinit const OpDef kAdvance = {"advance",    infer_advance,    nullptr,
                                   cost_advance, describe_advance, kAdvanceKernels};

@@ -3,6 +3,11 @@
 
 #include <gmock/gmock.h>
 
+#include <nlohmann/json.hpp>
+
+#include "model/code.h"
+#include "model/training_graph.h"
+#include "ops/weigh_term.h"
 #include "train/train_test.h"
 
 namespace diabolo {
@@ -132,17 +137,32 @@ TEST_F(TrainTest, AWarmUpIsLongerThanTheRecordOfItsWeights) {
   }
 }
 
+// Among them those of every kind of code, and the fields of a line of metrics.jsonl.
 TEST(LossTerms, HaveNamesOfTheirOwn) {
-  Config config;
-  for (const TermDef* def : term_defs()) set_penalty(config, *def, 1, 0);
-  std::vector<std::string> names;
-  for (const TermSpec& spec : loss_terms(config.model)) names.push_back(spec.name);
-  EXPECT_EQ(names.size(), 1 + term_defs().size());
-  EXPECT_EQ(names.front(), "reconstruction");
-  for (const auto& each : {"loss", "epoch", "step", "samples", "seconds", "validation_loss"})
-    names.push_back(each);  // of a line of metrics.jsonl
-  std::ranges::sort(names);
-  EXPECT_TRUE(std::ranges::adjacent_find(names) == names.end());
+  EpochMetrics line;
+  line.validation_loss = 0;
+  for (const CodeDef* code : code_defs()) {
+    Config config;
+    config.model.code.kind = code->name;
+    for (const TermDef* def : term_defs()) set_penalty(config, *def, 1, 0);
+    std::vector<std::string> names;
+    for (const TermSpec& spec : loss_terms(config.model)) names.push_back(spec.name);
+    EXPECT_GE(names.size(), 1 + term_defs().size());
+    EXPECT_EQ(names.front(), "reconstruction");
+    const nlohmann::json fields = line.json();
+    for (const auto& field : fields.items()) names.push_back(field.key());
+    std::ranges::sort(names);
+    EXPECT_TRUE(std::ranges::adjacent_find(names) == names.end()) << code->name;
+  }
+}
+
+// Also where there is a warm-up: one launch weighs it.
+TEST(LossTerms, AreWeighedOnce) {
+  Config config = resolved(small_config(), Scale::kStandard);
+  set_penalty(config, kL2Term, 0.1, 5);
+  const Graph graph = training_graph(config.model, Network::of(config.model, 12), {.rows = 4});
+  const auto is_weighed = [](const Node& node) { return node.op == &kWeighTerm; };
+  EXPECT_EQ(std::ranges::count_if(graph.nodes(), is_weighed), 1);
 }
 
 TEST(LossTerms, WeightsRiseInEqualSteps) {

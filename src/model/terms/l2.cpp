@@ -12,7 +12,8 @@ std::string node_name(const std::string& parameter) {
   return parameter.substr(0, parameter.rfind('.')) + " penalty";
 }
 
-// A weight that stays is an attribute of the op, whose gradient then needs no other value.
+// A weight that stays is an attribute of the op, whose gradient then needs no other value; one
+// of the step is given to the sum of them all.
 std::vector<ValueId> build(const TermBuild& build) {
   Graph& graph = build.model.graph();
   const bool is_scheduled = build.spec().warmup_steps > 0;
@@ -22,8 +23,9 @@ std::vector<ValueId> build(const TermBuild& build) {
     if (parameter.desc.rank() < 2) continue;
     const ValueId master = graph.add_parameter(parameter.name, parameter.desc);
     const ValueId sum = graph.add(kL2Penalty, attrs, {master}, node_name(parameter.name)).front();
-    parts.push_back(is_scheduled ? weighed(build, sum) : sum);
+    parts.push_back(sum);
   }
+  if (is_scheduled) return {weighed(build, sum_of(graph, parts, "l2"))};
   return parts;
 }
 

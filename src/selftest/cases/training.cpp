@@ -134,12 +134,14 @@ void list_global_norm(CaseList& list) {
 }
 
 void list_sum_terms(CaseList& list) {
-  const TensorDesc one(DType::kF32, {1});
+  const TensorDesc one(DType::kF32, {1}), wide(DType::kF64, {1});
   for (const size_t count : {1u, 2u, 5u, 8u}) {
     for (const Fill fill : {Fill::kUniform, Fill::kIntegers})
       list.add(kSumTerms, SumTermsAttrs{}, cat(count, " ", name(fill)),
                std::vector<Operand>(count, {one, fill}))
           .is_quick = true;
+    list.add(kSumTerms, SumTermsAttrs{}, cat("f64 ", count),
+             std::vector<Operand>(count, {wide, Fill::kUniform}));
   }
   list.add(kSumTerms, SumTermsAttrs{}, "3 nan",
            {{one, Fill::kUniform}, {one, Fill::kNotANumber}, {one, Fill::kUniform}});
@@ -222,7 +224,7 @@ constinit const OpCases kL2PenaltyGradCases = {
 constinit const OpCases kGlobalNormCases = {
     &kGlobalNorm, DIABOLO_REFERENCE_WITHOUT_TF32(global_norm), list_global_norm};
 constinit const OpCases kSumTermsCases = {&kSumTerms, DIABOLO_REFERENCE_WITHOUT_TF32(sum_terms),
-                                          list_sum_terms};
+                                          list_sum_terms, sum_terms<Complex>};
 constinit const OpCases kOptimizerCases = {
     &kOptimizer, {optimizer<Tracked<InF32>>, nullptr, nullptr}, list_optimizer};
 constinit const OpCases kAdvanceCases = {
