@@ -101,6 +101,62 @@ TEST(Variational, LearnsAndIsTheSameEachTimeInUse) {
       return out;
     };
     EXPECT_EQ(codes(back), codes(result.model));
+    // Two rows that are alike would be two draws.
+    std::vector<float> twice(24);
+    for (size_t f = 0; f < 24; ++f) twice[f] = data.values[f % 12];
+    std::vector<float> out(6);
+    Inference(*backend, back, {})
+        .encode({DType::kF32, false, std::as_bytes(std::span(twice)), 2}, out);
+    for (size_t k = 0; k < 3; ++k) EXPECT_EQ(out[k], out[3 + k]);
+  }
+}
+
+// The encoder is one linear layer, whose codes and log-variances are computed here.
+TEST(Variational, TheDivergenceIsThatOfItsCodes) {
+  constexpr size_t kRows = 40, kFeatures = 12, kCode = 3;
+  const FloatData data(planar_rows(kRows, kFeatures, 1), kFeatures);
+  Config config = variational_config();
+  config.data.scale = Scale::kNone;
+  config.model.encoder.hidden = {};
+  config.train.batch_size = kRows;
+  config.train.epochs = 4;
+  config.optimizer.kind = kernels::Optimizer::kSgd;
+  config.optimizer.learning_rate = 0;
+  const Network network = Network::of(resolved(config, Scale::kNone).model, kFeatures);
+  const auto initial = initial_parameters(network, config.train.seed);
+  const auto linear = [&](const char* name, size_t row, size_t k) {
+    const auto specs = network.parameters();
+    const auto place = std::ranges::find(specs, cat(name, ".weight"), &ParameterSpec::name);
+    const auto at = static_cast<size_t>(place - specs.begin());
+    double sum = static_cast<double>(initial[at + 1][k]);
+    for (size_t f = 0; f < kFeatures; ++f)
+      sum += static_cast<double>(data.values[row * kFeatures + f]) *
+             static_cast<double>(initial[at][f * kCode + k]);
+    return sum;
+  };
+  double raw = 0;
+  for (size_t row = 0; row < kRows; ++row)
+    for (size_t k = 0; k < kCode; ++k) {
+      const double mean = linear("encoder.0", row, k);
+      const double log_variance = linear("code.log_variance", row, k);
+      raw += (mean * mean + std::exp(log_variance) - 1 - log_variance) / 2;
+    }
+  raw /= static_cast<double>(kRows * kFeatures);
+  const auto backend = create_host_backend(1);
+  const auto metrics_by = [&](const char* beta, const char* warmup) {
+    set_config_text(config, "model.code.beta", beta);
+    set_config_text(config, "model.code.beta_warmup_steps", warmup);
+    return train(*backend, config, *data.data, data.data.get(), {}, {}).metrics;
+  };
+  const auto whole = metrics_by("0.7", "0");
+  for (const EpochMetrics& step : whole) EXPECT_NEAR(term(step, "kl"), 0.7 * raw, 1e-5 * raw);
+  // Validation has the whole weight at once, and draws of its own, which beta does not change.
+  const auto warm = metrics_by("0.7", "4");
+  const auto free = metrics_by("0", "0");
+  for (size_t step = 0; step < 4; ++step) {
+    EXPECT_NEAR(term(warm[step], "kl"), 0.7 * raw * static_cast<double>(step) / 4, 1e-5 * raw);
+    EXPECT_EQ(term(warm[step], "reconstruction"), term(whole[step], "reconstruction"));
+    EXPECT_NEAR(*warm[step].validation_loss, *free[step].validation_loss + 0.7 * raw, 1e-5);
   }
 }
 
