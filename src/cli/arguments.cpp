@@ -18,15 +18,19 @@ std::vector<std::string> names_of(std::span<const Command> commands) {
   return names;
 }
 
+// In front of what else is said.
+std::string spaced_hint(const std::string& name, std::span<const std::string> names) {
+  const std::string hint = did_you_mean(name, names, "", '\'');
+  return hint.empty() ? hint : hint + " ";
+}
+
 // The parser would only say that an argument was not expected.
 void check_command_name(std::span<const Command> commands, const std::string& name) {
   const std::vector<std::string> names = names_of(commands);
   if (name.starts_with("-") && name != "-h" && name != "--help" && name != "--version")
     throw Error(ErrorCode::kUsage, cat("no option '", name, "' before a command (diabolo --help)"));
   if (name.starts_with("-") || std::find(names.begin(), names.end(), name) != names.end()) return;
-  const auto nearest = nearest_name(name, names);
-  throw Error(ErrorCode::kUsage, cat("no command '", name, "' (",
-                                     nearest ? cat("did you mean '", *nearest, "'? ") : "",
+  throw Error(ErrorCode::kUsage, cat("no command '", name, "' (", spaced_hint(name, names),
                                      "diabolo --help lists them)"));
 }
 
@@ -43,8 +47,7 @@ std::string hint(const CLI::App& app, int argc, const char* const* argv) {
     const std::string given = std::string(argv[i]).substr(0, std::string(argv[i]).find('='));
     if (given.starts_with("--") && given.size() > 2 &&
         std::find(names.begin(), names.end(), given) == names.end()) {
-      const auto nearest = nearest_name(given, names);
-      return nearest ? cat("did you mean '", *nearest, "'? ") : "";
+      return spaced_hint(given, names);
     }
   }
   return "";

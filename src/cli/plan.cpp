@@ -128,10 +128,9 @@ DeviceInfo device_of(const PlanArguments& arguments, const Config& config, Termi
   if (device) return *device;
   const auto known = known_device_names();
   const std::vector<std::string> names(known.begin(), known.end());
-  const auto nearest = nearest_name(*arguments.target, names);
   throw Error(ErrorCode::kUsage,
               cat("--for ", *arguments.target, ": not known (",
-                  nearest ? cat("did you mean ", *nearest, "?") : "plan --help lists them", ")"));
+                  did_you_mean(*arguments.target, names, "plan --help lists them"), ")"));
 }
 
 // A plan and the states of its store.

@@ -12,14 +12,11 @@ namespace {
 
 // The name that was meant, or all that there are.
 std::string choice_of(const std::string& word, std::span<const std::string> names) {
-  if (const auto nearest = nearest_name(word, names))
-    return cat("did you mean \"", *nearest, "\"?");
   std::string all;
   for (const std::string& name : names) all += cat(all.empty() ? "" : ", ", name);
-  return cat("expected one of ", all);
+  return did_you_mean(word, names, cat("expected one of ", all));
 }
 
-constexpr uint64_t kMaxParameters = uint64_t{1} << 34;
 constexpr int64_t kMaxRowElems = int64_t{1} << 40;
 constexpr const char* kLinear = "linear";
 

@@ -26,6 +26,7 @@ int64_t elems_of(const Extents& shape);
 std::string shape_text(const Extents& shape);  // "28x28x1"
 
 inline constexpr int64_t kMaxWidth = 1 << 20;
+inline constexpr uint64_t kMaxParameters = uint64_t{1} << 34;  // of a model
 
 // What a layer's line may say: a number, or several, "3x5", each in a range.
 struct BlockOption {

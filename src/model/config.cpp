@@ -57,6 +57,11 @@ size_t edit_distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
+// Enough to have been meant.
+bool is_near(std::string_view name, std::string_view other) {
+  return edit_distance(name, other) <= (name.size() + 2) / 3;
+}
+
 std::string number_text(double value) {
   if (value == std::floor(value) && std::abs(value) < 1e17)
     return std::to_string(static_cast<int64_t>(value));
@@ -115,10 +120,20 @@ bool is_in_range(const ConfigKey& key, const ConfigValue& value) {
                              [&](const std::string& choice) { return text == choice; });
 }
 
+// A key's name is enough of it to be near.
+std::string hint(std::string_view path) {
+  const bool has_table = path.find('.') != std::string_view::npos;
+  const ConfigKey& nearest = *std::ranges::min_element(
+      config_keys(), {},
+      [&](const ConfigKey& key) { return edit_distance(path, has_table ? key.path() : key.name); });
+  if (!is_near(path, has_table ? nearest.path() : nearest.name))
+    return "diabolo train --help-config lists them";
+  return cat("did you mean \"", nearest.path(), "\"?");
+}
+
 const ConfigKey& require_key(std::string_view path) {
   if (const ConfigKey* key = find_config_key(path)) return *key;
-  throw Error(ErrorCode::kUsage, cat("unknown key \"", path, "\"; did you mean \"",
-                                     nearest_config_key(path).path(), "\"?"));
+  throw Error(ErrorCode::kUsage, cat("unknown key \"", path, "\"; ", hint(path)));
 }
 
 nlohmann::json json_of(const ConfigValue& value) {
@@ -180,18 +195,12 @@ void set_all(Config& config, const nlohmann::json& json, const std::string& pref
 
 }  // namespace
 
-std::optional<std::string> nearest_name(std::string_view name, std::span<const std::string> names) {
+std::string did_you_mean(std::string_view name, std::span<const std::string> names,
+                         std::string_view otherwise, char quote) {
   const auto distance = [&](const std::string& other) { return edit_distance(name, other); };
   const auto nearest = std::ranges::min_element(names, {}, distance);
-  if (nearest == names.end() || distance(*nearest) > (name.size() + 2) / 3) return std::nullopt;
-  return *nearest;
-}
-
-const ConfigKey& nearest_config_key(std::string_view path) {
-  const bool has_table = path.find('.') != std::string_view::npos;
-  return *std::ranges::min_element(config_keys(), {}, [&](const ConfigKey& key) {
-    return edit_distance(path, has_table ? key.path() : key.name);
-  });
+  if (nearest == names.end() || !is_near(name, *nearest)) return std::string(otherwise);
+  return cat("did you mean ", quote, *nearest, quote, "?");
 }
 
 void set_config(Config& config, std::string_view path, const ConfigValue& value) {

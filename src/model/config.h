@@ -179,10 +179,10 @@ const std::deque<ConfigKey>& config_keys();
 const ConfigKey* find_config_key(std::string_view path);  // or null
 // For tests of keys that are yet to come.
 std::deque<ConfigKey>& changeable_config_keys();
-// The key whose path is nearest to a mistyped one, by edit distance.
-const ConfigKey& nearest_config_key(std::string_view path);
-// The same for a list of names of anything.
-std::optional<std::string> nearest_name(std::string_view name, std::span<const std::string> names);
+// 'did you mean "train.epochs"?' of the name that is near a mistyped one, by edit distance; where
+// none is near, `otherwise`.
+std::string did_you_mean(std::string_view name, std::span<const std::string> names,
+                         std::string_view otherwise, char quote = '"');
 
 // Sets a key. An integer is taken where a float is wanted. Throws Error{kUsage} "model.code.size:
 // expected an integer from 1 to 1048576, found 0"; for an unknown path naming the nearest one.

@@ -8,8 +8,6 @@
 namespace diabolo {
 namespace {
 
-constexpr uint64_t kMaxParameters = uint64_t{1} << 34;
-
 LayerLine dense(const Extents& width) {
   return {.block = &kDenseBlock, .options = {width}};
 }

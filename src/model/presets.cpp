@@ -56,10 +56,8 @@ Config preset_config(std::string_view name) {
     if (preset.name == name) return preset.make();
     names.emplace_back(preset.name);
   }
-  const auto nearest = nearest_name(name, names);
   throw Error(ErrorCode::kUsage, cat("unknown preset \"", name, "\"; ",
-                                     nearest ? cat("did you mean \"", *nearest, "\"?")
-                                             : "diabolo presets lists them"));
+                                     did_you_mean(name, names, "diabolo presets lists them")));
 }
 
 namespace {

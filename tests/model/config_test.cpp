@@ -108,6 +108,8 @@ TEST(Config, UnknownKeysNameTheNearest) {
               HasSubstr("\"model.encoder.hidden\""));
   EXPECT_THAT(message_of([&] { set_config_text(config, "epoch", "1"); }),
               HasSubstr("\"train.epochs\""));
+  EXPECT_THAT(message_of([&] { set_config_text(config, "colour.of.the.sky", "1"); }),
+              testing::EndsWith("; diabolo train --help-config lists them"));
   const auto json = nlohmann::json::parse(R"({"train": {"epochz": 3}})");
   EXPECT_THAT(message_of([&] { config_from_json(json); }), HasSubstr("\"train.epochz\" is no key"));
 }
