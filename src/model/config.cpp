@@ -262,7 +262,9 @@ std::string value_text(const ConfigValue& value) {
 }
 
 nlohmann::json config_json(const Config& config) {
-  return json_of_keys(config, [](const ConfigKey&) { return true; });
+  return json_of_keys(config, [&, defaults = Config()](const ConfigKey& key) {
+    return !key.applies || key.applies(config) || key.get(config) != key.get(defaults);
+  });
 }
 
 nlohmann::json stored_config_json(const Config& config) {

@@ -194,7 +194,7 @@ void set_config_text(Config& config, std::string_view path, std::string_view tex
 std::string type_text(const ConfigKey& key);
 std::string value_text(const ConfigValue& value);  // as TOML would write it
 
-// {"model": {"encoder": {"hidden": [512, 256] …: every key.
+// {"model": {"encoder": {"hidden": [512, 256] …: every key, but for those that mean nothing here.
 nlohmann::json config_json(const Config& config);
 // What a model file and the identity of a training hold: without younger keys that do not apply or
 // have their default, so that an unknown key in a file always asks for what this version cannot do.

@@ -61,10 +61,23 @@ ConfigKey list_key(const char* table, const char* name, const char* meaning, dou
                                          field);
 }
 
+// "dense width (numbers of its rows, such as 128 or 4x4x8): every number from …".
+std::string blocks_text() {
+  std::string text;
+  for (const BlockDef* def : block_defs()) {
+    text += cat("; ", def->name);
+    for (const BlockOption& option : def->options)
+      text += cat(" ", option.name, " (", option.meaning, ")");
+    text += cat(": ", def->what);
+  }
+  return text;
+}
+
 template <class Field>
-ConfigKey lines_key(const char* table, const char* name, const char* meaning, Field field) {
+ConfigKey lines_key(const char* table, const char* name, const std::string& meaning, Field field) {
   ConfigKey key =
-      field_key<std::vector<std::string>>(ConfigType::kTextList, table, name, meaning, 0, 0, field);
+      field_key<std::vector<std::string>>(ConfigType::kTextList, table, name, "", 0, 0, field);
+  key.meaning = meaning;
   key.applies = [](const Config&) { return true; };
   return key;
 }
@@ -191,7 +204,10 @@ std::vector<ConfigKey> data_keys() {
 ConfigKey code_kind_key() {
   ConfigKey key = text_key("model.code", "kind", "kind of code", FIELD(model.code.kind));
   key.type = ConfigType::kChoice;
-  for (const CodeDef* def : code_defs()) key.choices.emplace_back(def->name);
+  for (const CodeDef* def : code_defs()) {
+    key.choices.emplace_back(def->name);
+    key.meaning += cat("; ", def->name, ": ", def->what);
+  }
   return key;
 }
 
@@ -199,7 +215,7 @@ std::vector<ConfigKey> encoder_keys() {
   return {
       text_key("model", "preset", "preset that the configuration began as", FIELD(model.preset)),
       lines_key("model.encoder", "layers",
-                "hidden layers, a line each: \"dense 128\", \"dense 64 tanh\"",
+                cat("hidden layers, a line each: \"dense 128\", \"dense 64 tanh\"", blocks_text()),
                 FIELD(model.encoder.layers)),
       list_key("model.encoder", "hidden", "their widths, where there are no lines: dense layers", 1,
                kMaxWidth, FIELD(model.encoder.hidden)),

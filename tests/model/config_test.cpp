@@ -176,6 +176,23 @@ TEST(Config, AnOptionIsAKeyLikeAnyOther) {
   }
 }
 
+// Codes and terms bring keys of their own, which the list does not see side by side.
+TEST(Config, JsonLeavesOutWhatMeansNothing) {
+  Config config;
+  EXPECT_FALSE(config_json(config)["model"]["code"].contains("beta"));
+  config.model.code.kind = "variational";
+  EXPECT_EQ(config_json(config)["model"]["code"]["beta"], 1);
+  config.model.code.kind = "plain";
+  set_config(config, "model.code.beta", 0.5);
+  EXPECT_EQ(config_json(config)["model"]["code"]["beta"], 0.5) << "said: a mistake to be seen";
+}
+
+TEST(Config, KeysAreUnique) {
+  std::set<std::string> paths;
+  for (const ConfigKey& key : config_keys())
+    EXPECT_TRUE(paths.insert(key.path()).second) << key.path();
+}
+
 TEST(Config, AKeyStaysWhereItIs) {
   const ConfigKey* const first = find_config_key("data.train");
   const ConfigKey* const last = &config_keys().back();
