@@ -23,6 +23,7 @@ static_assert(static_cast<int>(RunUse::kResume) == DIABOLO_RUN_RESUME);
 static_assert(static_cast<int>(RunUse::kOverwrite) == DIABOLO_RUN_OVERWRITE);
 
 static_assert(DIABOLO_MAX_LOSS_TERMS == kernels::kMaxLossTerms);
+static_assert(sizeof(diabolo_loss_term::name) == kMaxTermName + 1);
 
 // Into a struct of the interface.
 template <class Out>
@@ -30,7 +31,6 @@ void give_terms(const TermValues& terms, Out& out) {
   out.term_count = terms.size();
   for (size_t i = 0; i < terms.size(); ++i) {
     diabolo_loss_term& term = out.terms[i];
-    DIABOLO_CHECK(terms[i].name.size() < sizeof term.name, terms[i].name);
     std::ranges::copy(terms[i].name, term.name);
     term.value = terms[i].value;
   }

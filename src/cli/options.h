@@ -67,7 +67,7 @@ std::vector<int64_t> shape_from_text(const std::string& text);
 // The defaults with the options given.
 DataConfig data_config(const DataOptions& options);
 
-// "npy|idx|raw"
+// "npy|idx|csv|raw"
 std::string format_choices();
 
 // How a command on a model opens a file whose rows are `row` where the file does not say: raw files

@@ -1,4 +1,4 @@
-// A model as a composition: encoder layers, code, decoder layers, corruption, penalty, loss. From
+// A model as a composition: encoder layers, code, decoder layers, corruption, terms of a loss. From
 // it graphs are built for its tasks (task.h) and for training and validation (training_graph.h),
 // all over the same parameters (graph/parameter_store.h).
 #pragma once

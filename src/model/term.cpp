@@ -66,6 +66,8 @@ std::vector<TermSpec> loss_terms(const ModelConfig& config) {
                        .warmup_steps = static_cast<int64_t>(warmup_of(*def).value(config)),
                        .def = def});
   }
+  for (const TermSpec& term : terms)
+    DIABOLO_CHECK(!term.name.empty() && term.name.size() <= kMaxTermName, term.name);
   if (terms.size() > kernels::kMaxLossTerms)
     throw Error(ErrorCode::kUsage,
                 cat("model.penalty: expected a loss of at most ", kernels::kMaxLossTerms,

@@ -31,6 +31,9 @@ struct TermSpec {
   double weight_at(uint64_t step) const;
 };
 
+// What a name of a term may have in the interface's structs.
+inline constexpr size_t kMaxTermName = 31;
+
 // Reconstruction, the terms of the code, then the penalties. Throws Error{kUsage} for more than
 // kernels::kMaxLossTerms.
 std::vector<TermSpec> loss_terms(const ModelConfig& config);
@@ -66,8 +69,10 @@ ValueId weighed(const TermBuild& build, ValueId raw);
 
 // A term: a penalty has a file in model/terms/, that of a code is in the code's.
 struct TermDef {
-  const char* name;     // its keys are model.penalty.NAME and model.penalty.NAME_warmup_steps
-  const char* meaning;  // of the first: "times the sum of squared weights"
+  // Of a penalty: its keys are model.penalty.NAME and model.penalty.NAME_warmup_steps. The keys of
+  // a code's term are options of the code.
+  const char* name;
+  const char* meaning = "";  // of the first: "times the sum of squared weights"
   // Values f32[1] whose sum is the contribution.
   std::vector<ValueId> (*build)(const TermBuild& build);
   const char* reported = name;  // TermSpec::name

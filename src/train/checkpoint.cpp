@@ -1,5 +1,6 @@
 #include "train/checkpoint.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -98,6 +99,10 @@ std::vector<Kept> kept_of(const StateBlobs& blobs) {
   for (const StateSpec& spec : blobs.specs())
     if (spec.kind == StateKind::kOfModel)
       kept.push_back({kept.empty() ? kBest : cat(kBest, ".", spec.name), spec.desc});
+  for (const Kept& each : kept)
+    DIABOLO_CHECK(
+        std::ranges::find(blobs.specs(), each.name, &StateSpec::name) == blobs.specs().end(),
+        each.name);
   return kept;
 }
 

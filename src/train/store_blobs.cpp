@@ -6,12 +6,14 @@
 
 namespace diabolo {
 
-// In a file no name has an @: no state of the model is called as one of the store's own is.
+// In a file no name has an @, and none is there twice.
 StoreBlobs::StoreBlobs(Backend& backend, const ParameterStore& store, Stream& stream)
     : backend_(backend), store_(store), stream_(stream) {
   const auto add = [&](StateSpec spec) {
     views_.push_back(store.state(spec.name));
     if (spec.name.starts_with('@')) spec.name.erase(0, 1);
+    DIABOLO_CHECK(std::ranges::find(specs_, spec.name, &StateSpec::name) == specs_.end(), spec.name,
+                  " is the name of two states");
     specs_.push_back(std::move(spec));
   };
   add({store_names::kMaster, store.layout().desc(DType::kF32), StateKind::kOfModel});

@@ -10,8 +10,8 @@ namespace diabolo {
 
 namespace {
 
-// Scalars are written this many at a time, and the host's copies alternate between two halves of a
-// ring, so that one half can still be on its way.
+// Scalars are written this many at a time, and the host's copies go through the quarters
+// of a ring, so that the others can still be on their way.
 constexpr uint64_t kScalarsPerWrite = kernels::kStepSlots / 4;
 
 // On the host the rows are used where they are; on a device they must fit beside everything else.
@@ -217,6 +217,8 @@ void TrainSession::launch(int count) {
   const bool is_tail = rows() - position_ < batch_rows();
   const uint64_t batch = is_tail ? plan_.tail_rows() : batch_rows();
   DIABOLO_CHECK(count > 0 && position_ + static_cast<uint64_t>(count) * batch <= rows(), count);
+  // What is written ahead must not reach what these steps still read.
+  DIABOLO_CHECK(static_cast<uint64_t>(count) + 1 + kScalarsPerWrite <= kernels::kStepSlots, count);
   write_scalars_until(step_ + static_cast<uint64_t>(count) + 1);
   is_resident() ? run_resident(count, is_tail) : run_from_slots(count, batch);
   Ticket& ticket = *tickets_[next_ticket_++ % kMaxInFlight];

@@ -54,8 +54,7 @@ std::vector<ValueId> build_kl(const TermBuild& build) {
   return {weighed(build, graph.add(kGaussianKl, attrs, {code.code, code.heads[0]}, "kl").front())};
 }
 
-constexpr TermDef kKl = {
-    .name = "kl", .meaning = "divergence of codes from the standard normal", .build = build_kl};
+constexpr TermDef kKl = {.name = "kl", .build = build_kl};
 
 std::vector<TermSpec> terms(const ModelConfig& config) {
   return {{.name = kKl.name,
