@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "infer/inference.h"
+#include "model/code.h"
 #include "train/stateful_part.h"
 #include "train/train_session.h"
 #include "train/training_fixture.h"
@@ -21,8 +22,9 @@ using ::testing::IsEmpty;
 constexpr int64_t kFeatures = 12;
 constexpr uint64_t kRows = 70;  // two batches of 32 and one of 6
 
-Config tiny_config() {
+Config tiny_config(const CodeDef& code = kPlainCode) {
   Config config = small_config();
+  config.model.code.kind = code.name;
   config.train.epochs = 2;
   config.model.encoder.dropout = 0.1;
   config.model.corruption = {CorruptionKind::kGaussian, 0.3, ClipKind::kNone};
@@ -74,9 +76,13 @@ TrainOptions plain_options() {
   return plain;
 }
 
-TEST_F(FakeDevice, BitsDoNotDependOnCaptureOrLateness) {
+class FakeDeviceByCode : public FakeDevice, public testing::WithParamInterface<const CodeDef*> {};
+INSTANTIATE_TEST_SUITE_P(All, FakeDeviceByCode, testing::ValuesIn(code_defs()),
+                         [](const auto& info) { return std::string(info.param->name); });
+
+TEST_P(FakeDeviceByCode, BitsDoNotDependOnCaptureOrLateness) {
   for (const Precision precision : {Precision::kF32, Precision::kBf16}) {
-    Config config = tiny_config();
+    Config config = tiny_config(*GetParam());
     config.train.precision = precision;
     const auto expected = bits_of(run(config, plain_options()).model);
     TrainOptions single, many, slots, slots_plain = plain_options();
@@ -93,8 +99,8 @@ TEST_F(FakeDevice, BitsDoNotDependOnCaptureOrLateness) {
   }
 }
 
-TEST_F(FakeDevice, TrainsAsTheHostDoes) {
-  const Config config = tiny_config();
+TEST_P(FakeDeviceByCode, TrainsAsTheHostDoes) {
+  const Config config = tiny_config(*GetParam());
   const TrainResult cuda = run(config, TrainOptions());
   const TrainResult host =
       train(*create_host_backend(1), config, *data_.data, nullptr, TrainOptions(), {});
