@@ -125,6 +125,7 @@ stage_cuda() { # nvcc, every architecture, held against the budget; the command 
   rm -rf build/cuda  # ptxas speaks only when it compiles
   build cuda --target diabolo_command cublaslt_numbers && quietly cuda-devices build/cuda/diabolo devices &&
     python3 scripts/check_ptxas.py "$logs/cuda-build.log" && scripts/check_ptx.sh &&
+    python3 scripts/check_sass.py build/cuda/kernels &&
     DIABOLO=$PWD/build/cuda/diabolo PATH=/usr/bin:$PATH python3 tests/cli/failures_test.py
 }
 
