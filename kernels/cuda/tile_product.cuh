@@ -98,6 +98,18 @@ concept HasNarrowLoader = requires {
   typename Operand::template NarrowLoader<Tile, T, kThreads>;
 };
 
+// The loader of an operand in a product of which one is not wide: a kind without a narrow loader is
+// always wide itself.
+template <class Operand, class Tile, class T, int kThreads>
+struct NarrowOrWide {
+  using Loader = typename Operand::template Loader<Tile, T, kThreads>;
+};
+template <class Operand, class Tile, class T, int kThreads>
+requires HasNarrowLoader<Operand, Tile, T, kThreads>
+struct NarrowOrWide<Operand, Tile, T, kThreads> {
+  using Loader = typename Operand::template NarrowLoader<Tile, T, kThreads>;
+};
+
 // Which loader depends on the operands: one branch a tile.
 template <class Loop, class Call, class See>
 GPU_VERB void accumulate_tile(Loop& loop, unsigned char* shared, const Call& p, int64_t m0,
@@ -108,10 +120,10 @@ GPU_VERB void accumulate_tile(Loop& loop, unsigned char* shared, const Call& p, 
   using TileA = typename Loop::TileA;
   using TileB = typename Loop::TileB;
   constexpr int kThreads = Loop::kThreads;
-  if constexpr (HasNarrowLoader<A, TileA, T, kThreads> && HasNarrowLoader<B, TileB, T, kThreads>) {
+  if constexpr (HasNarrowLoader<A, TileA, T, kThreads> || HasNarrowLoader<B, TileB, T, kThreads>) {
     if (!p.a.is_wide() || !p.b.is_wide()) {
-      using NarrowA = typename A::template NarrowLoader<TileA, T, kThreads>;
-      using NarrowB = typename B::template NarrowLoader<TileB, T, kThreads>;
+      using NarrowA = typename NarrowOrWide<A, TileA, T, kThreads>::Loader;
+      using NarrowB = typename NarrowOrWide<B, TileB, T, kThreads>::Loader;
       accumulate_staged<NarrowA, NarrowB>(loop, shared, p, m0, n0, k0, steps, see);
       return;
     }

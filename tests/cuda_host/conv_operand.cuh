@@ -88,6 +88,18 @@ struct TapOperand::Loader {
   int tap_y = 0, tap_x = 0, channel = 0;
 };
 
+// Taps of whole chunks only: an operand without a narrow loader, beside which another may be narrow.
+struct WideTapOperand {
+  TapOperand taps;
+
+  GPU_VERB bool is_wide() const { return true; }
+  template <class Tile, class T, int kThreads>
+  struct Loader : TapOperand::Loader<Tile, T, kThreads> {
+    GPU_VERB Loader(const WideTapOperand& operand, std::int64_t first, std::int64_t k)
+        : TapOperand::Loader<Tile, T, kThreads>(operand.taps, first, k) {}
+  };
+};
+
 // Any number of channels, element by element.
 template <class Tile, class T, int kThreads>
 struct TapOperand::NarrowLoader {

@@ -100,20 +100,33 @@ void launch_phase(const Conv& c, const Bf16* dz, const Bf16* weight, float* dx, 
   launch_any(call, stream);
 }
 
-}  // namespace
-
-void launch_conv_forward(const Conv& c, const Bf16* x, const Bf16* weight, float* y, void* stream) {
-  ProductCall<TapOperand, MatrixOperand, RowMajor, StoreEpilogue::Params> call;
-  call.m = int64_t{c.B} * c.out_height() * c.out_width();
+template <class Operand>
+void launch_forward(const Conv& c, const Operand& taps, int64_t rows, const Bf16* weight, float* y,
+                    void* stream) {
+  ProductCall<Operand, MatrixOperand, RowMajor, StoreEpilogue::Params> call;
+  call.m = rows;
   call.n = c.O;
   call.k = call.k_per_split = int64_t{c.kernel} * c.kernel * c.C;
-  call.a = {x,   call.m,         c.C,           c.H,      c.W,        int64_t{c.H} * c.W * c.C,
-            c.C, c.out_height(), c.out_width(), c.stride, -c.padding, -c.padding,
-            1,   c.kernel,       c.kernel};
+  call.a = taps;
   call.b = operand(weight, call.k, c.O);
   call.output = {c.O};
   call.epilogue = {y};
   launch_any(call, stream);
+}
+
+}  // namespace
+
+void launch_conv_forward(const Conv& c, const Bf16* x, const Bf16* weight, float* y, void* stream) {
+  const int64_t rows = int64_t{c.B} * c.out_height() * c.out_width();
+  const TapOperand taps = {
+      x,   rows,           c.C,           c.H,      c.W,        int64_t{c.H} * c.W * c.C,
+      c.C, c.out_height(), c.out_width(), c.stride, -c.padding, -c.padding,
+      1,   c.kernel,       c.kernel};
+  if (c.C % 8 == 0 && c.O % 8 != 0) {
+    launch_forward(c, WideTapOperand{taps}, rows, weight, y, stream);
+  } else {
+    launch_forward(c, taps, rows, weight, y, stream);
+  }
 }
 
 void launch_conv_data_grad(const Conv& c, const Bf16* dz, const Bf16* weight, float* dx,

@@ -44,11 +44,13 @@ void for_each_product(const Conv& c, F&& f) {
   }
 }
 
-// Kernel, stride, padding; channels that fill chunks, that do not, and more than a tile of them.
+// Kernel, stride, padding; channels that fill chunks, that do not, and more than a tile of them;
+// those that do beside a weight that does not.
 constexpr Conv kConvs[] = {
     {2, 7, 5, 8, 16, 3, 1, 1},  {1, 7, 7, 16, 8, 3, 2, 1},  {2, 6, 8, 8, 40, 4, 2, 1},
     {1, 9, 7, 40, 72, 3, 2, 0}, {3, 5, 5, 1, 3, 5, 1, 2},   {2, 7, 6, 3, 8, 2, 3, 0},
     {2, 8, 8, 8, 8, 1, 2, 0},   {1, 6, 5, 72, 24, 2, 1, 0}, {1, 11, 9, 5, 33, 4, 3, 2},
+    {1, 6, 7, 16, 33, 3, 1, 1}, {2, 5, 6, 8, 12, 2, 1, 0},
 };
 
 std::string text(const Conv& c) {
