@@ -21,7 +21,6 @@ struct DataGradEpilogue {
     bool is_wide;
   };
   static constexpr bool kSeesStages = false;
-  static constexpr int kMinBlocksOfLarge = 0;
   static constexpr int kSlabCopies = 2;  // dx, and what was saved
 
   template <class Loop>

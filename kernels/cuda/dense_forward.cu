@@ -25,7 +25,6 @@ struct ForwardEpilogue {
     bool has_vector_bias;
   };
   static constexpr bool kSeesStages = false;
-  static constexpr int kMinBlocksOfLarge = 0;
   static constexpr int kSlabCopies = 2;  // y, and z beside it
 
   template <class Loop>

@@ -29,7 +29,6 @@ struct LossEpilogue {
     bool has_vector_bias;
   };
   static constexpr bool kSeesStages = false;
-  static constexpr int kMinBlocksOfLarge = 0;
   static constexpr int kSlabCopies = 2;  // what becomes dz; the target, then f'
 
   template <class Loop>

@@ -27,7 +27,6 @@ struct ScoreEpilogue {
     bool has_vector_bias;
   };
   static constexpr bool kSeesStages = false;
-  static constexpr int kMinBlocksOfLarge = 0;
   static constexpr int kSlabCopies = 2;  // squares, and the target
 
   template <class Loop>

@@ -30,7 +30,6 @@ struct WeightGradEpilogue {
     bool dz_is_a;
   };
   static constexpr bool kSeesStages = true;
-  static constexpr int kMinBlocksOfLarge = 0;
   static constexpr int kSlabCopies = 2;  // the sum, and what it is added to
 
   template <class Loop>

@@ -136,16 +136,15 @@ GPU_VERB void accumulate_tile(Loop& loop, unsigned char* shared, const Call& p, 
 // Blocks a multiprocessor that registers must leave room for. Left to itself (0), ptxas gives
 // a large tile 128, so that two fit, but squeezes the others until some spill (8 bytes, on sm_86,
 // 89 and 100).
-template <class Loop, class Epilogue>
-inline constexpr int kMinBlocks =
-    Loop::kM == 128 && Loop::kN == 128 ? Epilogue::kMinBlocksOfLarge : 1;
+template <class Loop>
+inline constexpr int kMinBlocks = Loop::kM == 128 && Loop::kN == 128 ? 0 : 1;
 
 // Epilogue::Of<Loop>: constructed from its Params; where kSeesStages, see(slab, staged A, staged B)
 // for each step over k; then begin(slab), which may start loads for the first slab; slab(slab) for
 // each, whose values this thread has written its part of (barriers are the epilogue's, but for one
 // after it); then finish(slab, scratch of kFinishBytes in shared memory).
 template <class Loop, class Epilogue, class Call>
-__global__ void __launch_bounds__(Loop::kThreads, kMinBlocks<Loop, Epilogue>)
+__global__ void __launch_bounds__(Loop::kThreads, kMinBlocks<Loop>)
     tile_product_kernel(const __grid_constant__ Call p) {
   GPU_DYN_SHARED(unsigned char, shared);
   const int64_t tile_columns = ceil_div(p.n, Loop::kN);

@@ -16,7 +16,6 @@ struct StoreEpilogue {
     float* out;
   };
   static constexpr bool kSeesStages = false;
-  static constexpr int kMinBlocksOfLarge = 0;
   static constexpr int kSlabCopies = 1;
   template <class Loop>
   struct Of {

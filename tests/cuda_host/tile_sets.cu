@@ -11,7 +11,6 @@ using namespace kernels::cuda;  // NOLINT: the templates under test
 struct NoEpilogue {
   struct Params {};
   static constexpr bool kSeesStages = false;
-  static constexpr int kMinBlocksOfLarge = 0;
   static constexpr int kSlabCopies = 1;
   template <class Loop>
   struct Of {
