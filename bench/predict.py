@@ -5,7 +5,7 @@
 
 floor      max(flops / rate, bytes / bandwidth) + 1.1 us x dependent launches, of the whole row
 predicted  the same step by step, products by whole tiles and waves of them, each bound by
-           mma.sync (63 % of wgmma's rate), shared memory, the second-level cache or the way from
+           mma.sync (63 % of the peak rate), shared memory, the second-level cache or the way from
            memory, with its epilogue
 
 Rates of an H100 (80 GB HBM3): bf16 product 798 TFLOP/s and copy 3.0 TB/s, measured; f32 FMA

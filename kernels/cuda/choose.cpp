@@ -17,7 +17,7 @@ constexpr int64_t kMaxFlatBlocks = 4096;
 
 // Costs in cycles of one multiprocessor of an H100; arithmetic, not measured. A launch: 1.1 us.
 constexpr double kLaunchCycles = 1900;
-// Multiply-adds a cycle: mma.sync at 63 % of what wgmma reaches, and fused multiply-adds.
+// Multiply-adds a cycle: mma.sync at 63 % of the peak rate, and fused multiply-adds.
 constexpr double kBf16Rate = 1290, kFfmaRate = 128;
 // Bytes a cycle: shared memory; the second-level cache for one multiprocessor, and for all.
 constexpr double kSharedRate = 128, kCacheRate = 64, kAllCacheRate = 3200;
@@ -74,7 +74,11 @@ const char* refuse_shape(const DenseShape& s, const Device& device) {
   if (s.B < 1 || s.I < 1 || s.O < 1) return "an extent is 0";
   if (std::max(s.I, s.O) > (int64_t{1} << 30)) return "a layer is wider than 2^30";
   const int64_t rows = ceil_div(s.B, 32);
-  if (rows * ceil_div(std::max(s.I, s.O), 32) > kMaxBlocks) return "more than 2^31 tiles";
+  const int64_t of_weight =
+      std::max(ceil_div(s.I, 32) * ceil_div(s.O, 32),  // tiles of its gradient
+               ceil_div(s.I * s.O, kFlatThreads));     // the sum of its parts
+  if (rows * ceil_div(std::max(s.I, s.O), 32) > kMaxBlocks || of_weight > kMaxBlocks)
+    return "more than 2^31 tiles";
   return refuse_device(device);
 }
 

@@ -140,6 +140,15 @@ TEST(CudaChoose, Refuses) {
   EXPECT_STREQ(cuda::refusal(p, old), "the device is older than sm_80");
   p.shape = {int64_t{1} << 40, 32, 1024};
   EXPECT_STREQ(cuda::refusal(p, Device{}), "more than 2^31 tiles");
+  for (const auto& [I, O] :
+       {std::pair{int64_t{1} << 21, int64_t{1} << 21},
+        {int64_t{1} << 29, int64_t{1} << 12},
+        {int64_t{1} << 30, int64_t{1024}}}) {  // the weight's, whatever the batch
+    p.shape = {1, I, O};
+    EXPECT_STREQ(cuda::refusal(p, Device{}), "more than 2^31 tiles") << I << " " << O;
+  }
+  p.shape = {1, int64_t{1} << 20, int64_t{1} << 18};
+  EXPECT_EQ(cuda::refusal(p, Device{}), nullptr);
 }
 
 // Calls f<tile>() for every staged tile of kernels/README.md, either way round.
@@ -189,7 +198,7 @@ class Phase {
   std::set<int> columns_;
 };
 
-// stage_tile: neighbouring lanes copy neighbouring chunks.
+// A loader's neighbouring lanes copy neighbouring chunks.
 TEST(CudaTiles, CopiesWriteWithoutBankConflicts) {
   for_each_tile([]<class Tile>() {
     for (int first = 0; first < Tile::kChunks; first += 8) {
