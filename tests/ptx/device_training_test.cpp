@@ -1,6 +1,8 @@
 // A short training of preset `dense` and an encoding with it, every kernel of both as PTX.
 #include <gmock/gmock.h>
 
+#include <algorithm>
+
 #include "fake_cuda/fake_cuda.h"
 #include "infer/inference.h"
 #include "model/presets.h"
@@ -12,7 +14,28 @@ namespace {
 constexpr int64_t kFeatures = 40;
 constexpr uint64_t kRows = 72;  // two batches of 32 and one of 8
 
-class PtxTraining : public testing::TestWithParam<Precision> {};
+class PtxTraining : public testing::TestWithParam<Precision> {
+ protected:
+  static std::vector<float> codes_of(Backend& backend, const ModelFile& model) {
+    InferenceOptions options;
+    options.precision = GetParam();
+    const Inference inference(backend, model, options);
+    const std::vector<float> rows = planar_rows(kRows, kFeatures, 2);
+    std::vector<float> codes(kRows * static_cast<size_t>(inference.code_size()));
+    inference.encode({DType::kF32, false, std::as_bytes(std::span(rows)), kRows}, codes);
+    return codes;
+  }
+
+  // One model, rows that it was not trained on.
+  static void expect_codes_as_on_the_host(const ModelFile& model, Backend& device, Backend& host) {
+    const std::vector<float> there = codes_of(device, model), here = codes_of(host, model);
+    float largest = 0;
+    for (const float code : here) largest = std::max(largest, std::abs(code));
+    ASSERT_GT(largest, 0);
+    const float bound = largest * (GetParam() == Precision::kF32 ? 1e-5f : 2e-2f);
+    EXPECT_THAT(there, testing::Pointwise(testing::FloatNear(bound), here));
+  }
+};
 
 TEST_P(PtxTraining, DensePresetIsAsOnTheHost) {
   fake_cuda::reset();
@@ -30,6 +53,7 @@ TEST_P(PtxTraining, DensePresetIsAsOnTheHost) {
   for (size_t epoch = 0; epoch < here.metrics.size(); ++epoch)
     EXPECT_NEAR(there.metrics[epoch].loss / here.metrics[epoch].loss, 1, relative) << epoch;
   EXPECT_LT(there.metrics.back().loss, there.metrics.front().loss);
+  expect_codes_as_on_the_host(here.model, *device, *host);
   EXPECT_THAT(fake_cuda::violations(), testing::IsEmpty());
 }
 
