@@ -88,7 +88,8 @@ struct TapOperand::Loader {
   int tap_y = 0, tap_x = 0, channel = 0;
 };
 
-// Taps of whole chunks only: an operand without a narrow loader, beside which another may be narrow.
+// Taps of whole chunks only: an operand without a narrow loader, beside which another may be
+// narrow.
 struct WideTapOperand {
   TapOperand taps;
 

@@ -33,7 +33,18 @@ struct Case {
   int multiprocessors = 1;
   bool allows_tf32 = false;
   std::size_t offset = 0;  // elements from a 16-byte boundary
+  int schedule = -1;       // the only one to run under; below 0: all
 };
+
+// Large cases run under one schedule, each under another: together they see all.
+template <class F>
+void for_each_schedule(const Case& c, F&& body) {
+  if (c.schedule < 0) {
+    test::for_each_schedule(body);
+  } else {
+    test::for_one_schedule(static_cast<std::size_t>(c.schedule), body);
+  }
+}
 
 inline std::string text(const Case& c) {
   const DenseShape& s = c.shape;
@@ -57,9 +68,34 @@ double product_error(const Case& c, int64_t terms) {
   return static_cast<double>(terms + 2) * kEps + tf32;
 }
 
-// Every case that a test runs on: extents around the tiles, each activation at least once.
-inline std::vector<Case> cases() {
+// Every operand in whole chunks of 16 bytes, some tiles (of the tall one each way), and a deeper
+// sum than there are stages: what a trained model's products look like. The multiprocessors are
+// those for which the chooser takes a tile that no case before it had (CasesTakeEveryTile).
+inline std::vector<Case> wide_cases() {
   std::vector<Case> all;
+  const std::pair<DenseShape, int> shapes[] = {
+      {{40, 72, 136, true}, 2},   {{72, 136, 40}, 3},       {{136, 40, 72}, 3},
+      {{72, 72, 136}, 2},         {{40, 40, 264, true}, 4}, {{72, 136, 72, true}, 2},
+      {{40, 264, 40, true}, 4},   {{264, 40, 40}, 4},       {{72, 136, 136, true}, 2},
+      {{136, 72, 72}, 2},         {{136, 72, 136}, 2},      {{264, 136, 136}, 4},
+      {{264, 136, 136, true}, 4}, {{136, 264, 136}, 4}};
+  for (const auto& [shape, multiprocessors] : shapes) {
+    Case c;
+    c.shape = shape;
+    c.activation = static_cast<Activation>(all.size() % kActivationCount);
+    c.loss = static_cast<Loss>(all.size() % kLossCount);
+    c.is_accumulating = all.size() % 3 == 0;
+    c.multiprocessors = multiprocessors;
+    c.schedule = static_cast<int>(all.size());
+    all.push_back(c);
+  }
+  return all;
+}
+
+// Every case that a test runs on: wide ones, and extents around the tiles, each activation at least
+// once.
+inline std::vector<Case> cases() {
+  std::vector<Case> all = wide_cases();
   const int64_t extents[][3] = {{1, 1, 1},      {1, 31, 129}, {7, 64, 65},    {33, 100, 10},
                                 {63, 16, 127},  {64, 65, 64}, {65, 127, 33},  {128, 33, 128},
                                 {129, 40, 129}, {2, 129, 7},  {250, 17, 250}, {17, 250, 250},
@@ -138,7 +174,8 @@ class DenseKernels : public ::testing::Test {
     for (Case c : cases()) {
       SCOPED_TRACE(text(c));
       check(c);
-      if (sizeof(T) == 4 && ++count % 2 == 0) {
+      const bool is_wide = c.shape.I % 8 == 0 && c.shape.O % 8 == 0 && c.offset == 0;
+      if (sizeof(T) == 4 && (is_wide || ++count % 2 == 0)) {
         c.allows_tf32 = true;
         SCOPED_TRACE("in tf32");
         check(c);

@@ -13,24 +13,40 @@ template <class T>
 class DenseGradsTest : public DenseKernels<T> {};
 TYPED_TEST_SUITE(DenseGradsTest, Types);
 
-// The cases below and those of dense_kernels_test.cpp run every tile that is built.
+// How a product is computed: its tile; by whole chunks, with more steps than stages and several
+// tiles, or in some other way.
+using Way = std::pair<cuda::TileSize, bool>;
+
+template <class T>
+Way way_of(const cuda::GemmShape& shape, cuda::TileSize tile, int64_t k, const Case& c) {
+  const DenseShape& s = c.shape;
+  const auto elems = static_cast<int64_t>(16 / sizeof(T));
+  const bool is_wide = s.I % elems == 0 && s.O % elems == 0 && c.offset == 0;
+  const int64_t step = (tile == cuda::TileSize::kSmall ? 8 : 4) * elems, most_stages = 4;
+  return {tile, is_wide && k > most_stages * step && cuda::tile_count(shape.m, shape.n, tile) > 1};
+}
+
+// The cases below and those of dense_kernels_test.cpp run every tile that is built, in both ways.
 TYPED_TEST(DenseGradsTest, CasesTakeEveryTile) {
   using T = TypeParam;
   for (const bool allows_tf32 : {false, true}) {
-    std::set<cuda::TileSize> forward, data_grad, weight_grad, built;
+    std::set<Way> forward, data_grad, weight_grad, built;
     for (Case c : cases()) {
       c.allows_tf32 = allows_tf32;
       const cuda::Device device = device_of(c);
       const auto math = cuda::product_math<T>(device);
       const auto choose = [&](const cuda::GemmShape& shape) {
-        return cuda::choose_product(shape, cuda::TileSet::kAll, math, device).tile;
+        const auto choice = cuda::choose_product(shape, cuda::TileSet::kAll, math, device);
+        return way_of<T>(shape, choice.tile, shape.k, c);
       };
       const DenseShape& s = c.shape;
       forward.insert(choose({s.B, s.O, s.I}));
       data_grad.insert(choose({s.B, s.I, s.O}));
-      weight_grad.insert(cuda::choose_weight_grad<T>(s, device).tile);
+      const auto choice = cuda::choose_weight_grad<T>(s, device);
+      const auto [m, n] = s.weight_transposed ? std::pair{s.O, s.I} : std::pair{s.I, s.O};
+      weight_grad.insert(way_of<T>({m, n, s.B}, choice.tile, choice.k_per_split, c));
       for (const cuda::TileSize size : cuda::kTileSizes) {
-        if (has_tile(cuda::TileSet::kAll, math, size)) built.insert(size);
+        if (has_tile(cuda::TileSet::kAll, math, size)) built.insert({{size, false}, {size, true}});
       }
     }
     EXPECT_EQ(forward, built);
@@ -69,7 +85,7 @@ TYPED_TEST(DenseGradsTest, DataGrad) {
                     kFunctionUlp * kEps * size * (1 + std::abs(layer.dx[at]));
       }
     }
-    test::for_each_schedule([&] {
+    for_each_schedule(c, [&] {
       const DeviceArray<T> out(unwritten<T>(n), c.offset);
       run(DenseDataGrad<T>{s, c.activation, layer.target.data(), layer.weight.data(),
                            has_saved ? layer.x.data() : nullptr, out.data()},
@@ -122,7 +138,7 @@ TYPED_TEST(DenseGradsTest, WeightGrad) {
       }
       bias_bound[static_cast<std::size_t>(o)] = static_cast<double>(s.B + 2) * kEps * size;
     }
-    test::for_each_schedule([&] {
+    for_each_schedule(c, [&] {
       const bool adds = c.is_accumulating;
       const DeviceArray<float> weight_out(adds ? old_weight : unwritten<float>(n), c.offset);
       const DeviceArray<float> bias_out(adds ? old_bias : unwritten<float>(columns), c.offset);

@@ -34,7 +34,7 @@ TYPED_TEST(DenseKernelsTest, Forward) {
       z_bound[i] = product_error<T>(c, c.shape.I) * size[i];
       y_bound[i] = kSlope * z_bound[i] + kFunctionUlp * kEps * (1 + std::abs(z[i]));
     }
-    test::for_each_schedule([&] {
+    for_each_schedule(c, [&] {
       const DeviceArray<T> out(unwritten<T>(n), c.offset), out_z(unwritten<T>(n), c.offset);
       run(DenseForward<T>{c.shape, c.activation, layer.x.data(), layer.weight.data(),
                           has_bias ? layer.bias.data() : nullptr, out.data(), out_z.data()},
@@ -45,28 +45,32 @@ TYPED_TEST(DenseKernelsTest, Forward) {
   });
 }
 
-// A row's result is the same bits whatever the batch and the tile.
+// A row's result is the same bits whatever the batch and the tile, narrow and wide.
 TYPED_TEST(DenseKernelsTest, ForwardDoesNotDependOnTheBatch) {
   using T = TypeParam;
-  Case c;
-  c.shape = {129, 65, 66};
-  c.activation = Activation::kTanh;
-  const Layer<T> layer(c, this->random_);
-  const auto rows = [&](int64_t B, int multiprocessors) {
-    Case part = c;
-    part.shape.B = B;
-    part.multiprocessors = multiprocessors;
-    const DeviceArray<T> out(unwritten<T>(static_cast<std::size_t>(B * 66)));
-    run(DenseForward<T>{part.shape, c.activation, layer.x.data(), layer.weight.data(),
-                        layer.bias.data(), out.data(), nullptr},
-        part);
-    std::vector<double> first = widened(out.read());
-    first.resize(66);
-    return first;
-  };
-  const std::vector<double> alone = rows(1, 1);
-  for (const int64_t B : {2, 33, 129}) {
-    for (const int multiprocessors : {1, 5, 1000}) EXPECT_EQ(rows(B, multiprocessors), alone);
+  for (const DenseShape& whole : {DenseShape{129, 65, 66}, DenseShape{264, 136, 136}}) {
+    Case c;
+    c.shape = whole;
+    c.activation = Activation::kTanh;
+    SCOPED_TRACE(text(c));
+    const Layer<T> layer(c, this->random_);
+    const auto rows = [&](int64_t B, int multiprocessors) {
+      Case part = c;
+      part.shape.B = B;
+      part.multiprocessors = multiprocessors;
+      const DeviceArray<T> out(unwritten<T>(static_cast<std::size_t>(B * whole.O)));
+      run(DenseForward<T>{part.shape, c.activation, layer.x.data(), layer.weight.data(),
+                          layer.bias.data(), out.data(), nullptr},
+          part);
+      return widened(out.read());
+    };
+    const std::vector<double> all = rows(whole.B, 1000);  // in small tiles
+    for (const int64_t B : {int64_t{1}, int64_t{2}, int64_t{33}, whole.B}) {
+      std::vector<double> first = all;
+      first.resize(static_cast<std::size_t>(B * whole.O));
+      for (const int multiprocessors : {1, 4, 5})
+        EXPECT_TRUE(rows(B, multiprocessors) == first) << B << " rows, " << multiprocessors;
+    }
   }
 }
 
@@ -101,7 +105,7 @@ TYPED_TEST(DenseKernelsTest, Loss) {
       loss_bound += scale * (reach * of_z * kSlope);
     }
     loss_bound += static_cast<double>(n) * kEps * std::abs(loss);
-    test::for_each_schedule([&] {
+    for_each_schedule(c, [&] {
       const DeviceArray<T> out(unwritten<T>(n), c.offset);
       const DeviceArray<float> out_loss(unwritten<float>(1));
       DenseLoss<T> p{c.shape,
@@ -169,7 +173,7 @@ TYPED_TEST(DenseKernelsTest, Score) {
     }
     for (std::size_t b = 0; b < rows; ++b)
       bound[b] += static_cast<double>(columns + 2) * kEps * score[b];
-    test::for_each_schedule([&] {
+    for_each_schedule(c, [&] {
       const DeviceArray<float> out(unwritten<float>(rows));
       run(DenseScore<T>{c.shape, c.activation, layer.x.data(), layer.weight.data(),
                         layer.bias.data(), layer.target.data(), out.data()},

@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cstddef>
 #include <cstdlib>
+#include <iterator>
 #include <string>
 
 #if defined(DIABOLO_NATIVE_CUDA)
@@ -18,6 +20,10 @@ namespace diabolo::test {
 
 template <class F>
 void for_each_schedule(F&& body) {
+  body();
+}
+template <class F>
+void for_one_schedule(std::size_t, F&& body) {
   body();
 }
 
@@ -39,15 +45,20 @@ inline constexpr cuda_host::Schedule kSchedules[] = {
     {cuda_host::Schedule::Order::kRandom, 20240607},
 };
 
-// Runs `body` under each schedule; a failure names the schedule and its seed.
+// Runs `body` under one of the schedules, by a number; a failure names the schedule and its seed.
+template <class F>
+void for_one_schedule(std::size_t which, F&& body) {
+  const cuda_host::Schedule& schedule = kSchedules[which % std::size(kSchedules)];
+  SCOPED_TRACE("schedule " + cuda_host::describe(schedule));
+  cuda_host::set_schedule(schedule);
+  body();
+  cuda_host::set_schedule({});
+}
+
+// Runs `body` under each schedule.
 template <class F>
 void for_each_schedule(F&& body) {
-  for (const cuda_host::Schedule& schedule : kSchedules) {
-    SCOPED_TRACE("schedule " + cuda_host::describe(schedule));
-    cuda_host::set_schedule(schedule);
-    body();
-  }
-  cuda_host::set_schedule({});
+  for (std::size_t i = 0; i < std::size(kSchedules); ++i) for_one_schedule(i, body);
 }
 
 inline void skip_or_fail_without_device() {}
