@@ -1,6 +1,7 @@
 // Data files that come in through the C interface by path.
 #pragma once
 
+#include <array>
 #include <memory>
 
 #include "base/tensor.h"
@@ -13,16 +14,18 @@ namespace diabolo::capi {
 
 // The fields that several structs have; `name` is the struct's, for messages.
 struct GivenInput {
+  // A text that sets a key of the configuration; null: not given.
+  struct Text {
+    const char* field;
+    const char* key;
+    const char* text;
+  };
+
   const char* name = nullptr;
-  const char* format = nullptr;
   diabolo_dtype dtype = 0;
   uint32_t rank = 0;
   const uint64_t* shape = nullptr;  // of one row
-  const char* label_column = nullptr;
-  const char* id_column = nullptr;
-  const char* drop_columns = nullptr;
-  const char* header = nullptr;
-  const char* separator = nullptr;
+  std::array<Text, 6> texts = {};
 
   // The first field that is set, or null.
   const char* first_set() const;
@@ -31,15 +34,15 @@ struct GivenInput {
 template <class Options>
 GivenInput given_input(const char* name, const Options& options) {
   return {name,
-          options.input_format,
           options.input_dtype,
           options.input_rank,
           options.input_shape,
-          options.input_label_column,
-          options.input_id_column,
-          options.input_drop_columns,
-          options.input_header,
-          options.input_separator};
+          {{{"input_format", "data.format", options.input_format},
+            {"input_label_column", "data.label_column", options.input_label_column},
+            {"input_id_column", "data.id_column", options.input_id_column},
+            {"input_drop_columns", "data.drop_columns", options.input_drop_columns},
+            {"input_header", "data.header", options.input_header},
+            {"input_separator", "data.separator", options.input_separator}}}};
 }
 
 // argument: of the path, for messages. usual: one row, for files that do not say; columns of tables

@@ -101,8 +101,8 @@ diabolo_train_result describe(const TrainResult& result) {
 void train_on(const std::shared_ptr<Context>& context, const Config& config, const Dataset& data,
               const diabolo_train_options& options, const TrainOptions& train_options,
               diabolo_model** model, diabolo_train_result* out) {
-  const auto validation =
-      options.validation ? dataset_of("validation", options.validation) : open_validation(config);
+  const auto validation = options.validation ? dataset_of("validation", options.validation)
+                                             : open_validation(config, data);
   TrainResult result = diabolo::run_training(*context->backend, config, data, validation.get(),
                                              train_options, callbacks_of(options));
   give_result("train result", describe(result), out);

@@ -118,7 +118,7 @@ std::string text(const nlohmann::json& metrics) {
 
 int run(const EvaluateArguments& arguments) {
   Terminal terminal(arguments.out);
-  if (!arguments.labels.empty() && arguments.data.label_column)
+  if (!arguments.labels.empty() && arguments.data.has("--label-column"))
     throw Error(
         ErrorCode::kUsage,
         "evaluate: expected --labels or --label-column, found both (--drop-columns leaves a "

@@ -1,5 +1,8 @@
 #include "cli/options.h"
 
+#include <algorithm>
+
+#include "base/error.h"
 #include "data/coarse_rows.h"
 
 namespace diabolo::cli {
@@ -42,21 +45,31 @@ void DeviceOptions::describe(Arguments& arguments) {
                           "fast: kernels that choose by batch size are allowed");
 }
 
+void set_flag(Config& config, const KeyFlag& flag, const std::string& text) {
+  if (std::string_view(flag.key) == "data.shape") {
+    config.data.shape = shape_from_text(text);
+  } else {
+    set_option(config, flag.flag, flag.key, text);
+  }
+}
+
 void DataOptions::describe(Arguments& arguments) {
   arguments.group("Data");
-  arguments.optional_text("--format", format, format_choices(),
-                          "of the input; else by its content and name");
-  arguments.optional_text("--dtype", dtype, "TYPE", "of a raw file: f32, u8 ...");
-  arguments.optional_text("--shape", shape, "N,...", "of one row of a raw file, e.g. 28,28");
-  arguments.optional_text("--on-bad-value", on_bad_value, "error|zero|mean|skip",
-                          "what to do with NaN, infinity and numbers beyond f32");
-  arguments.group("Tables (columns by name, or by number from 0)");
-  arguments.optional_text("--label-column", label_column, "COLUMN", "holds labels, is no feature");
-  arguments.optional_text("--id-column", id_column, "COLUMN",
-                          "names the rows; goes through to a .csv output");
-  arguments.optional_text("--drop-columns", drop_columns, "COLUMN,...", "left out");
-  arguments.optional_text("--header", header, "auto|yes|no", "whether the first line is names");
-  arguments.optional_text("--separator", separator, "auto|comma|semicolon|tab", "between cells");
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const KeyFlag& flag = kReadingFlags[i];
+    if (std::string_view(flag.flag) == kFirstTableFlag)
+      arguments.group("Tables (columns by name, or by number from 0)");
+    const bool is_format = std::string_view(flag.flag) == "--format";
+    arguments.optional_text(flag.flag, texts[i], is_format ? format_choices() : flag.type,
+                            flag.meaning);
+  }
+}
+
+bool DataOptions::has(std::string_view flag) const {
+  const auto found =
+      std::ranges::find_if(kReadingFlags, [&](const KeyFlag& one) { return one.flag == flag; });
+  DIABOLO_CHECK(found != kReadingFlags.end(), flag);
+  return texts[static_cast<size_t>(found - kReadingFlags.begin())].has_value();
 }
 
 void ModelOptions::describe(Arguments& arguments) {
@@ -112,31 +125,21 @@ std::string format_choices() {
 
 DataConfig data_config(const DataOptions& options) {
   Config config;
-  const auto set = [&](const char* option, const char* key,
-                       const std::optional<std::string>& text) {
-    if (text) set_option(config, option, key, *text);
-  };
-  set("--format", "data.format", options.format);
-  set("--dtype", "data.dtype", options.dtype);
-  if (options.shape) config.data.shape = shape_from_text(*options.shape);
-  set("--on-bad-value", "data.on_bad_value", options.on_bad_value);
-  set("--label-column", "data.label_column", options.label_column);
-  set("--id-column", "data.id_column", options.id_column);
-  set("--drop-columns", "data.drop_columns", options.drop_columns);
-  set("--header", "data.header", options.header);
-  set("--separator", "data.separator", options.separator);
+  for (size_t i = 0; i < kReadingFlags.size(); ++i)
+    if (options.texts[i]) set_flag(config, kReadingFlags[i], *options.texts[i]);
   return config.data;
 }
 
 std::unique_ptr<Dataset> open_rows(const std::string& path, const DataOptions& options,
                                    const ModelFile& model, const TensorDesc& row, RowsAre rows) {
-  const OpenOptions open =
-      with_columns_of(model.config.data, open_options(data_config(options)), rows);
-  return open_dataset(path, with_raw_row(open, path, row));
+  OpenOptions open = open_options(data_config(options));
+  open.usual = usual_reading(model.config.data, row, rows);
+  return open_dataset(path, open);
 }
 
 BadValue bad_value(const DataOptions& options, const ModelFile& model) {
-  return options.on_bad_value ? data_config(options).on_bad_value : model.config.data.on_bad_value;
+  return options.has("--on-bad-value") ? data_config(options).on_bad_value
+                                       : model.config.data.on_bad_value;
 }
 
 }  // namespace diabolo::cli

@@ -1,10 +1,12 @@
 // Options that several commands share, and what becomes of them.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "backend/backend.h"
@@ -33,12 +35,39 @@ struct DeviceOptions {
   void describe(Arguments& arguments);
 };
 
-// --format --dtype --shape --on-bad-value, and those of tables; empty: not given.
+// A flag that sets one key of the configuration.
+struct KeyFlag {
+  const char* flag;
+  const char* key;
+  const char* type;
+  const char* meaning = nullptr;  // null: the key's
+};
+
+// How data files are read.
+inline constexpr std::array kReadingFlags = {
+    KeyFlag{"--format", "data.format", "NAME", "of the input; else by its content and name"},
+    KeyFlag{"--dtype", "data.dtype", "TYPE", "of a raw file or a table: f32, u8 ..."},
+    KeyFlag{"--shape", "data.shape", "N,...", "of one row of a raw file, e.g. 28,28"},
+    KeyFlag{"--on-bad-value", "data.on_bad_value", "error|zero|mean|skip",
+            "what to do with NaN, infinity and numbers beyond f32"},
+    KeyFlag{"--label-column", "data.label_column", "COLUMN", "holds labels, is no feature"},
+    KeyFlag{"--id-column", "data.id_column", "COLUMN",
+            "names the rows; goes through to a .csv output"},
+    KeyFlag{"--drop-columns", "data.drop_columns", "COLUMN,...", "left out"},
+    KeyFlag{"--header", "data.header", "auto|yes|no", "whether the first line is names"},
+    KeyFlag{"--separator", "data.separator", "auto|comma|semicolon|tab", "between cells"},
+};
+inline constexpr const char* kFirstTableFlag = "--label-column";
+
+// Sets the key; errors name the flag.
+void set_flag(Config& config, const KeyFlag& flag, const std::string& text);
+
+// Those that were given of kReadingFlags.
 struct DataOptions {
-  std::optional<std::string> format, dtype, shape, on_bad_value;
-  std::optional<std::string> label_column, id_column, drop_columns, header, separator;
+  std::array<std::optional<std::string>, kReadingFlags.size()> texts;
 
   void describe(Arguments& arguments);
+  bool has(std::string_view flag) const;
 };
 
 // --allow-unverified

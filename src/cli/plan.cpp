@@ -114,7 +114,7 @@ Subject subject_of_config(const PlanArguments& arguments) {
   const TensorDesc row = data->x().row;
   const uint64_t rows = data->rows().value_or(0);
   const uint64_t set_aside = rows > 0 ? held_out_rows(config, rows) : 0;
-  const auto validation = open_validation(config);  // a file of its own
+  const auto validation = open_validation(config, *data);  // a file of its own
   const uint64_t held = validation ? validation->rows().value_or(0) : set_aside;
   return {config, Network::of(config.model, row),
           row,    rows - std::min(rows, set_aside),

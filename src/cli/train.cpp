@@ -154,7 +154,7 @@ void say(const TrainResult& result, const RunDirectory& directory, Terminal& ter
 TrainResult train_in(const RunDirectory& directory, const TrainArguments& arguments,
                      const Config& config, const Dataset& data, Backend& backend,
                      Terminal& terminal) {
-  const auto validation = open_validation(config);
+  const auto validation = open_validation(config, data);
   TrainOptions options;
   options.directory = directory;
   options.resume = arguments.resume;
@@ -222,7 +222,7 @@ int run(const TrainArguments& arguments) {
       open_backend(config.train.device, config.train.threads, terminal, DeviceLine::kAlways);
   check_precision(backend->info(), config.train.precision);
   if (arguments.dry_run) {
-    const auto validation = open_validation(config);
+    const auto validation = open_validation(config, *data);
     print_estimate(estimate_training(*backend, config, *data, validation.get()), arguments, config,
                    terminal);
     return 0;

@@ -1,26 +1,8 @@
 #include "cli/train_config.h"
 
-#include "cli/options.h"
 #include "model/presets.h"
 
 namespace diabolo::cli {
-namespace {
-
-void set_flag(Config& config, const KeyFlag& flag, const std::string& text) {
-  try {
-    const bool is_shape = std::string_view(flag.key) == "data.shape";
-    if (is_shape) {
-      config.data.shape = shape_from_text(text);
-    } else {
-      set_config_text(config, flag.key, text);
-    }
-  } catch (const Error& error) {
-    throw Error(error.code(), cat(flag.flag, ": ", error.what()));
-  }
-}
-
-}  // namespace
-
 void ConfigArguments::describe(Arguments& arguments) {
   arguments.group("Configuration (flag before file before preset)");
   arguments.optional_text("--preset", preset, "NAME", "see diabolo presets; dense if not given");

@@ -1,24 +1,19 @@
 // The configuration of a training from the command line: flag before file before preset.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "cli/arguments.h"
+#include "cli/options.h"
 #include "model/config.h"
 
 namespace diabolo::cli {
 
-// A flag that sets one key.
-struct KeyFlag {
-  const char* flag;
-  const char* key;
-  const char* type;
-};
-
-inline constexpr std::array kKeyFlags = {
+inline constexpr std::array kTrainingFlags = {
     KeyFlag{"--epochs", "train.epochs", "N"},
     KeyFlag{"--batch-size", "train.batch_size", "N"},
     KeyFlag{"--learning-rate", "optimizer.learning_rate", "X"},
@@ -32,16 +27,12 @@ inline constexpr std::array kKeyFlags = {
     KeyFlag{"--precision", "train.precision", "f32|tf32|bf16"},
     KeyFlag{"--policy", "train.policy", "strict|fast"},
     KeyFlag{"--scale", "data.scale", "auto|unit|standard|minmax|none"},
-    KeyFlag{"--on-bad-value", "data.on_bad_value", "error|zero|mean|skip"},
-    KeyFlag{"--format", "data.format", "NAME"},
-    KeyFlag{"--dtype", "data.dtype", "TYPE"},
-    KeyFlag{"--shape", "data.shape", "N,..."},
-    KeyFlag{"--label-column", "data.label_column", "COLUMN"},
-    KeyFlag{"--id-column", "data.id_column", "COLUMN"},
-    KeyFlag{"--drop-columns", "data.drop_columns", "COLUMN,..."},
-    KeyFlag{"--header", "data.header", "auto|yes|no"},
-    KeyFlag{"--separator", "data.separator", "auto|comma|semicolon|tab"},
 };
+inline constexpr auto kKeyFlags = [] {
+  std::array<KeyFlag, kTrainingFlags.size() + kReadingFlags.size()> all{};
+  std::ranges::copy(kReadingFlags, std::ranges::copy(kTrainingFlags, all.begin()).out);
+  return all;
+}();
 
 struct ConfigArguments {
   std::optional<std::string> preset, config_file;

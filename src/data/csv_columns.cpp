@@ -16,19 +16,21 @@ constexpr size_t kMaxColumns = 1 << 20;
 // Labels are looked at so far to tell whether they are integers.
 constexpr uint64_t kLookedAtBytes = 64 << 10;
 
-// The one that stands most often in the first line outside of quotes; a comma if none does.
-char find_separator(std::string_view record) {
-  constexpr std::array kCandidates = {'\t', ';', ','};
-  std::array<size_t, kCandidates.size()> counts{};
+// As Separator counts them.
+constexpr std::array kSeparators = {',', ';', '\t'};
+constexpr std::array kSeparatorNames = {"comma", "semicolon", "tab"};
+
+// How often each stands in the first line outside of quotes.
+std::array<size_t, kSeparators.size()> count_separators(std::string_view record) {
+  std::array<size_t, kSeparators.size()> counts{};
   bool is_quoted = false;
   for (const char c : record) {
     if (c == '"') is_quoted = !is_quoted;
-    const auto found = std::ranges::find(kCandidates, c);
-    if (!is_quoted && found != kCandidates.end())
-      ++counts[static_cast<size_t>(found - kCandidates.begin())];
+    const auto found = std::ranges::find(kSeparators, c);
+    if (!is_quoted && found != kSeparators.end())
+      ++counts[static_cast<size_t>(found - kSeparators.begin())];
   }
-  const auto most = std::ranges::max_element(counts);
-  return *most == 0 ? ',' : kCandidates[static_cast<size_t>(most - counts.begin())];
+  return counts;
 }
 
 // A line end of old that is none here; within quotes it is text.
@@ -41,16 +43,36 @@ bool has_bare_return(std::string_view record) {
   return false;
 }
 
-char separator_of(const OpenOptions& options, std::string_view record) {
-  if (!options.table.separator) return find_separator(record);
-  return std::array{',', ';', '\t'}.at(static_cast<size_t>(*options.table.separator));
+// A usual one is taken where it stands in the first line.
+void choose_separator(const OpenOptions& options, std::string_view record, CsvColumns& table) {
+  const auto& usual = options.usual.table.separator;
+  const auto counts = count_separators(record);
+  const auto at = [](Separator one) { return static_cast<size_t>(one); };
+  if (options.table.separator) {
+    table.separator = kSeparators.at(at(*options.table.separator));
+  } else if (usual && counts.at(at(*usual)) > 0) {
+    table.separator = kSeparators.at(at(*usual));
+    table.note_usual(cat("separator ", kSeparatorNames.at(at(*usual))));
+  } else {
+    size_t most = 0;  // of as many, the rarer one in numbers and names
+    for (size_t i = 1; i < counts.size(); ++i)
+      if (counts.at(i) > 0 && counts.at(i) >= counts.at(most)) most = i;
+    table.separator = kSeparators.at(most);
+  }
 }
 
-DType x_dtype(const std::string& name, const OpenOptions& options) {
+bool is_read(DType dtype) {
+  return dtype != DType::kF16 && dtype != DType::kBf16 && dtype != DType::kBool;
+}
+
+DType x_dtype(const std::string& name, const OpenOptions& options, CsvColumns& table) {
+  const auto usual = options.usual.dtype;
+  if (!options.dtype && usual && is_read(*usual)) {
+    table.note_usual(cat("numbers ", diabolo::name(*usual)));
+    return *usual;
+  }
   if (!options.dtype) return DType::kF64;
-  const bool is_read = *options.dtype != DType::kF16 && *options.dtype != DType::kBf16 &&
-                       *options.dtype != DType::kBool;
-  if (is_read) return *options.dtype;
+  if (is_read(*options.dtype)) return *options.dtype;
   throw Error(ErrorCode::kUsage, cat(name, ": CSV is not read as ", diabolo::name(*options.dtype),
                                      "; there are f64, f32 and integers"));
 }
@@ -86,7 +108,7 @@ DType find_label_dtype(const CsvColumns& table, size_t column, CsvRecords& recor
 
 void find_fields(const std::string& name, const OpenOptions& options, CsvRecords& records,
                  CsvColumns& table) {
-  table.x_dtype = x_dtype(name, options);
+  table.x_dtype = x_dtype(name, options, table);
   table.fields = {{"x", x_row(name, options, table)}};
   for (size_t i = 0; i < table.columns.size(); ++i) {
     const CsvColumns::Column& column = table.columns[i];
@@ -124,7 +146,7 @@ CsvColumns find_csv_columns(const std::string& name, CsvRecords& records,
   if (record->find('\0') != std::string_view::npos)
     fail("has bytes of 0, as no CSV has; is it packed, or UTF-16? save it as UTF-8");
   CsvColumns table;
-  table.separator = separator_of(options, *record);
+  choose_separator(options, *record, table);
   const CsvPlace first = records.place(), behind = records.here();
   if (has_bare_return(*record))
     fail(cat("line ", first.line, ": line ends are CR alone; save it with LF, or CR and LF"));
@@ -133,11 +155,13 @@ CsvColumns find_csv_columns(const std::string& name, CsvRecords& records,
   std::vector<std::string> second;
   if (const auto next = records.next())
     second = csv_cells(name, records.place().line, *next, table.separator, kMaxColumns);
-  table.has_header = is_csv_header(name, cells, second, options.table);
+  table.has_header = is_csv_header(name, cells, second, options);
+  if (!options.table.header && options.usual.table.header)
+    table.note_usual(table.has_header ? "header yes" : "header no");
   table.first_row = table.has_header ? behind : first;
   records.restart(table.first_row);
   table.columns = columns_called(table.has_header ? cells : std::vector<std::string>(cells.size()));
-  give_roles(name, options.table, table);
+  give_roles(name, options, table);
   find_fields(name, options, records, table);
   records.restart(table.first_row);
   records.forget();

@@ -26,6 +26,7 @@ struct CsvColumns {
   DType label_dtype = DType::kI64;  // kF64 where one of the first labels is no integer
   CsvPlace first_row;               // behind the header
   std::vector<Field> fields;        // x, then label and id where there are any
+  std::string as_usual;             // what was taken from OpenOptions::usual, in words
 
   // What the first line is, "names;" or "data;", and a letter a column, of its role or - where it
   // is left out.
@@ -34,6 +35,7 @@ struct CsvColumns {
   std::vector<std::string> feature_names() const;
   // "column 'NAME'"
   std::string text(size_t column) const { return "column " + shown(columns[column].name); }
+  void note_usual(const std::string& what) { as_usual += (as_usual.empty() ? "" : ", ") + what; }
 };
 
 // Reads the first records, which must be kept. Throws Error{kData} for text that is no table,

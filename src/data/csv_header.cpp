@@ -49,8 +49,8 @@ FirstLine look_at(const std::vector<std::string>& cells, const CsvColumns& numbe
 }
 
 // Whether a column that is named and no number stands in the first line.
-bool has_wanted_name(const std::vector<std::string>& cells, const TableOptions& options) {
-  for (const ColumnNames* names : {&options.columns, &options.usual})
+bool has_wanted_name(const std::vector<std::string>& cells, const OpenOptions& options) {
+  for (const ColumnNames* names : {&options.table.columns, &options.usual.table.columns})
     for (const auto& [wanted, role] : wanted_columns(*names))
       if (!is_number(wanted) && std::ranges::find(cells, wanted) != cells.end()) return true;
   return false;
@@ -59,13 +59,15 @@ bool has_wanted_name(const std::vector<std::string>& cells, const TableOptions& 
 }  // namespace
 
 bool is_csv_header(const std::string& name, const std::vector<std::string>& first,
-                   const std::vector<std::string>& second, const TableOptions& options) {
-  if (options.header) return *options.header == HeaderLine::kYes;
-  if (has_wanted_name(first, options)) return true;
+                   const std::vector<std::string>& second, const OpenOptions& options) {
+  for (const TableReading* reading : {&options.table, &options.usual.table})
+    if (reading->header) return *reading->header == HeaderLine::kYes;
+  if (has_wanted_name(first, options) || has_usual_features(options.usual, first)) return true;
   CsvColumns numbered;
   numbered.columns = columns_called(std::vector<std::string>(first.size()));
-  give_usual_roles(name, {.usual = options.columns}, numbered);
-  give_usual_roles(name, options, numbered);
+  give_free_roles(name, options.table.columns, numbered);
+  if (has_usual_width(options.usual, first.size()))
+    give_free_roles(name, options.usual.table.columns, numbered);
   const FirstLine line = look_at(first, numbered);
   if (line.counts && line.numbers > 2 && line.gaps < 2)
     throw Error(ErrorCode::kUsage,

@@ -21,12 +21,22 @@ std::vector<Wanted> wanted_columns(const ColumnNames& names);
 // Columns of these names; one without has its number for it.
 std::vector<CsvColumns::Column> columns_called(const std::vector<std::string>& names);
 
-// name: of the file. What options.columns asks for, then what is usual. Throws Error{kUsage} where
-// the table lacks what is asked for, or one column is asked to be two things.
-void give_roles(const std::string& name, const TableOptions& options, CsvColumns& table);
+// name: of the file. What the options ask for, then what is usual. Throws Error{kUsage} where the
+// table lacks what is asked for, where one column is asked to be two things, and where a usual
+// number may be another column than it was.
+void give_roles(const std::string& name, const OpenOptions& options, CsvColumns& table);
 
-// What options.usual names, of kinds that nobody asked for and to columns that are free; what is
-// not there is passed over.
-void give_usual_roles(const std::string& name, const TableOptions& options, CsvColumns& table);
+// To columns that are free; what is not there is passed over.
+void give_free_roles(const std::string& name, const ColumnNames& names, CsvColumns& table);
+
+// Whether a table is as wide as the one that the usual columns are of, so that numbers are the same
+// columns.
+bool has_usual_width(const UsualReading& usual, size_t columns);
+
+// Whether all names of features stand in a line.
+bool has_usual_features(const UsualReading& usual, const std::vector<std::string>& cells);
+
+// Those that are no features: by name where the header has it once, else by number.
+ColumnNames other_columns(const CsvColumns& table);
 
 }  // namespace diabolo

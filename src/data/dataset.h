@@ -41,6 +41,15 @@ struct FieldRows {
   std::span<std::string> texts = {};  // of text: one a row
 };
 
+// Columns of a table by their names in its header, or their numbers from 0; empty: none.
+struct ColumnNames {
+  std::string label = {};
+  std::string id = {};
+  std::string drop = {};  // neither seen nor kept: several with commas between them
+
+  bool operator==(const ColumnNames&) const = default;
+};
+
 // Immutable; read is safe from several threads at once, except on a stream.
 class Dataset {
  public:
@@ -66,6 +75,10 @@ class Dataset {
   const std::vector<std::string>& feature_names() const { return feature_names_; }
   // What the columns were taken for, where that was chosen: tells apart what is read of one source.
   const std::string& layout() const { return layout_; }
+  // Of a table, those that are no features: by name where its header tells them apart.
+  const ColumnNames& columns() const { return columns_; }
+  // What was taken from OpenOptions::usual, for a message; or empty.
+  const std::string& as_usual() const { return as_usual_; }
 
   // Reads count rows from first_row of the wanted fields, each once, at once: a stream gives a row
   // once. Numbers: of the field's dtype, in this machine's byte order. Returns the rows read: fewer
@@ -93,7 +106,8 @@ class Dataset {
   bool is_stream_ = false;
   bool gives_parts_ = false;
   std::string identity_;
-  std::string layout_;
+  std::string layout_, as_usual_;
+  ColumnNames columns_;
   std::vector<std::string> feature_names_;
 
  private:
@@ -102,29 +116,26 @@ class Dataset {
   std::optional<uint64_t> rows_;
 };
 
-// Columns of a table by their names in its header, or their numbers from 0; empty: none.
-struct ColumnNames {
-  std::string label = {};
-  std::string id = {};
-  std::string drop = {};  // neither seen nor kept: several with commas between them
-};
 enum class HeaderLine { kYes, kNo };
 enum class Separator { kComma, kSemicolon, kTab };
 
 // How a table of text is read. Every other column is a part of x.
-struct TableOptions {
-  ColumnNames columns = {};  // those that the table lacks are an error
-  // Where `columns` names none: of the table that a model was trained on. What this one lacks is
-  // passed over.
-  ColumnNames usual = {};
+struct TableReading {
+  ColumnNames columns = {};
   std::optional<HeaderLine> header = {};    // nothing: found
   std::optional<Separator> separator = {};  // nothing: found
 
-  // Whether anything was asked for.
-  bool is_given() const {
-    return !columns.label.empty() || !columns.id.empty() || !columns.drop.empty() || header ||
-           separator;
-  }
+  bool operator==(const TableReading&) const = default;
+};
+
+// What a file is taken for where its options say nothing: how the one that a model was trained on
+// was read. Formats that know better pass it over.
+struct UsualReading {
+  std::string format = {};                 // of content that is not recognised; empty: none
+  std::optional<TensorDesc> row = {};      // of raw files; of tables, how many columns are features
+  std::optional<DType> dtype = {};         // of tables, where it was chosen
+  TableReading table = {};                 // what the table lacks is passed over
+  std::vector<std::string> features = {};  // in a header that has all of them, others are none
 };
 
 struct OpenOptions {
@@ -134,7 +145,10 @@ struct OpenOptions {
   // must agree with the file.
   std::optional<DType> dtype = {};
   std::vector<int64_t> row_shape = {};
-  TableOptions table = {};  // for formats that are no tables: an error if given
+  // For formats that are no tables: an error if given. Columns that a table lacks are one, but for
+  // "none", which stands against a usual one.
+  TableReading table = {};
+  UsualReading usual = {};
   // For a look at type and shape: the rows of a compressed file are neither unpacked nor checked,
   // and reading them is a bug.
   bool only_header = false;

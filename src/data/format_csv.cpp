@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "data/csv_columns.h"
 #include "data/csv_index.h"
+#include "data/csv_roles.h"
 #include "data/csv_rows.h"
 #include "data/csv_text.h"
 #include "data/format.h"
@@ -29,7 +30,19 @@ CsvRecords::Pull pull_from(const ByteSource& source, uint64_t offset) {
   };
 }
 
-class CsvFile final : public Dataset {
+class CsvDataset : public Dataset {
+ protected:
+  using Dataset::Dataset;
+
+  void describe(const CsvColumns& table) {
+    layout_ = table.layout();
+    feature_names_ = table.feature_names();
+    columns_ = other_columns(table);
+    as_usual_ = table.as_usual;
+  }
+};
+
+class CsvFile final : public CsvDataset {
  public:
   struct Rows {
     CsvColumns table;
@@ -39,14 +52,13 @@ class CsvFile final : public Dataset {
   };
 
   CsvFile(ByteSource source, Rows rows)
-      : Dataset(source.name(), rows.table.fields, rows.count),
+      : CsvDataset(source.name(), rows.table.fields, rows.count),
         source_(std::move(source)),
         rows_(std::move(rows)),
         parser_(name(), rows_.table) {
     gives_parts_ = true;
     identity_ = source_.file().identity();
-    layout_ = rows_.table.layout();
-    feature_names_ = rows_.table.feature_names();
+    describe(rows_.table);
   }
 
  private:
@@ -74,16 +86,15 @@ class CsvFile final : public Dataset {
 };
 
 // What cannot be read twice: pipes, and compressed files.
-class CsvStream final : public Dataset {
+class CsvStream final : public CsvDataset {
  public:
   CsvStream(std::string name, CsvColumns table, std::unique_ptr<CsvRecords> records)
-      : Dataset(std::move(name), table.fields, std::nullopt),
+      : CsvDataset(std::move(name), table.fields, std::nullopt),
         table_(std::move(table)),
         records_(std::move(records)),
         parser_(Dataset::name(), table_) {
     is_stream_ = true;
-    layout_ = table_.layout();
-    feature_names_ = table_.feature_names();
+    describe(table_);
   }
 
  private:

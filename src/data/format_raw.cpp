@@ -6,12 +6,23 @@
 namespace diabolo {
 namespace {
 
-// Nothing in the file tells it is one: the options do.
-bool sniff(const ByteSource&, const OpenOptions& options) {
-  return options.dtype && !options.row_shape.empty();
+// Nothing in the file tells it is one: the options do, or its name where rows are of a kind.
+bool sniff(const ByteSource& source, const OpenOptions& options) {
+  const bool is_named = source.name().ends_with(".raw") || source.name().ends_with(".bin");
+  return (options.dtype && !options.row_shape.empty()) || (options.usual.row && is_named);
 }
 
-std::unique_ptr<Dataset> open(ByteSource source, const OpenOptions& options) {
+OpenOptions with_usual_row(OpenOptions options) {
+  if (!options.usual.row) return options;
+  const TensorDesc& row = *options.usual.row;
+  if (!options.dtype) options.dtype = row.dtype();
+  if (options.row_shape.empty())
+    options.row_shape.assign(row.extents().begin(), row.extents().end());
+  return options;
+}
+
+std::unique_ptr<Dataset> open(ByteSource source, const OpenOptions& given) {
+  const OpenOptions options = with_usual_row(given);
   if (!options.dtype || options.row_shape.empty()) {
     throw Error(ErrorCode::kUsage, cat(source.name(),
                                        ": raw data need --dtype and --shape of a row, "

@@ -21,22 +21,24 @@ std::string joined_names() {
 }
 
 void require_table(const ByteSource& source, const Format& format, const OpenOptions& options) {
-  if (format.is_table || !options.table.is_given()) return;
+  if (format.is_table || options.table == TableReading{}) return;
   throw Error(ErrorCode::kUsage,
               cat(source.name(), ": columns, header and separator are of tables of text, and this ",
                   "is ", format.name, "; leave those options out"));
 }
 
+const Format& named(const std::string& name) {
+  for (const Format* format : kFormats)
+    if (name == format->name) return *format;
+  throw Error(ErrorCode::kUsage, cat("format ", name, " is unknown; there are ", joined_names()));
+}
+
 const Format& choose(const ByteSource& source, const OpenOptions& options) {
-  for (const Format* format : kFormats) {
-    const bool fits =
-        options.format.empty() ? format->sniff(source, options) : options.format == format->name;
-    if (fits) return *format;
-  }
-  if (!options.format.empty())
-    throw Error(ErrorCode::kUsage,
-                cat("format ", options.format, " is unknown; there are ", joined_names()));
+  if (!options.format.empty()) return named(options.format);
+  for (const Format* format : kFormats)
+    if (format->sniff(source, options)) return *format;
   if (source.head().empty()) source.fail("is empty");
+  if (!options.usual.format.empty()) return named(options.usual.format);
   source.fail(cat("is in none of the formats that can be recognised (", joined_names(),
                   "); for raw numbers give --shape and --dtype"));
 }

@@ -1,6 +1,7 @@
 #include "data/row_fit.h"
 
 #include <algorithm>
+#include <set>
 #include <vector>
 
 #include "base/error.h"
@@ -21,13 +22,6 @@ std::string text_of(const TensorDesc& row, std::optional<uint64_t> count) {
   std::string out = cat(name(row.dtype()), "[", count ? cat(*count) : "*");
   for (const int64_t extent : row.extents()) out += cat(",", extent);
   return out + "]";
-}
-
-// Names are untrusted, and there may be a million.
-bool are_the_same_sorted(std::vector<std::string> a, std::vector<std::string> b) {
-  std::ranges::sort(a);
-  std::ranges::sort(b);
-  return a == b;
 }
 
 // What to do about it.
@@ -61,9 +55,11 @@ void require_rows_fit(const TensorDesc& expected, const Dataset& found, const st
   require_rows_fit(expected, {found.name(), found.x().row, found.rows()}, what);
 }
 
-void say_first_line(const Dataset& found, const Log& log) {
+void say_reading(const Dataset& found, const Log& log) {
   const std::string is = first_line(found);
-  if (!is.empty()) log.info(found.name(), ": first line: ", is);
+  if (is.empty()) return;
+  log.info(found.name(), ": first line: ", is,
+           found.as_usual().empty() ? "" : "; as in training: " + found.as_usual());
 }
 
 std::string first_line(const Dataset& found) {
@@ -75,12 +71,17 @@ void require_columns_fit(const std::vector<std::string>& expected, const Dataset
                          const Log& log) {
   const std::vector<std::string>& names = found.feature_names();
   if (expected.empty() || names.size() != expected.size() || names == expected) return;
-  const auto at = std::ranges::mismatch(expected, names);
-  const std::string text = cat(found.name(), ": feature ", at.in1 - expected.begin(), " is column ",
-                               shown(*at.in2), ", in training it was ", shown(*at.in1));
-  if (are_the_same_sorted(names, expected))
-    throw Error(ErrorCode::kData, text + "; bring the columns into the order that they had there");
-  log.warning(text, "; features are taken in the order of the file");
+  const std::set<std::string> known(expected.begin(), expected.end());
+  const auto text = [&](size_t i) {
+    return cat(found.name(), ": feature ", i, " is column ", shown(names[i]),
+               ", in training it was ", shown(expected[i]));
+  };
+  for (size_t i = 0; i < names.size(); ++i)
+    if (names[i] != expected[i] && known.contains(names[i]))
+      throw Error(ErrorCode::kData,
+                  text(i) + "; bring the columns into the order that they had there");
+  const auto at = std::ranges::mismatch(expected, names).in1 - expected.begin();
+  log.warning(text(static_cast<size_t>(at)), "; features are taken in the order of the file");
 }
 
 }  // namespace diabolo

@@ -29,14 +29,14 @@ void require_rows_fit(const TensorDesc& expected, const FoundRows& found,
 void require_rows_fit(const TensorDesc& expected, const Dataset& found,
                       const std::string& what = "");
 
-// "t.csv: first line: names": where that was found, it may be wrong.
-void say_first_line(const Dataset& found, const Log& log);
+// "t.csv: first line: names; as in training: id column 'name'": what was found may be wrong.
+void say_reading(const Dataset& found, const Log& log);
 // "names" or "data" of a table of text, else nothing.
 std::string first_line(const Dataset& found);
 
 // The same of the names of their columns, where both sides have some: in another order, a model
-// would take each number for another one, which is an Error{kData}; other names are worth
-// a warning.
+// would take each number for another one, which is an Error{kData} wherever a name that is known
+// stands in another place; other names are worth a warning.
 void require_columns_fit(const std::vector<std::string>& expected, const Dataset& found,
                          const Log& log);
 

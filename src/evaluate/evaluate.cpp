@@ -249,10 +249,10 @@ class Evaluation {
 
 nlohmann::json evaluate(Backend& backend, const ModelFile& model, const Dataset& data,
                         const EvaluateOptions& options) {
-  say_first_line(data, options.log);
+  say_reading(data, options.log);
   require_columns_fit(model.texts.feature_names, data, options.log);
   if (options.pca_from) {
-    say_first_line(*options.pca_from, options.log);
+    say_reading(*options.pca_from, options.log);
     require_columns_fit(model.texts.feature_names, *options.pca_from, options.log);
   }
   std::vector<uint8_t> labels;

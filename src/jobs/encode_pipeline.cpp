@@ -261,7 +261,7 @@ PipelineResult run_pipeline(Backend& backend, const ModelFile& model, const Data
                                        "middle; leave out --resume");
   if (input.find(FieldRole::kId) && !carried_ids(input, options))
     options.log.info(options.output, ": has no room for the ids of the rows; .csv has");
-  say_first_line(input, options.log);
+  say_reading(input, options.log);
   if (!options.task->reads_codes()) {
     require_columns_fit(model.texts.feature_names, input, options.log);
     warn_of_unit_floats(input, model.row, model.scaling, options.log);

@@ -10,6 +10,7 @@
 
 #include "backend/host/host_threads.h"
 #include "base/error.h"
+#include "model/task.h"
 
 namespace diabolo {
 
@@ -87,9 +88,7 @@ OpenOptions open_options(const DataConfig& config) {
   OpenOptions options;
   options.format = config.format;
   options.row_shape = config.shape;
-  options.table.columns = config.columns;
-  options.table.header = config.header;
-  options.table.separator = config.separator;
+  options.table = config.table;
   if (config.dtype == "auto") return options;
   options.dtype = dtype_from_name(config.dtype);
   if (!options.dtype)
@@ -98,19 +97,20 @@ OpenOptions open_options(const DataConfig& config) {
   return options;
 }
 
-OpenOptions with_columns_of(const DataConfig& trained_on, OpenOptions options, RowsAre rows) {
-  options.table.usual = trained_on.columns;
-  if (rows == RowsAre::kCodes) options.table.usual = {.id = trained_on.columns.id};
-  return options;
-}
-
-OpenOptions with_raw_row(OpenOptions options, const std::string& path, const TensorDesc& row) {
-  const bool is_named_raw = path.ends_with(".raw") || path.ends_with(".bin");
-  if (options.format.empty() ? !is_named_raw : options.format != "raw") return options;
-  if (!options.dtype) options.dtype = row.dtype();
-  if (options.row_shape.empty())
-    options.row_shape.assign(row.extents().begin(), row.extents().end());
-  return options;
+UsualReading usual_reading(const DataConfig& trained_on, const TensorDesc& row, RowsAre rows) {
+  UsualReading usual{.row = row};
+  if (rows == RowsAre::kCodes) {
+    usual.table.columns.id = trained_on.table.columns.id;
+    for (const TaskOutput& output : kEncodeTask.outputs)
+      for (int64_t i = 0; output.is_code && i < row.elems(); ++i)
+        usual.features.push_back(output.csv_name_of(i));
+    return usual;
+  }
+  // Nothing is taken for raw numbers that is not called so.
+  if (trained_on.format != "raw") usual.format = trained_on.format;
+  if (trained_on.dtype != "auto") usual.dtype = dtype_from_name(trained_on.dtype);
+  usual.table = trained_on.table;
+  return usual;
 }
 
 }  // namespace diabolo

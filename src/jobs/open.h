@@ -29,15 +29,10 @@ void check_precision(const DeviceInfo& device, Precision precision);
 // How data files of a configuration are opened. Throws Error{kUsage}.
 OpenOptions open_options(const DataConfig& config);
 
-// The same for a file that goes through a model: the columns of the table that it was trained on
-// have the roles that they had there, where `options` names none. Of a table of
-// codes, as encode writes it, the ids alone have.
+// How files are usually read that go through a model, beside the one that it was trained on; `row`
+// is one of theirs. Of codes it is how encode writes them, with the training's ids.
 enum class RowsAre { kData, kCodes };
-OpenOptions with_columns_of(const DataConfig& trained_on, OpenOptions options,
-                            RowsAre rows = RowsAre::kData);
-
-// A raw file does not say what its rows are: where the options leave that open and format or,
-// without one, name say raw, they are taken to be `row`. Other formats know.
-OpenOptions with_raw_row(OpenOptions options, const std::string& path, const TensorDesc& row);
+UsualReading usual_reading(const DataConfig& trained_on, const TensorDesc& row,
+                           RowsAre rows = RowsAre::kData);
 
 }  // namespace diabolo

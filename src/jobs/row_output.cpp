@@ -1,7 +1,6 @@
 #include "jobs/row_output.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "base/checked.h"
 #include "base/file_calls.h"
@@ -41,18 +40,6 @@ void append_number(std::string& text, DType dtype, const std::byte* numbers, uin
     default:
       throw InternalError(cat("numbers in CSV of type ", name(dtype)));
   }
-}
-
-// The name of a row's `i`-th number: the digits in that of the first count up.
-std::string csv_name(const OutputColumn& column, int64_t i) {
-  const std::string_view first = column.output->csv_name;
-  constexpr std::string_view kDigits = "0123456789";
-  const size_t begin = first.find_first_of(kDigits);
-  if (begin == first.npos) return std::string(first);
-  const size_t end = std::min(first.find_first_not_of(kDigits, begin), first.size());
-  int64_t number = 0;
-  std::from_chars(first.data() + begin, first.data() + end, number);
-  return cat(first.substr(0, begin), number + i, first.substr(end));
 }
 
 std::span<const std::byte> bytes_of(const std::string& text) {
@@ -154,7 +141,7 @@ void RowOutput::write_csv_header() {
   if (options_.may_skip) header += ",row";
   for (size_t c = 0; c < options_.columns.size(); c += group_at(c).size())
     for (int64_t i = 0; i < options_.columns[c].row.elems(); ++i)
-      for (const OutputColumn& column : group_at(c)) header += "," + csv_name(column, i);
+      for (const OutputColumn& column : group_at(c)) header += "," + column.output->csv_name_of(i);
   sink_->write(header.substr(1) + "\n");
 }
 

@@ -1,7 +1,5 @@
 #include "jobs/training.h"
 
-#include <utility>
-
 #include "base/file.h"
 #include "base/file_writer.h"
 #include "data/row_fit.h"
@@ -61,21 +59,26 @@ void require_utf8(const Config& config) {
   }
 }
 
-std::unique_ptr<Dataset> open_validation(const Config& config) {
+std::unique_ptr<Dataset> open_validation(const Config& config, const Dataset& data) {
   const std::string& text = config.train.validation;
   if (text.empty() || validation_fraction(config)) return nullptr;
-  OpenOptions options = open_options(config.data);
-  options.table.columns = {};
-  return open_dataset(text, with_columns_of(config.data, std::move(options)));
+  const bool is_raw = config.data.dtype != "auto" && !config.data.shape.empty();
+  OpenOptions options;
+  options.usual = usual_reading(config.data, data.x().row);
+  options.usual.table.columns = data.columns();
+  options.usual.format = config.data.format.empty() && is_raw ? "raw" : config.data.format;
+  return open_dataset(text, options);
 }
 
-TrainResult run_training(Backend& backend, const Config& config, const Dataset& data,
+TrainResult run_training(Backend& backend, const Config& asked, const Dataset& data,
                          const Dataset* validation, TrainOptions options,
                          TrainCallbacks callbacks) {
+  Config config = asked;
+  config.data.table.columns = data.columns();  // numbers are of this file, names of others too
   require_utf8(config);
-  say_first_line(data, options.log);
+  say_reading(data, options.log);
   if (validation) {
-    say_first_line(*validation, options.log);
+    say_reading(*validation, options.log);
     require_columns_fit(data.feature_names(), *validation, options.log);
   }
   if (!options.resume && options.texts.feature_names.empty())

@@ -13,9 +13,9 @@ namespace diabolo {
 // Error{kUsage}.
 void require_utf8(const Config& config);
 
-// The file that the configuration validates on; null where it names none. Columns that are no
-// features have the same roles where they are there.
-std::unique_ptr<Dataset> open_validation(const Config& config);
+// The file that the configuration validates on beside `data`, which is read in the same way as far
+// as that fits it; null where it names none.
+std::unique_ptr<Dataset> open_validation(const Config& config, const Dataset& data);
 
 // Trains; with a directory, config.toml comes to be in it. Where a training is resumed beside its
 // earlier configuration, the two are compared first: Error{kModel} says what changed. Else as

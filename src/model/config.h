@@ -33,9 +33,7 @@ struct DataConfig {
   std::string format;          // empty: by content
   std::string dtype = "auto";  // of raw files
   std::vector<int64_t> shape;  // of one row of a raw file
-  ColumnNames columns;         // of a table
-  std::optional<HeaderLine> header;
-  std::optional<Separator> separator;
+  TableReading table;
 };
 
 struct EncoderConfig {

@@ -187,17 +187,17 @@ std::vector<ConfigKey> data_keys() {
       list_key("data", "shape", "shape of one row of a raw file", 1, kMaxCount, FIELD(data.shape)),
       later(text_key("data", "label_column",
                      "column of a table, by name or number from 0, that holds labels",
-                     FIELD(data.columns.label))),
+                     FIELD(data.table.columns.label))),
       later(text_key("data", "id_column",
                      "column of a table that names its rows; goes through to results",
-                     FIELD(data.columns.id))),
+                     FIELD(data.table.columns.id))),
       later(text_key("data", "drop_columns",
                      "columns of a table that are left out, with commas between them",
-                     FIELD(data.columns.drop))),
+                     FIELD(data.table.columns.drop))),
       later(choice_key("data", "header", "whether a table's first line names its columns",
-                       HeaderNames{}, FIELD(data.header))),
+                       HeaderNames{}, FIELD(data.table.header))),
       later(choice_key("data", "separator", "between the cells of a table of text",
-                       SeparatorNames{}, FIELD(data.separator))),
+                       SeparatorNames{}, FIELD(data.table.separator))),
   };
 }
 

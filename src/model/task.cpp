@@ -1,6 +1,7 @@
 #include "model/task.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "base/error.h"
 
@@ -74,6 +75,17 @@ const Task kScoreTask = {.number = 4,
 
 std::span<const Task* const> tasks() {
   return kTasks;
+}
+
+// The digits in the name of the first count up.
+std::string TaskOutput::csv_name_of(int64_t i) const {
+  const std::string_view first = csv_name;
+  const size_t begin = first.find_first_of("0123456789");
+  if (begin == first.npos) return std::string(first);
+  const size_t end = std::min(first.find_first_not_of("0123456789", begin), first.size());
+  int64_t number = 0;
+  std::from_chars(first.data() + begin, first.data() + end, number);
+  return cat(first.substr(0, begin), number + i, first.substr(end));
 }
 
 const Task* find_task(std::string_view name) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -22,6 +23,9 @@ struct TaskOutput {
   bool is_code = false;          // floats are stored as the configuration says of codes
   bool is_scaled = false;        // rows of data in scaled units: they go back to those of the data
   bool may_be_infinite = false;  // else a float that is not finite is a bad result
+
+  // Of a row's i-th number.
+  std::string csv_name_of(int64_t i) const;
 };
 
 // What a task reads, so many numbers for each row.

@@ -176,10 +176,70 @@ def test_a_validation_file_needs_no_ids(folder):
     losses = []
     for name in ("v.npy", "v.csv"):
         train(table, folder / name[2:], "--epochs", "2", "--id-column", "name", "--label-column",
-              "kind", "--drop-columns", "note", "--validation", folder / name)
+              "kind", "--drop-columns", "note", "--validation", folder / name, "--header", "yes",
+              "--separator", "comma", "--dtype", "f64")
         metrics = (folder / name[2:] / "metrics.jsonl").read_text().splitlines()
         losses.append(json.loads(metrics[-1])["validation_loss"])
     assert losses[0] == losses[1], losses
+
+
+def test_a_table_is_read_as_the_training_read_it(folder):
+    """Numbers for names, another separator, numbers of columns: none is asked for again."""
+    numbers = numpy.round(rows(COUNT) * 30 + 100).clip(0, 255).astype(int)
+    names = ["7,5"] + [str(10 * i + 1) for i in range(16)]  # of a header that looks like data
+    lines = [names] + [[f"{i},5", *map(str, row)] for i, row in enumerate(numbers)]
+    (folder / "t.csv").write_text("\n".join(";".join(line) for line in lines) + "\n")
+    train(folder / "t.csv", folder / "m", "--epochs", "1", "--header", "yes", "--separator",
+          "semicolon", "--dtype", "u8", "--id-column", "0")
+    said = run("encode", folder / "m", folder / "t.csv", "-o", folder / "a.csv").stderr.decode()
+    assert ("as in training: separator semicolon, header yes, id column '7,5', numbers u8"
+            in said), said
+    assert len(read(folder / "a.csv")) == COUNT + 1
+    other = [line[1:3] + line[:1] + line[3:] for line in lines]  # the id in another place
+    (folder / "u.csv").write_text("\n".join(";".join(line) for line in other) + "\n")
+    run("encode", folder / "m", folder / "u.csv", "-o", folder / "b.csv")
+    assert read(folder / "b.csv") == read(folder / "a.csv")
+
+
+def test_columns_by_number_are_kept_by_name(folder):
+    table, model = prepared(folder)
+    train(table, folder / "m", "--epochs", "2", "--id-column", "0", "--label-column", "17",
+          "--drop-columns", "18")
+    assert 'id_column = "name"' in (folder / "m" / "config.toml").read_text()
+    moved = [[line[-1]] + line[:-1] for line in read(table)]
+    (folder / "u.csv").write_text("\n".join(",".join(f'"{c.replace(chr(34), chr(34) * 2)}"'
+                                                    for c in line) for line in moved))
+    for name, of in (("a.csv", table), ("b.csv", folder / "u.csv")):
+        run("encode", folder / "m", of, "-o", folder / name)
+    assert (folder / "a.csv").read_bytes() == (folder / "b.csv").read_bytes()
+
+
+def test_codes_go_back_as_they_are(folder):
+    """With the ids that encode was asked for, and with the numbers of the rows."""
+    table, model = prepared(folder)
+    lines = read(table)
+    lines[5][1] = ""
+    with open(folder / "gap.csv", "w", newline="") as file:
+        csv.writer(file).writerows(lines)
+    train(table, folder / "m", "--epochs", "1", "--drop-columns", "name,kind,note")
+    run("encode", folder / "m", folder / "gap.csv", "-o", folder / "c.csv", "--on-bad-value",
+        "skip", "--id-column", "name", "--drop-columns", "kind,note")
+    assert read(folder / "c.csv")[0] == ["name", "row", "x0", "x1", "x2"]
+    run("decode", folder / "m", folder / "c.csv", "-o", folder / "d.csv")
+    assert len(read(folder / "d.csv")) == COUNT and read(folder / "d.csv")[5][0] == 'id 5, "q"'
+    swapped = [[line[0], line[1], line[3], line[2], line[4]] for line in read(folder / "c.csv")]
+    with open(folder / "s.csv", "w", newline="") as file:
+        csv.writer(file).writerows(swapped)
+    error = error_of("decode", folder / "m", folder / "s.csv", "-o", folder / "e.csv", code=3)
+    assert "are in another order" in error, error
+
+
+def test_one_known_column_in_another_place_is_enough(folder):
+    table, model = prepared(folder)
+    text = table.read_text().replace("x0,x1,x2", "x1,speed,x2", 1)
+    (folder / "u.csv").write_text(text)
+    error = error_of("encode", model, folder / "u.csv", "-o", folder / "o.npy", code=3)
+    assert "feature 0 is column 'x1', in training it was 'x0'" in error, error
 
 
 def test_what_the_first_line_is_is_said(folder):

@@ -14,6 +14,7 @@
 #include "data/csv_number.h"
 #include "data/csv_text.h"
 #include "data/make_files.h"
+#include "data/read_csv.h"
 #include "data/row_fit.h"
 
 namespace diabolo {
@@ -23,65 +24,6 @@ using namespace diabolo::testing;  // NOLINT: the helpers of these tests
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-// Everything that a file holds.
-struct Content {
-  std::string shape;
-  std::vector<double> x;
-  std::vector<int64_t> labels;
-  std::vector<std::string> ids;
-};
-
-Content content_of(const Dataset& data, uint64_t block_rows) {
-  Content out{data.text(), {}, {}, {}};
-  BlockReader reader(data, block_rows, {FieldRole::kX, FieldRole::kLabel, FieldRole::kId});
-  RowBlock block;
-  while (reader.next(block)) {
-    const auto append = [](auto& to, std::span<const std::byte> bytes) {
-      using T = std::remove_reference_t<decltype(to[0])>;
-      if (bytes.empty()) return;
-      to.resize(to.size() + bytes.size() / sizeof(T));
-      std::memcpy(to.data() + to.size() - bytes.size() / sizeof(T), bytes.data(), bytes.size());
-    };
-    append(out.x, block.x());
-    if (const auto label = data.find(FieldRole::kLabel))
-      append(out.labels, block.columns[*label].bytes);
-    if (const auto id = data.find(FieldRole::kId))
-      for (const std::string& text : block.columns[*id].texts) out.ids.push_back(text);
-  }
-  return out;
-}
-
-using Kind = MemoryFileSystem::Kind;
-
-// As a file, in blocks of several sizes, as a pipe and compressed: the same each time.
-Content read_csv(const std::string& text, TableOptions table = {}) {
-  const auto open = [&](const std::string& content, Kind kind, const char* name, uint64_t rows) {
-    MemoryFileSystem fs(content, kind);
-    return content_of(*open_dataset(name, {.table = table, .fs = &fs}), rows);
-  };
-  const Content whole = open(text, Kind::kRegular, "t.csv", 1000);
-  for (const uint64_t rows : {1, 3}) {
-    const Content parts = open(text, Kind::kRegular, "t.csv", rows);
-    EXPECT_EQ(bytes_of(parts.x), bytes_of(whole.x));
-    EXPECT_EQ(parts.ids, whole.ids);
-  }
-  const std::string packed = gzipped(text);
-  for (const Content& other :
-       {open(text, Kind::kPipe, "t.csv", 3), open(packed, Kind::kRegular, "t.csv.gz", 3)}) {
-    EXPECT_EQ(bytes_of(other.x), bytes_of(whole.x));
-    EXPECT_EQ(other.labels, whole.labels);
-    EXPECT_EQ(other.ids, whole.ids);
-  }
-  return whole;
-}
-
-Error csv_error(const std::string& text, TableOptions table = {}, OpenOptions options = {}) {
-  MemoryFileSystem fs(text);
-  options.fs = &fs;
-  options.table = table;
-  return error_of([&] { content_of(*open_dataset("t.csv", options), 2); });
-}
 
 TEST(CsvTest, NumbersWithAHeader) {
   const Content content = read_csv("a,b\n1,2\n-3.5,4e2\n+5, 6 \n");
@@ -142,28 +84,6 @@ TEST(CsvTest, ColumnsByNameAndByNumber) {
   EXPECT_THAT(read_csv(text, {.usual = {"kind", "id", "note,more"}}).labels, ElementsAre(5, -6));
 }
 
-TEST(CsvTest, WhatIsAskedForGoesBeforeWhatIsUsual) {
-  const std::string text = "id,a,kind,b,note\nn,1,5,2,7\nm,3,-6,4,8\n";
-  const auto labels = [&](TableOptions table) { return read_csv(text, table).labels; };
-  EXPECT_THAT(labels({.columns = {.label = "kind"}, .usual = {.id = "id", .drop = "kind,note"}}),
-              ElementsAre(5, -6));
-  EXPECT_THAT(labels({.columns = {.label = "kind"}, .usual = {"note", "kind", "id"}}),
-              ElementsAre(5, -6));
-  EXPECT_THAT(labels({.columns = {.label = "note", .id = "id"}, .usual = {"kind", "id", "kind"}}),
-              ElementsAre(7, 8));
-  EXPECT_TRUE(labels({.columns = {.drop = "kind,id"}, .usual = {.label = "kind"}}).empty());
-  EXPECT_THAT(csv_error(text, {.columns = {.label = "kind", .drop = "kind"}}).what(),
-              HasSubstr("cannot be two things"));
-}
-
-TEST(CsvTest, NoneStandsAgainstTheUsual) {
-  const std::string text = "n,a,b\n7,1,2\n";
-  const auto x = [&](TableOptions table) { return read_csv(text, table).x; };
-  EXPECT_THAT(x({.usual = {.id = "n"}}), ElementsAre(1, 2));
-  EXPECT_THAT(x({.columns = {.id = "none"}, .usual = {.id = "n"}}), ElementsAre(7, 1, 2));
-  EXPECT_THAT(read_csv("none,a\n7,1\n", {.columns = {.id = "none"}}).x, ElementsAre(1));
-}
-
 TEST(CsvTest, WhatTheFirstLineIsIsSaid) {
   for (const auto& [text, is] : {std::pair{"a,b\n1,2\n", "names"}, {"1,2\n3,4\n", "data"}}) {
     for (const Kind kind : {Kind::kRegular, Kind::kPipe}) {
@@ -192,7 +112,8 @@ TEST(CsvTest, TheListOfRowsStaysShort) {
 TEST(CsvTest, NoRowOfDataIsTakenForNames) {
   const TableOptions id{.columns = {.id = "0"}};
   EXPECT_THAT(read_csv("p7,1\n12,2\n", id).ids, ElementsAre("p7", "12"));
-  EXPECT_THAT(read_csv("p7,1\n12,2\n", {.usual = {.drop = "0"}}).x, ElementsAre(1, 2));
+  EXPECT_THAT(read_csv("p7,1\n12,2\n", {.usual = {.drop = "0"}, .usual_features = 1}).x,
+              ElementsAre(1, 2));
   for (const std::string missing : {"?", "-", "None", "unknown", "<NA>"}) {
     const Error error = csv_error(missing + ",1\n3,4\n");
     EXPECT_THAT(error.what(), HasSubstr("row 0 (line 1), column '0': '" + missing + "' is no"));
@@ -265,7 +186,7 @@ TEST(CsvTest, LabelsOf64BitsKeepTheirDigits) {
               ElementsAre(INT64_MAX, -9007199254740993));
   const std::string real = "a,y\n1,0\n2,0.5\n";
   MemoryFileSystem fs(real);
-  const auto data = open_dataset("t.csv", {.table = table, .fs = &fs});
+  const auto data = open_dataset("t.csv", with_table({.fs = &fs}, table));
   EXPECT_EQ(data->fields()[1].row.dtype(), DType::kF64);
 }
 
@@ -329,7 +250,8 @@ TEST(CsvTest, OtherFormatsHaveNoColumns) {
   MemoryFileSystem fs(text);
   const OpenOptions options{.table = {.columns = {.label = "y"}}, .fs = &fs};
   EXPECT_EQ(error_of([&] { open_dataset("x.idx", options); }).code(), ErrorCode::kUsage);
-  const OpenOptions usual{.table = {.usual = {.label = "y"}}, .fs = &fs};
+  const OpenOptions usual{
+      .usual = {.table = {.columns = {.label = "y"}, .header = HeaderLine::kNo}}, .fs = &fs};
   EXPECT_EQ(open_dataset("x.idx", usual)->rows(), 2u);
 }
 

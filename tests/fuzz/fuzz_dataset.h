@@ -38,23 +38,27 @@ inline void read_fields(const Dataset& data) {
 }
 
 // Options of tables, as the first bytes say.
-inline TableOptions table_options(std::string_view content) {
+inline OpenOptions table_options(std::string_view content) {
   constexpr std::array kNames = {"", "0", "1", "a", "0,b", "none", "c", "18446744073709551616"};
   const auto byte = [&](size_t i) {
     return i < content.size() ? static_cast<unsigned char>(content[i]) : 0u;
   };
-  TableOptions table;
-  ColumnNames& names = byte(0) & 1 ? table.columns : table.usual;
+  OpenOptions options;
+  options.usual.row = TensorDesc(DType::kF64, {2});
+  if (byte(2) & 4) options.usual.features = {"a", "c"};
+  ColumnNames& names = byte(0) & 1 ? options.table.columns : options.usual.table.columns;
   names = {kNames.at(byte(0) >> 1 & 7), kNames.at(byte(1) & 7), kNames.at(byte(1) >> 3 & 7)};
-  if (byte(2) & 1) table.header = byte(2) & 2 ? HeaderLine::kYes : HeaderLine::kNo;
-  return table;
+  if (byte(2) & 1) options.table.header = byte(2) & 2 ? HeaderLine::kYes : HeaderLine::kNo;
+  return options;
 }
 
 inline void open_and_read(std::string_view content, testing::MemoryFileSystem::Kind kind,
-                          const char* format, const TableOptions& table = {}) {
+                          const char* format, OpenOptions options = {}) {
   const auto action = [&] {
     testing::MemoryFileSystem fs(content, kind);
-    const auto data = open_dataset("input", {.format = format, .table = table, .fs = &fs});
+    options.format = format;
+    options.fs = &fs;
+    const auto data = open_dataset("input", options);
     const uint64_t row_bytes = data->x().row.bytes();
     // Longer rows than the file has bytes exist only where there are no rows.
     if (data->rows() == 0u || row_bytes > kBlockBytes) return;
@@ -66,7 +70,7 @@ inline void open_and_read(std::string_view content, testing::MemoryFileSystem::K
 }
 
 inline void fuzz_table(std::string_view content, const char* format) {
-  const TableOptions table = table_options(content);
+  const OpenOptions table = table_options(content);
   open_and_read(content, testing::MemoryFileSystem::Kind::kRegular, format, table);
   open_and_read(content, testing::MemoryFileSystem::Kind::kPipe, format, table);
 }
