@@ -28,7 +28,7 @@ std::vector<ConfigKey> code_keys() {
   std::vector<ConfigKey> keys;
   for (const CodeDef* def : kCodeDefs) {
     if (!def->options) continue;
-    for (const NumberOption& option : def->options())
+    for (const ModelOption& option : def->options())
       keys.push_back(option.key([def](const Config& c) { return c.model.code.kind == def->name; }));
   }
   return keys;

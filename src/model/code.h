@@ -23,7 +23,7 @@ struct CodeDef {
   const char* name;  // model.code.kind
   const char* what;
   // Keys of the table model.code, which apply to this kind alone.
-  std::vector<NumberOption> (*options)() = nullptr;
+  std::vector<ModelOption> (*options)() = nullptr;
   // Layers that read what the encoder's last layer reads; it is given.
   std::vector<Layer> (*heads)(const Layer& last) = nullptr;
   // They read the values by ModelGraph::code_build.

@@ -72,6 +72,14 @@ struct LossConfig {
   kernels::Loss kind = kernels::Loss::kMse;
 };
 
+// Of the type of its ModelOption. (No variant: where copying one of texts and lists runs out of
+// memory, gcc 12's destroys what it has not made yet.)
+struct OptionValue {
+  double number = 0;  // of numbers, and 0 or 1
+  std::string text = {};
+  std::vector<int64_t> list = {};
+};
+
 struct ModelConfig {
   std::string preset = "dense";  // what the configuration began as
   EncoderConfig encoder;
@@ -79,8 +87,8 @@ struct ModelConfig {
   DecoderConfig decoder;
   CorruptionConfig corruption;
   LossConfig loss;
-  // What kinds of codes and terms bring (NumberOption), by path; what is absent has its default.
-  std::map<std::string, double, std::less<>> options = {};
+  // What kinds of codes and terms bring (ModelOption), by path; what is absent has its default.
+  std::map<std::string, OptionValue, std::less<>> options = {};
 };
 
 enum class Precision { kF32, kTf32, kBf16 };
@@ -157,18 +165,23 @@ struct ConfigKey {
   std::string path() const;  // "model.encoder.hidden"
 };
 
-// A number that a kind of code or a term brings, whole or not, of at most 2^53. The tree does not
-// know it: ModelConfig::options holds it by its path.
-struct NumberOption {
+// A key that a kind of code or a term brings. The tree does not know it: ModelConfig::options holds
+// its value by its path.
+struct ModelOption {
   std::string table;  // "model.code"
   std::string name;   // "beta"
   std::string meaning;
-  double low = 0, high = 0;
-  double standard = 0;  // where it is not set
-  bool is_integer = false;
+  ConfigType type = ConfigType::kFloat;  // any but kTextList
+  double low = 0, high = 0;              // of a number, or of each in a list; at most 2^53
+  std::vector<std::string> choices = {};
+  OptionValue standard = {};  // where it is not set
 
   std::string path() const { return table + "." + name; }
-  double value(const ModelConfig& model) const;
+  OptionValue value(const ModelConfig& model) const;
+  double number(const ModelConfig& model) const { return value(model).number; }
+  int64_t integer(const ModelConfig& model) const {
+    return static_cast<int64_t>(value(model).number);
+  }
   ConfigKey key(std::function<bool(const Config&)> applies) const;
 };
 

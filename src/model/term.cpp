@@ -18,16 +18,16 @@ constexpr std::array kTermDefs = {DIABOLO_TERMS(DIABOLO_TERM)};
 
 constexpr const char* kTable = "model.penalty";
 
-NumberOption weight_of(const TermDef& def) {
+ModelOption weight_of(const TermDef& def) {
   return {.table = kTable, .name = def.name, .meaning = def.meaning, .high = 1e6};
 }
 
-NumberOption warmup_of(const TermDef& def) {
+ModelOption warmup_of(const TermDef& def) {
   return {.table = kTable,
           .name = cat(def.name, "_warmup_steps"),
           .meaning = cat("steps over which the weight of ", def.name, " rises from 0"),
-          .high = 1e12,
-          .is_integer = true};
+          .type = ConfigType::kInt,
+          .high = 1e12};
 }
 
 }  // namespace
@@ -35,7 +35,7 @@ NumberOption warmup_of(const TermDef& def) {
 std::vector<ConfigKey> penalty_keys() {
   std::vector<ConfigKey> keys;
   for (const TermDef* def : kTermDefs) {
-    const auto is_on = [def](const Config& c) { return weight_of(*def).value(c.model) > 0; };
+    const auto is_on = [def](const Config& c) { return weight_of(*def).number(c.model) > 0; };
     keys.push_back(weight_of(*def).key([](const Config&) { return true; }));
     if (def->is_of_0_1) keys.back().applies = nullptr;
     keys.push_back(warmup_of(*def).key(is_on));
@@ -59,11 +59,11 @@ std::vector<TermSpec> loss_terms(const ModelConfig& config) {
   if (code.terms)
     for (TermSpec& term : code.terms(config)) terms.push_back(std::move(term));
   for (const TermDef* def : kTermDefs) {
-    const double weight = weight_of(*def).value(config);
+    const double weight = weight_of(*def).number(config);
     if (weight > 0)
       terms.push_back({.name = def->reported,
                        .weight = weight,
-                       .warmup_steps = static_cast<int64_t>(warmup_of(*def).value(config)),
+                       .warmup_steps = warmup_of(*def).integer(config),
                        .def = def});
   }
   for (const TermSpec& term : terms)

@@ -9,7 +9,9 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "model/added_parts.h"
 #include "model/block.h"
+#include "model/config_toml.h"
 #include "model/presets.h"
 
 namespace diabolo {
@@ -149,28 +151,38 @@ TEST(Config, CombinationsThatMeanNothingAreRefused) {
   EXPECT_THAT(message_of([&] { resolved(tied, Scale::kUnit); }), HasSubstr("tied"));
 }
 
-// While it lives, the last of the keys.
-class AddedKey {
- public:
-  explicit AddedKey(ConfigKey key) { changeable_config_keys().push_back(std::move(key)); }
-  ~AddedKey() { changeable_config_keys().pop_back(); }
-  AddedKey(AddedKey&&) = delete;
-};
-
 TEST(Config, AnOptionIsAKeyLikeAnyOther) {
   const auto applies = [](const Config& config) { return config.model.code.size == 3; };
-  for (const bool is_integer : {false, true}) {
-    const NumberOption option{"model.code", "later", "a number", 0, 9, 2, is_integer};
-    const AddedKey added(option.key(applies));
+  const auto option = [](ConfigType type, OptionValue standard) {
+    return ModelOption{"model.code", "later", "for a test", type, 0, 9, {"near", "far"}, standard};
+  };
+  struct Case {
+    ModelOption option;
+    const char *good, *bad, *expected;
+  };
+  const Case cases[] = {
+      {option(ConfigType::kFloat, {.number = 2}), "0.5", "10", "a number from 0 to 9"},
+      {option(ConfigType::kInt, {.number = 2}), "5", "0.5", "an integer from 0 to 9"},
+      {option(ConfigType::kBool, {.number = 1}), "false", "0", "true or false"},
+      {option(ConfigType::kChoice, {.text = "near"}), "far", "farther", "one of near, far"},
+      {option(ConfigType::kIntList, {.list = {8, 5}}), "[8,5,5]", "[8,50]", "integers from 0 to 9"},
+  };
+  for (const Case& each : cases) {
+    SCOPED_TRACE(each.expected);
+    const AddedKeys added({each.option.key(applies)});
+    const ConfigKey& key = *find_config_key("model.code.later");
     Config config;
     config.model.code.size = 3;
-    EXPECT_EQ(option.value(config.model), 2);
+    const ConfigValue standard = key.get(config);
     EXPECT_FALSE(stored_config_json(config)["model"]["code"].contains("later"));
-    set_config_text(config, "model.code.later", "5");
-    EXPECT_EQ(option.value(config.model), 5);
-    EXPECT_EQ(option.value(config_from_json(stored_config_json(config)).model), 5);
-    EXPECT_THAT(message_of([&] { set_config_text(config, "model.code.later", "10"); }),
-                HasSubstr(is_integer ? "an integer from 0 to 9" : "a number from 0 to 9"));
+    set_config_text(config, key.path(), each.good);
+    EXPECT_NE(key.get(config), standard);
+    EXPECT_EQ(key.get(config_from_json(stored_config_json(config))), key.get(config));
+    Config again;
+    assign(parse_config_toml(config_toml(config), "c.toml"), again);
+    EXPECT_EQ(key.get(again), key.get(config));
+    EXPECT_THAT(message_of([&] { set_config_text(config, key.path(), each.bad); }),
+                HasSubstr(each.expected));
     config.model.code.size = 4;
     EXPECT_THAT(message_of([&] { resolved(config, Scale::kUnit); }), HasSubstr("means nothing"));
   }
@@ -196,9 +208,10 @@ TEST(Config, KeysAreUnique) {
 TEST(Config, AKeyStaysWhereItIs) {
   const ConfigKey* const first = find_config_key("data.train");
   const ConfigKey* const last = &config_keys().back();
-  const AddedKey added(*last);
+  changeable_config_keys().push_back(ConfigKey(*last));
   EXPECT_EQ(find_config_key("data.train"), first);
   EXPECT_EQ(last->path(), config_keys().back().path());
+  changeable_config_keys().pop_back();
 }
 
 TEST(Config, LayersAreLinesAndEachMistakeIsNamed) {

@@ -10,23 +10,23 @@
 namespace diabolo {
 namespace {
 
-NumberOption beta() {
+ModelOption beta() {
   return {.table = "model.code",
           .name = "beta",
           .meaning = "weight of the divergence from the standard normal; 1: the evidence bound",
           .high = 1e6,
-          .standard = 1};
+          .standard = {.number = 1}};
 }
 
-NumberOption beta_warmup() {
+ModelOption beta_warmup() {
   return {.table = "model.code",
           .name = "beta_warmup_steps",
           .meaning = "steps over which beta rises from 0",
-          .high = 1e12,
-          .is_integer = true};
+          .type = ConfigType::kInt,
+          .high = 1e12};
 }
 
-std::vector<NumberOption> options() {
+std::vector<ModelOption> options() {
   return {beta(), beta_warmup()};
 }
 
@@ -58,8 +58,8 @@ constexpr TermDef kKl = {.name = "kl", .build = build_kl};
 
 std::vector<TermSpec> terms(const ModelConfig& config) {
   return {{.name = kKl.name,
-           .weight = beta().value(config),
-           .warmup_steps = static_cast<int64_t>(beta_warmup().value(config)),
+           .weight = beta().number(config),
+           .warmup_steps = beta_warmup().integer(config),
            .counts_in_validation = true,
            .def = &kKl}};
 }

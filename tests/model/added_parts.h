@@ -1,0 +1,34 @@
+// Parts of models that are known to a test alone, for as long as one of these lives.
+#pragma once
+
+#include <algorithm>
+
+#include "model/config.h"
+
+namespace diabolo {
+
+// Keys at the end of their tables, gone again when this goes.
+class AddedKeys {
+ public:
+  explicit AddedKeys(const std::vector<ConfigKey>& keys) {
+    for (const ConfigKey& key : keys) add(key);
+  }
+  ~AddedKeys() {
+    std::erase_if(changeable_config_keys(), [&](const ConfigKey& key) {
+      return std::ranges::find(paths_, key.path()) != paths_.end();
+    });
+  }
+  AddedKeys(AddedKeys&&) = delete;
+
+ private:
+  void add(const ConfigKey& key) {
+    auto& all = changeable_config_keys();
+    const auto last = std::ranges::find(all.rbegin(), all.rend(), key.table, &ConfigKey::table);
+    all.insert(last.base(), key);
+    paths_.push_back(key.path());
+  }
+
+  std::vector<std::string> paths_;
+};
+
+}  // namespace diabolo
