@@ -6,6 +6,7 @@
 #include "ops/op.h"
 
 #define DIABOLO_OPS(X)  \
+  X(Activate)           \
   X(ActivationGrad)     \
   X(Add)                \
   X(Advance)            \
