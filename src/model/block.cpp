@@ -61,7 +61,9 @@ class LineParser {
     line_.block = block(words_[0]);
     line_.options.resize(line_.block->options.size());
     at_ = 1;
-    if (!line_.options.empty() && at_ < words_.size() && numbers_of(words_[at_])) take_value(0);
+    const auto options = line_.block->options;
+    const bool has_first = !options.empty() && options.front().words.empty();
+    if (has_first && at_ < words_.size() && numbers_of(words_[at_])) take_numbers(0);
     while (at_ < words_.size()) take_word();
     for (size_t i = 0; i < line_.options.size(); ++i) complete(i);
     return std::move(line_);
@@ -81,9 +83,14 @@ class LineParser {
     fail(cat("unknown layer \"", word, "\"; ", choice_of(word, names)));
   }
 
-  void take_value(size_t index) {
+  void take(size_t index, std::vector<int64_t> value) {
+    if (!line_.options[index].empty())
+      fail(cat(line_.block->options[index].name, " is said twice"));
+    line_.options[index] = std::move(value);
+  }
+
+  void take_numbers(size_t index) {
     const BlockOption& option = line_.block->options[index];
-    if (!line_.options[index].empty()) fail(cat(option.name, " is said twice"));
     const auto numbers = at_ < words_.size() ? numbers_of(words_[at_]) : std::nullopt;
     const bool fits = numbers && numbers->size() <= option.most &&
                       std::ranges::all_of(*numbers, [&](int64_t number) {
@@ -93,15 +100,19 @@ class LineParser {
       fail(cat(option.name, ": expected ", option.most > 1 ? "numbers such as 3x5" : "a number",
                " from ", option.low, " to ", option.high, ", found ",
                at_ < words_.size() ? cat("\"", words_[at_], "\"") : "nothing"));
-    line_.options[index] = *numbers;
+    take(index, *numbers);
     ++at_;
   }
 
   void take_word() {
     const std::string& word = words_[at_++];
     const auto options = line_.block->options;
-    for (size_t i = 0; i < options.size(); ++i)
-      if (word == options[i].name) return take_value(i);
+    for (size_t i = 0; i < options.size(); ++i) {
+      const auto& words = options[i].words;
+      const auto found = std::ranges::find(words, word);
+      if (found != words.end()) return take(i, {found - words.begin()});
+      if (words.empty() && word == options[i].name) return take_numbers(i);
+    }
     const auto activation = activation_of(word);
     if (!activation || !line_.block->has_weights) fail_unknown(word);
     if (line_.activation) fail("it has one activation");
@@ -110,7 +121,10 @@ class LineParser {
 
   [[noreturn]] void fail_unknown(const std::string& word) const {
     std::vector<std::string> names;
-    for (const BlockOption& option : line_.block->options) names.emplace_back(option.name);
+    for (const BlockOption& option : line_.block->options) {
+      if (option.words.empty()) names.emplace_back(option.name);
+      names.insert(names.end(), option.words.begin(), option.words.end());
+    }
     for (size_t i = 0; line_.block->has_weights && i < kernels::kActivationCount; ++i)
       names.push_back(activation_word(static_cast<kernels::Activation>(i)));
     if (names.empty()) fail(cat("expected nothing behind it, found \"", word, "\""));
@@ -168,6 +182,11 @@ TensorDesc parameter_desc(const Layer& layer, std::initializer_list<int64_t> ext
   return TensorDesc(DType::kF32, extents);
 }
 
+std::string BlockOption::text(const std::vector<int64_t>& value, bool is_first) const {
+  if (!words.empty()) return words[static_cast<size_t>(value.front())];
+  return cat(is_first ? "" : name, is_first ? "" : " ", shape_text(value));
+}
+
 LayerLine LayerLine::parse(const std::string& text, const std::string& place) {
   return LineParser(text, place).parse();
 }
@@ -177,8 +196,7 @@ std::string LayerLine::text() const {
   for (size_t i = 0; i < options.size(); ++i) {
     const BlockOption& option = block->options[i];
     if (option.standard && options[i] == std::vector{*option.standard}) continue;
-    if (i > 0) text += cat(" ", option.name);
-    text += cat(" ", shape_text(options[i]));
+    text += cat(" ", option.text(options[i], i == 0));
   }
   return activation ? cat(text, " ", activation_word(*activation)) : text;
 }

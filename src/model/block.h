@@ -28,19 +28,24 @@ std::string shape_text(const Extents& shape);  // "28x28x1"
 inline constexpr int64_t kMaxWidth = 1 << 20;
 inline constexpr uint64_t kMaxParameters = uint64_t{1} << 34;  // of a model
 
-// What a layer's line may say: a number, or several, "3x5", each in a range.
+// What a layer's line may say: a number, or several, "3x5", each in a range; or one of the words
+// that it lists.
 struct BlockOption {
-  const char* name;  // the first one of a block is said without it
+  const char* name;  // the first one of a block is said without it, and so is a word
   const char* meaning;
   int64_t low = 1, high = kMaxWidth;
-  size_t most = 1;                       // numbers
-  std::optional<int64_t> standard = {};  // empty: the line has to say it
+  size_t most = 1;                          // numbers
+  std::optional<int64_t> standard = {};     // empty: the line has to say it
+  std::span<const char* const> words = {};  // its value is one's place in here
+
+  // As a line says it: "kernel 3x5", "same".
+  std::string text(const std::vector<int64_t>& value, bool is_first) const;
 };
 
 // One line of model.encoder.layers: "dense 64 tanh".
 struct LayerLine {
   const BlockDef* block = nullptr;
-  std::vector<std::vector<int64_t>> options = {};  // one per option of the block
+  std::vector<std::vector<int64_t>> options = {};  // one per option of the block, not empty
   std::optional<kernels::Activation> activation = {};
 
   // place: of what the line is, for messages. Throws Error{kUsage} naming the line and, for a word
@@ -75,12 +80,15 @@ struct BlockDef {
   const char* name;
   const char* what;
   std::span<const BlockOption> options;
-  bool has_weights = true;  // then an activation and dropout follow
+  // Then an activation and dropout follow. A block whose nodes take no activation in gives what
+  // ModelGraph::activated makes.
+  bool has_weights = true;
   // From line and in: out, parameters, states. Throws Error{kUsage}.
   void (*shape)(Layer& layer);
   // Gives T[rows,…] of as many elements as layer.out. State goes by ModelGraph::state.
   ValueId (*build)(const LayerBuild& build);
-  // The layer that makes rows of layer.in from those of layer.out. Null: a mirror leaves it out.
+  // The layer, of any block, that makes rows of layer.in from those of layer.out. Null: a mirror
+  // leaves it out.
   LayerLine (*mirror)(const Layer& layer) = nullptr;
   // Shares the weights of the encoder's layer, whose mirror has this layer's block and widths; what
   // else has to agree is checked here. Throws Error{kUsage}. Null: it cannot.

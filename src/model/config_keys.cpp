@@ -66,8 +66,11 @@ std::string blocks_text() {
   std::string text;
   for (const BlockDef* def : block_defs()) {
     text += cat("; ", def->name);
-    for (const BlockOption& option : def->options)
-      text += cat(" ", option.name, " (", option.meaning, ")");
+    for (const BlockOption& option : def->options) {
+      std::string said = option.words.empty() ? option.name : "";
+      for (const char* word : option.words) said += cat(said.empty() ? "" : "|", word);
+      text += cat(" ", said, " (", option.meaning, ")");
+    }
     text += cat(": ", def->what);
   }
   return text;

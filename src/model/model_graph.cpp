@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "model/code.h"
+#include "ops/activate.h"
 #include "ops/gather.h"
 #include "ops/loss.h"
 #include "ops/noise.h"
@@ -90,8 +91,16 @@ ValueId ModelGraph::flat(ValueId x) {
   return graph_.reshape(x, {options_.rows, row_elems(graph_.value(x).desc)});
 }
 
+ValueId ModelGraph::activated(ValueId x, kernels::Activation activation, const std::string& name) {
+  if (activation == kernels::Activation::kIdentity) return x;
+  return graph_.add(kActivate, ActivateAttrs{activation}, {x}, name).front();
+}
+
+// What a decoder ends in has an activation whether it has weights or not.
 ValueId ModelGraph::layer(const Layer& layer, ValueId x, kernels::Activation activation) {
-  ValueId y = layer.line.block->build({*this, layer, x, activation});
+  const BlockDef& block = *layer.line.block;
+  ValueId y = block.build({*this, layer, x, activation});
+  if (!block.has_weights) y = activated(y, activation, layer.name + " activation");
   if (is_training() && layer.dropout > 0) {
     const DropoutAttrs dropout{static_cast<float>(layer.dropout), dropouts_++};
     y = graph_.add(kDropout, dropout, {y, step_state()}, layer.name + " dropout").front();

@@ -47,7 +47,9 @@ class ModelGraph {
   ValueId weight(const ParameterSpec& spec);     // T
   ValueId state(const StateSpec& spec);
   ValueId flat(ValueId x);  // T[rows,…] as T[rows,*]
-  CodeBuild code_build();   // behind encoded
+  // f(x): a node of its own, but for none where f is the identity.
+  ValueId activated(ValueId x, kernels::Activation activation, const std::string& name);
+  CodeBuild code_build();  // behind encoded
   int64_t features() const { return network_.features; }
   void add_next_state(ValueId state, ValueId next, const std::string& name) {
     next_states_.push_back({state, next, name});

@@ -60,6 +60,7 @@ std::vector<LayerLine> mirrored(std::span<const Layer> encoder) {
     if (!layer.line.block->mirror) continue;
     LayerLine& line = lines.emplace_back(layer.line.block->mirror(layer));
     if (!line.block->has_weights) continue;
+    line.activation = kernels::Activation::kIdentity;  // the data are in front of it
     for (const Layer& before : encoder.first(encoder.size() - 1))
       if (before.line.block->has_weights) line.activation = before.line.activation;
   }
@@ -88,11 +89,6 @@ std::vector<Layer> decoder_of(const ModelConfig& config, const std::vector<Layer
   if (last.line.activation)
     throw Error(ErrorCode::kUsage, cat(key, ": ", value_text(last.line.text()),
                                        ": what follows the last layer is model.decoder.output"));
-  if (!last.line.block->has_weights && *d.output != kernels::Activation::kIdentity)
-    throw Error(ErrorCode::kUsage,
-                cat("model.decoder.output: expected identity behind ", value_text(last.line.text()),
-                    ", which has no weights, found ", kernels::name(*d.output),
-                    "; end the decoder in a layer with weights"));
   last.activation = *d.output;
   last.dropout = 0;
   return layers;

@@ -14,6 +14,8 @@
 #include "infer/inference.h"
 #include "model/safetensors.h"
 #include "model/task.h"
+#include "model/training_graph.h"
+#include "ops/activate.h"
 #include "train/training_fixture.h"
 
 namespace diabolo {
@@ -134,19 +136,22 @@ TEST(Network, AMirrorKeepsTheActivationsThatLayersWithoutWeightsPassOn) {
     EXPECT_EQ(LayerLine::parse(layer.line.text(), "").text(), layer.line.text());
 }
 
-// Nothing would apply it where the model is used.
-TEST(Network, ALastLayerWithoutWeightsHasNoOutputActivation) {
+// In training the loss takes it in; where the model is used it is a node.
+TEST(Network, ALastLayerWithoutWeightsHasTheOutputsActivation) {
   const WithPass part;
   Config config = resolved(Config{}, Scale::kUnit);
   config.model.encoder = {.layers = {"pass", "dense 5"}, .hidden = {}};
-  EXPECT_THROW(Network::of(config.model, 20), Error);
-  config.model.decoder.output = kernels::Activation::kIdentity;
-  EXPECT_EQ(Network::of(config.model, 20).decoder.size(), 3u);
-  config.model.decoder.mirror = false;
-  config.model.decoder.layers = {"dense 20", "pass"};
-  EXPECT_EQ(Network::of(config.model, 20).decoder.size(), 2u);
-  config.model.decoder.output = kernels::Activation::kSigmoid;
-  EXPECT_THROW(Network::of(config.model, 20), Error);
+  const Network network = Network::of(config.model, 20);
+  EXPECT_THAT(
+      lines_of(network.decoder),
+      testing::ElementsAre("dense 5 -> relu", "dense 20 linear -> identity", "pass -> sigmoid"));
+  const auto passes = [](const Graph& graph) {
+    return std::ranges::count_if(graph.nodes(),
+                                 [](const Node& node) { return node.op == &kActivate; });
+  };
+  EXPECT_EQ(passes(task_graph(kReconstructTask, config.model, network, {.rows = 4})), 1);
+  EXPECT_EQ(passes(task_graph(kScoreTask, config.model, network, {.rows = 4})), 1);
+  EXPECT_EQ(passes(training_graph(config.model, network, {.rows = 4})), 0);
 }
 
 TEST(Network, LinesOfADecoderEndInARow) {
