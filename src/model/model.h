@@ -24,6 +24,7 @@ struct Network {
   const CodeDef* code = nullptr;
   // The encoder's last gives the code, from what the heads of the kind of code read too.
   std::vector<Layer> encoder, heads, decoder;
+  std::vector<StateSpec> part_states = {};  // of the kind of code and of terms, beside layers'
 
   // config must be resolved; row: the shape of one. Throws Error{kUsage} for layers that do not
   // fit.

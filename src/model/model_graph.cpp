@@ -114,11 +114,17 @@ ValueId ModelGraph::layers(std::span<const Layer> layers, ValueId x) {
 }
 
 ValueId ModelGraph::encoded(ValueId x) {
-  const std::span<const Layer> encoder(network_.encoder);
-  const ValueId hidden = layers(encoder.first(encoder.size() - 1), x);
-  code_ = layers(encoder.last(1), hidden);
+  hidden_.clear();
+  heads_.clear();
+  ValueId last_reads = code_ = x;
+  for (const Layer& one : network_.encoder) {
+    last_reads = code_;
+    code_ = layer(one, last_reads, one.activation);
+    hidden_.push_back(code_);
+  }
   if (options_.purpose == Purpose::kUse || !network_.code->build) return code_;
-  for (const Layer& head : network_.heads) heads_.push_back(layer(head, hidden, head.activation));
+  for (const Layer& head : network_.heads)
+    heads_.push_back(layer(head, last_reads, head.activation));
   return network_.code->build(code_build());
 }
 
@@ -137,9 +143,18 @@ ValueId ModelGraph::reconstruction_loss(ValueId code, ValueId target) {
   const Layer& last = decoder.back();
   const ValueId x = layers(decoder.first(decoder.size() - 1), code);
   const ValueId z = flat(layer(last, x, kernels::Activation::kIdentity));
+  target_ = target;
+  decoded_ = z;
   const LossAttrs attrs{
       .activation = last.activation, .loss = config_.loss.kind, .with_gradient = is_training()};
   return graph_.add(kLoss, attrs, {z, target}, last.name).front();
+}
+
+ValueId ModelGraph::reconstruction() {
+  DIABOLO_CHECK(decoded_ != kNoValue, "the loss comes first");
+  if (reconstruction_ == kNoValue)
+    reconstruction_ = activated(decoded_, network_.decoder.back().activation, "reconstruction");
+  return reconstruction_;
 }
 
 std::vector<ValueId> ModelGraph::score(ValueId code, ValueId target, int64_t worst) {

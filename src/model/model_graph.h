@@ -50,6 +50,18 @@ class ModelGraph {
   // f(x): a node of its own, but for none where f is the identity.
   ValueId activated(ValueId x, kernels::Activation activation, const std::string& name);
   CodeBuild code_build();  // behind encoded
+
+  // For terms, behind reconstruction_loss.
+  ValueId target() const { return target_; }
+  // T[rows,D], scaled. The loss that reads it too is then a node of its own, behind the last
+  // layer's.
+  ValueId reconstruction();
+  // T[rows,…] of each of the encoder's layers, with its activation and dropout.
+  std::span<const ValueId> hidden() const { return hidden_; }
+  // T[rows,K]: what the encoder's layers make of other rows, x T[rows,D].
+  ValueId encoded_again(ValueId x) { return layers(network_.encoder, x); }
+  const ModelConfig& config() const { return config_; }
+  const Network& network() const { return network_; }
   int64_t features() const { return network_.features; }
   void add_next_state(ValueId state, ValueId next, const std::string& name) {
     next_states_.push_back({state, next, name});
@@ -82,7 +94,10 @@ class ModelGraph {
   Graph graph_;
   uint32_t dropouts_ = 0;
   ValueId code_ = kNoValue;
-  std::vector<ValueId> heads_;
+  std::vector<ValueId> heads_, hidden_;
+  ValueId target_ = kNoValue;
+  ValueId decoded_ = kNoValue;         // before the last activation
+  ValueId reconstruction_ = kNoValue;  // made when asked for
   std::vector<NextState> next_states_;
 };
 

@@ -4,6 +4,7 @@
 #include "kernels/common/philox.h"
 #include "model/code.h"
 #include "model/model.h"
+#include "model/term.h"
 
 namespace diabolo {
 namespace {
@@ -143,6 +144,10 @@ Network Network::of(const ModelConfig& config, const Extents& row) {
   if (net.code->heads) net.heads = net.code->heads(net.encoder.back());
   net.decoder = decoder_of(config, net.encoder, row);
   if (config.decoder.tied) share_weights(net.decoder, net.encoder);
+  for (const TermSpec& term : loss_terms(config))
+    if (term.def && term.def->states)
+      for (StateSpec& state : term.def->states(config, net))
+        net.part_states.push_back(std::move(state));
   if (net.parameter_count() > kMaxParameters)
     throw Error(ErrorCode::kUsage, "the model has more parameters than this version can hold");
   return net;
@@ -168,6 +173,7 @@ std::vector<StateSpec> Network::states() const {
   std::vector<StateSpec> all;
   for (const Layer* layer : layers())
     all.insert(all.end(), layer->states.begin(), layer->states.end());
+  all.insert(all.end(), part_states.begin(), part_states.end());
   return all;
 }
 

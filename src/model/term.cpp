@@ -1,7 +1,7 @@
 #include "model/term.h"
 
 #include <algorithm>
-#include <array>
+#include <iterator>
 
 #include "base/error.h"
 #include "model/code.h"
@@ -13,7 +13,7 @@ namespace diabolo {
 namespace {
 
 #define DIABOLO_TERM(name) &k##name##Term,
-constexpr std::array kTermDefs = {DIABOLO_TERMS(DIABOLO_TERM)};
+constexpr const TermDef* kTermDefs[] = {DIABOLO_TERMS(DIABOLO_TERM)};
 #undef DIABOLO_TERM
 
 constexpr const char* kTable = "model.penalty";
@@ -32,19 +32,35 @@ ModelOption warmup_of(const TermDef& def) {
 
 }  // namespace
 
-std::vector<ConfigKey> penalty_keys() {
-  std::vector<ConfigKey> keys;
-  for (const TermDef* def : kTermDefs) {
-    const auto is_on = [def](const Config& c) { return weight_of(*def).number(c.model) > 0; };
-    keys.push_back(weight_of(*def).key([](const Config&) { return true; }));
-    if (def->is_of_0_1) keys.back().applies = nullptr;
-    keys.push_back(warmup_of(*def).key(is_on));
+std::vector<ConfigKey> keys_of(const TermDef& penalty) {
+  const auto is_on = [def = &penalty](const Config& c) {
+    return weight_of(*def).number(c.model) > 0;
+  };
+  std::vector<ConfigKey> keys = {weight_of(penalty).key([](const Config&) { return true; })};
+  if (penalty.is_of_0_1) keys.back().applies = nullptr;
+  keys.push_back(warmup_of(penalty).key(is_on));
+  if (!penalty.options) return keys;
+  for (const ModelOption& option : penalty.options()) {
+    DIABOLO_CHECK(option.path().starts_with(cat(kTable, ".", penalty.name, "_")), option.path());
+    keys.push_back(option.key(is_on));
   }
   return keys;
 }
 
+std::vector<ConfigKey> penalty_keys() {
+  std::vector<ConfigKey> keys;
+  for (const TermDef* def : term_defs())
+    for (ConfigKey& key : keys_of(*def)) keys.push_back(std::move(key));
+  return keys;
+}
+
+std::vector<const TermDef*>& changeable_term_defs() {
+  static std::vector<const TermDef*> defs(std::begin(kTermDefs), std::end(kTermDefs));
+  return defs;
+}
+
 std::span<const TermDef* const> term_defs() {
-  return kTermDefs;
+  return changeable_term_defs();
 }
 
 double TermSpec::weight_at(uint64_t step) const {
@@ -58,12 +74,13 @@ std::vector<TermSpec> loss_terms(const ModelConfig& config) {
   const CodeDef& code = code_of(config);
   if (code.terms)
     for (TermSpec& term : code.terms(config)) terms.push_back(std::move(term));
-  for (const TermDef* def : kTermDefs) {
+  for (const TermDef* def : term_defs()) {
     const double weight = weight_of(*def).number(config);
     if (weight > 0)
       terms.push_back({.name = def->reported,
                        .weight = weight,
                        .warmup_steps = warmup_of(*def).integer(config),
+                       .counts_in_validation = def->counts_in_validation,
                        .def = def});
   }
   for (const TermSpec& term : terms)

@@ -41,8 +41,9 @@ std::vector<TermSpec> loss_terms(const ModelConfig& config);
 // changes, the weights of the steps to come.
 std::vector<StateSpec> term_states(std::span<const TermSpec> terms);
 bool has_schedule(std::span<const TermSpec> terms);
-// Of each penalty its weight and the weight's warm-up.
+// Of each penalty its weight, the weight's warm-up and its own options.
 std::vector<ConfigKey> penalty_keys();
+std::vector<ConfigKey> keys_of(const TermDef& penalty);
 
 // What a term came to, or what they came to by name.
 struct TermValue {
@@ -51,10 +52,13 @@ struct TermValue {
 };
 using TermValues = std::vector<TermValue>;
 
-// What a term is built from.
+// What a term is built from. What has more to be made for it is ModelGraph's: reconstruction(),
+// hidden(), encoded_again(), states.
 struct TermBuild {
   ModelGraph& model;
+  const ModelConfig& config;
   const Network& network;
+  ValueId target;                   // T[rows,D], scaled: what the reconstruction is compared with
   ValueId code;                     // T[rows,K], as it is in use: of a Gaussian the mean
   std::span<const TermSpec> terms;  // of the loss
   size_t index;                     // of the one that is built
@@ -77,6 +81,14 @@ struct TermDef {
   std::vector<ValueId> (*build)(const TermBuild& build);
   const char* reported = name;  // TermSpec::name
   bool is_of_0_1 = false;       // then its first key is in every model and every identity
+  // Of a penalty, in the validation loss, with its whole weight.
+  bool counts_in_validation = false;
+  // Further keys of a penalty: of the table model.penalty, with names that begin with its own and
+  // an underscore. They mean something where it has a weight.
+  std::vector<ModelOption> (*options)() = nullptr;
+  // Of the model while the term is in the loss: "NAME.…", kOfModel, f32; in the graph by
+  // ModelGraph::state, moved on in training by ModelGraph::add_next_state.
+  std::vector<StateSpec> (*states)(const ModelConfig& config, const Network& network) = nullptr;
 };
 
 // The one list: X(Name) for every kNameTerm. In this order they stand in the loss.
@@ -86,5 +98,7 @@ struct TermDef {
 DIABOLO_TERMS(DIABOLO_TERM)
 #undef DIABOLO_TERM
 std::span<const TermDef* const> term_defs();
+// For tests of penalties that are yet to come.
+std::vector<const TermDef*>& changeable_term_defs();
 
 }  // namespace diabolo

@@ -26,10 +26,10 @@ Reconstruction reconstruction_of(ModelGraph& model) {
 }
 
 // The values of term `index`, appended to the parts of the loss too.
-std::vector<ValueId> build_term(ModelGraph& model, const Network& network, ValueId code,
-                                std::span<const TermSpec> terms, size_t index,
-                                std::vector<ValueId>& parts) {
-  const auto more = terms[index].def->build({model, network, code, terms, index});
+std::vector<ValueId> build_term(ModelGraph& model, ValueId code, std::span<const TermSpec> terms,
+                                size_t index, std::vector<ValueId>& parts) {
+  const auto more = terms[index].def->build(
+      {model, model.config(), model.network(), model.target(), code, terms, index});
   parts.insert(parts.end(), more.begin(), more.end());
   return more;
 }
@@ -110,7 +110,7 @@ Graph Training::build() {
   std::vector<ValueId> named = {made.loss};  // one per term
   for (size_t i = 1; i < terms_.size(); ++i)
     named.push_back(
-        sum_of(graph_, build_term(model_, network_, made.code, terms_, i, parts), terms_[i].name));
+        sum_of(graph_, build_term(model_, made.code, terms_, i, parts), terms_[i].name));
   const ValueId loss = sum_of(graph_, named, "loss");
   differentiate(graph_, parts);
   const ValueId norm = update(loss);
@@ -133,7 +133,7 @@ Graph validation_graph(const ModelConfig& config, const Network& network,
   const std::vector<TermSpec> terms = loss_terms(config);
   std::vector<ValueId> parts = {made.loss};
   for (size_t i = 1; i < terms.size(); ++i)
-    if (terms[i].counts_in_validation) build_term(model, network, made.code, terms, i, parts);
+    if (terms[i].counts_in_validation) build_term(model, made.code, terms, i, parts);
   model.mark_output(sum_of(model.graph(), parts, "loss"), model_names::kLoss);
   return model.take();
 }

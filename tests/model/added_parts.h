@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "model/config.h"
+#include "model/term.h"
 
 namespace diabolo {
 
@@ -29,6 +30,18 @@ class AddedKeys {
   }
 
   std::vector<std::string> paths_;
+};
+
+class WithPenalty {
+ public:
+  explicit WithPenalty(const TermDef& def) : keys_(keys_of(def)) {
+    changeable_term_defs().push_back(&def);
+  }
+  ~WithPenalty() { changeable_term_defs().pop_back(); }
+  WithPenalty(WithPenalty&&) = delete;
+
+ private:
+  AddedKeys keys_;
 };
 
 }  // namespace diabolo
