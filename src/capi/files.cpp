@@ -97,7 +97,7 @@ diabolo_status diabolo_run_file(const diabolo_model* model, diabolo_verb verb, c
     const diabolo::ModelFile counting = counting_model(*found, task, given.threshold);
     const auto data =
         open_input("input", input, given_input("file options", given), found->file,
-                   diabolo::input_row(task, found->file),
+                   diabolo::input_row(task, found->file.row, found->inference.network()),
                    task.reads_codes() ? diabolo::RowsAre::kCodes : diabolo::RowsAre::kData);
     for (const std::string& place : found->places())
       diabolo::require_output_is_free(pipeline.output, data->name(), place,

@@ -227,7 +227,8 @@ void run_any(const Model& model, const Task& task, const Arrays& arrays,
   required("outputs", arrays.outputs);
   std::vector<RawRows> in;
   for (size_t i = 0; i < task.inputs.size(); ++i)
-    in.push_back(raw_rows(arrays.inputs[i], input_row(task.inputs[i], model.file)));
+    in.push_back(raw_rows(arrays.inputs[i],
+                          input_row(task.inputs[i], model.file.row, model.inference.network())));
   std::vector<TaskResults> out;
   for (size_t i = 0; i < columns.size(); ++i)
     out.push_back(results_of(columns[i], arrays.outputs[i], row_count(in, options)));
@@ -287,7 +288,8 @@ diabolo_status diabolo_run_rows(const diabolo_model* model, diabolo_verb verb,
     const auto found = find_model(model);
     const diabolo_row_options given = options_or_defaults("row options", options);
     const diabolo::Task& task = task_of(verb);
-    const diabolo::RawRows in = raw_rows(rows, diabolo::input_row(task, found->file));
+    const diabolo::RawRows in =
+        raw_rows(rows, diabolo::input_row(task, found->file.row, found->inference.network()));
     run_rows(*found, task, in, given, out, out_size, "out");
   });
 }

@@ -161,9 +161,9 @@ int run(const FileTaskArguments& arguments) {
   Terminal terminal(arguments.out);
   check_json_is_alone(arguments.out, arguments.output);
   const ModelFile model = open_model(arguments.model, arguments.model_options, terminal);
-  const auto input =
-      open_rows(arguments.input, arguments.data, model, input_row(*arguments.task, model),
-                arguments.task->reads_codes() ? RowsAre::kCodes : RowsAre::kData);
+  const auto input = open_rows(arguments.input, arguments.data, model,
+                               input_row(*arguments.task, model.row, model.network()),
+                               arguments.task->reads_codes() ? RowsAre::kCodes : RowsAre::kData);
   const TrainConfig config = inference_config(arguments.device);
   PipelineOptions options = pipeline_options(arguments, model, config);
   const auto backend = open_backend(config.device, config.threads, terminal);

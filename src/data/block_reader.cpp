@@ -7,7 +7,7 @@
 namespace diabolo {
 
 BlockReader::BlockReader(const Dataset& data, uint64_t block_rows,
-                         std::initializer_list<FieldRole> roles, uint64_t first_row)
+                         const std::vector<FieldRole>& roles, uint64_t first_row)
     : data_(data), block_rows_(block_rows), next_row_(first_row) {
   DIABOLO_CHECK(block_rows > 0, data.name());
   for (size_t i = 0; i < data.fields().size(); ++i)

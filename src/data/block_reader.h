@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <initializer_list>
 #include <optional>
 #include <span>
 #include <string>
@@ -34,7 +33,7 @@ class BlockReader {
   // Blocks of block_rows rows, the last one of what is left, from row first_row on; of the fields
   // that have one of the roles. The data set is borrowed.
   BlockReader(const Dataset& data, uint64_t block_rows,
-              std::initializer_list<FieldRole> roles = {FieldRole::kX}, uint64_t first_row = 0);
+              const std::vector<FieldRole>& roles = {FieldRole::kX}, uint64_t first_row = 0);
 
   // False, with a block without rows, where there are no more. Throws what Dataset::read throws;
   // where that names a row, first gives the rows before it, as a block that may be shorter.

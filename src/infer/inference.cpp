@@ -9,6 +9,7 @@
 #include "data/wide.h"
 #include "infer/device_inference.h"
 #include "infer/inference_lane.h"
+#include "infer/integer_rows.h"
 #include "kernels/common/scalar.h"
 
 namespace diabolo {
@@ -33,6 +34,19 @@ void copy_floats(const TensorView& from, uint64_t elems, float* to) {
 }
 
 }  // namespace
+
+// How rows of an input get to where a plan reads them.
+struct InputWay {
+  const TaskInput& input;
+  DType type;                       // of the plan, where it takes floats scaled
+  uint64_t width;                   // numbers of a row
+  const Scaling* scaling;           // of floats
+  std::optional<Scaling> own = {};  // else
+  uint64_t values = 0;              // of integers, if not all that the type holds
+
+  const char* what() const { return input.is_codes ? "codes" : name(input.role); }
+  const Scaling& floats() const { return own ? *own : *scaling; }
+};
 
 struct Inference::Pool {
   Pool(Backend& backend_in, const ModelFile& model, const Network& network,
@@ -202,10 +216,11 @@ namespace {
 
 // Bytes go to the device as they are; all else becomes scaled floats on the way in.
 Source source_of(const Task& task, std::span<const RawRows> in) {
-  const bool are_bytes = std::ranges::all_of(
-      in, [](const RawRows& rows) { return rows.dtype == DType::kU8 && !rows.is_scaled; });
-  const bool are_rows = std::ranges::none_of(task.inputs, &TaskInput::is_codes);
-  return are_bytes && !in.empty() && are_rows ? Source::kRawU8 : Source::kScaled;
+  bool are_bytes = std::ranges::any_of(task.inputs, &TaskInput::is_scaled);
+  for (size_t i = 0; i < in.size(); ++i)
+    if (task.inputs[i].is_scaled())
+      are_bytes = are_bytes && in[i].dtype == DType::kU8 && !in[i].is_scaled;
+  return are_bytes ? Source::kRawU8 : Source::kScaled;
 }
 
 std::optional<Error> failure_of_fetch(const RawRows& in, uint64_t first, uint64_t count,
@@ -252,19 +267,22 @@ void copy_rows(const RawRows& in, uint64_t first, uint64_t count, std::span<std:
 }
 
 // Rows on their way in; those that are there already as the plan takes them are copied.
-void fill(const RawRows& in, Source source, const Scaling& scaling, uint64_t first, uint64_t count,
+void fill(const RawRows& in, Source source, const InputWay& way, uint64_t first, uint64_t count,
           void* staging, RowWatch& watch) {
-  const uint64_t width = scaling.shift.size();
-  const uint64_t bytes = count * width * size_bytes(in.dtype);
-  if (in.is_scaled || source == Source::kRawU8)
+  const uint64_t bytes = count * way.width * size_bytes(in.dtype);
+  if (way.input.is_scaled() && (in.is_scaled || source == Source::kRawU8))
     return copy_rows(in, first, count, {static_cast<std::byte*>(staging), bytes}, watch);
-  const std::span<float> to(static_cast<float*>(staging), count * width);
-  if (!in.fetch)
-    return watch.convert(scaling, in.dtype, in.bytes.subspan(first * (bytes / count), bytes), first,
-                         to);
+  const auto take = [&](std::span<const std::byte> raw) {
+    if (is_float(way.type))
+      return watch.convert(way.floats(), in.dtype, raw, first,
+                           {static_cast<float*>(staging), count * way.width});
+    convert_integers({way.what(), way.width, way.type, way.values}, in.dtype, raw, first, staging,
+                     watch);
+  };
+  if (!in.fetch) return take(in.bytes.subspan(first * (bytes / count), bytes));
   const auto room = std::make_unique_for_overwrite<std::byte[]>(bytes);
   copy_rows(in, first, count, {room.get(), bytes}, watch);
-  watch.convert(scaling, in.dtype, {room.get(), bytes}, first, to);
+  take({room.get(), bytes});
 }
 
 // One column of a piece of rows, to where the caller wants it.
@@ -295,20 +313,31 @@ std::span<const TaskColumn> Inference::columns(const Task& task, int64_t worst) 
   return pool_->plans.shape({&task, Source::kScaled, worst}).columns;
 }
 
+InputWay Inference::way_of(const TaskInput& input, DType dtype, const TensorDesc& row) const {
+  InputWay way{input, row.dtype(), static_cast<uint64_t>(row.elems()), nullptr};
+  if (input.is_scaled()) way.scaling = &scaling_of(dtype);
+  if (input.is_codes) way.scaling = &code_scaling_;
+  if (input.is_codes) way.values = network_.code_row.values;
+  if (!way.scaling) way.own = no_scaling(way.width);
+  return way;
+}
+
 // The number of rows.
 uint64_t Inference::check_inputs(const Task& task, std::span<const RawRows> in,
                                  const RowRules& rules, const TaskCall& call) const {
   DIABOLO_CHECK(in.size() == task.inputs.size(), task.name, " with ", in.size(), " inputs");
   const uint64_t rows = in.empty() ? call.rows : in.front().rows;
   for (size_t i = 0; i < in.size(); ++i) {
-    const uint64_t width = scaling_of(task.inputs[i], in[i].dtype).shift.size();
+    const TensorDesc row =
+        input_row(task.inputs[i], TensorDesc(DType::kF32, {features()}), network_);
+    const auto width = static_cast<uint64_t>(row.elems());
     if (!in[i].fetch)
       require_size("rows", in[i].rows * width * size_bytes(in[i].dtype), in[i].bytes.size());
     if (in[i].rows != rows)
       throw Error(ErrorCode::kUsage,
                   cat(task.inputs[i].name, ": expected ", rows,
                       " rows, as many as in the other input, found ", in[i].rows));
-    if (!task.inputs[i].is_codes) require_means(rules);
+    if (task.inputs[i].is_scaled()) require_means(rules);
   }
   return rows;
 }
@@ -321,7 +350,10 @@ void Inference::run(const Task& task, std::span<const RawRows> in, std::span<con
   std::vector<Taker> takers;
   for (const TaskColumn& column : columns(task, options.worst)) {
     const size_t i = takers.size();
-    DIABOLO_CHECK(i < out.size() && out[i].dtype == column.dtype(), column.output->what);
+    DIABOLO_CHECK(i < out.size(), column.output->what);
+    if (out[i].dtype != column.dtype())
+      throw Error(ErrorCode::kUsage, cat(column.output->what, ": expected room for ",
+                                         name(column.dtype()), ", found ", name(out[i].dtype)));
     require_size(column.output->what, rows * column.row_bytes(), out[i].bytes.size(),
                  size_bytes(column.dtype()));
     const bool goes_back = column.output->is_scaled && !options.keeps_scaled;
@@ -329,6 +361,11 @@ void Inference::run(const Task& task, std::span<const RawRows> in, std::span<con
   }
   for (size_t i = takers.size(); i < out.size(); ++i)  // results that this call does not have
     require_size(task.name, 0, out[i].bytes.size());
+  std::vector<InputWay> ways;
+  const std::vector<TensorDesc>& plan_rows =
+      pool_->plans.shape({&task, Source::kScaled, options.worst}).inputs;
+  for (size_t i = 0; i < in.size(); ++i)
+    ways.push_back(way_of(task.inputs[i], in[i].dtype, plan_rows[i]));
   CallWatch call(rules.progress);
   LaneJob job;
   job.rows = rows;
@@ -336,8 +373,7 @@ void Inference::run(const Task& task, std::span<const RawRows> in, std::span<con
   job.first_row = options.first_row;
   job.is_over = [&] { return watch.is_over() || call.is_stopped(); };
   job.fill = [&](size_t i, uint64_t first, uint64_t count, void* staging) {
-    const Scaling& scaling = scaling_of(task.inputs[i], in[i].dtype);
-    fill(in[i], source, scaling, first, count, staging, watch);
+    fill(in[i], source, ways[i], first, count, staging, watch);
   };
   job.take = [&](uint64_t first, uint64_t count, const ChunkResult& result) {
     call.add_rows(count);

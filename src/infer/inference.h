@@ -19,6 +19,7 @@
 namespace diabolo {
 
 class DeviceInference;
+struct InputWay;
 
 struct InferenceOptions {
   Precision precision = Precision::kF32;
@@ -132,10 +133,8 @@ class Inference {
 
   uint64_t check_inputs(const Task& task, std::span<const RawRows> in, const RowRules& rules,
                         const TaskCall& call) const;
-  const Scaling& scaling_of(const TaskInput& input, DType dtype) const {
-    return input.is_codes ? code_scaling_ : scaling_of(dtype);
-  }
   void require_means(const RowRules& rules) const;
+  InputWay way_of(const TaskInput& input, DType dtype, const TensorDesc& row) const;
 
   Backend& backend_;
   Network network_;

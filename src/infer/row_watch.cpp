@@ -83,6 +83,15 @@ void RowWatch::mark_bad_inputs(std::span<const uint64_t> kept, uint64_t first,
   }
 }
 
+void RowWatch::fail_number(const char* what, uint64_t row, uint64_t column,
+                           const std::string& found, const std::string& expected) {
+  const uint64_t place = rules_.place.at(row).first_row;
+  fail(row, Error(ErrorCode::kData,
+                  cat(rules_.place.name, ": row ", place, ", column ", column, " of the ", what,
+                      " is ", found, "; expected ", expected),
+                  DataPosition{place, column}));
+}
+
 void RowWatch::check_results(const char* what, uint64_t first, uint64_t width,
                              std::span<float> results) {
   if (all_below(results, limit_bits_)) return;

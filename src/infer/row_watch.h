@@ -9,6 +9,7 @@
 #include <mutex>
 #include <optional>
 #include <span>
+#include <string>
 
 #include "base/error.h"
 #include "data/transform.h"
@@ -44,6 +45,8 @@ class RowWatch {
   void check_results(const char* what, uint64_t first, uint64_t width, std::span<float> results);
   // That the rows from `row` on cannot be had, or that it is bad; the first row's failure counts.
   void fail(uint64_t row, const Error& error);
+  void fail_number(const char* what, uint64_t row, uint64_t column, const std::string& found,
+                   const std::string& expected);
   // The results of rows that were left out become NaN.
   void blank(uint64_t first, uint64_t width, std::span<float> results) const;
 

@@ -37,6 +37,7 @@ class Pipeline {
   void fetch(Block& block, uint64_t first, uint64_t count, std::span<std::byte> to) const;
   void compute_all();
   RowRules rules(Block& block) const;
+  std::vector<RawRows> inputs(Block& block);
   void compute(Block& block, const Inference& inference);
   void write_all();
   void count_scores(const Block& block);
@@ -50,8 +51,9 @@ class Pipeline {
   const PipelineOptions& options_;
   uint64_t block_rows_;
   FittingInference inference_;
-  bool is_read_in_parts_;           // by the threads that compute, right before they do
-  std::optional<size_t> id_field_;  // of the input, where the output has room for ids
+  bool is_read_in_parts_;             // by the threads that compute, right before they do
+  std::vector<size_t> input_fields_;  // of the task's inputs
+  std::optional<size_t> id_field_;    // of the input, where the output has room for ids
   RowOutput output_;
   std::vector<Block> blocks_ = std::vector<Block>(kPipelineBlocks);
   HandoverQueue<Block*> free_, read_, computed_;
@@ -70,6 +72,7 @@ Pipeline::Pipeline(Backend& backend, const ModelFile& model, const Dataset& inpu
       block_rows_(block_rows(options, input, backend.info().space)),
       inference_(backend, model, inference_options(options, input, backend.info()), options.log),
       is_read_in_parts_(is_read_in_parts(input, backend.info().space)),
+      input_fields_(input_fields(*options.task, input, model.row, model.network())),
       id_field_(carried_ids(input, options)),
       output_(
           output_options(model, input, options, pipeline_identity(backend, model, input, options)),
@@ -122,9 +125,10 @@ void Pipeline::read_all() {
 
 void Pipeline::read_blocks() {
   uint64_t first = output_.resumed().rows_read;
-  BlockReader reader =
-      id_field_ ? BlockReader(input_, block_rows_, {FieldRole::kX, FieldRole::kId}, first)
-                : BlockReader(input_, block_rows_, {FieldRole::kX}, first);
+  std::vector<FieldRole> roles;
+  for (const TaskInput& each : options_.task->inputs) roles.push_back(each.role);
+  if (id_field_) roles.push_back(FieldRole::kId);
+  BlockReader reader(input_, block_rows_, roles, first);
   while (const auto block = free_.pop()) {
     Block& next = **block;
     next.first = first;
@@ -146,16 +150,30 @@ RowRules Pipeline::rules(Block& block) const {
   return out;
 }
 
-void Pipeline::compute(Block& block, const Inference& inference) {
-  RawRows in{.dtype = input_.x().row.dtype(), .rows = block.rows};
-  if (is_read_in_parts_) {
-    if (id_field_) block.ids.resize(block.rows);
-    in.fetch = [&](uint64_t first, uint64_t count, std::span<std::byte> to) {
-      fetch(block, first, count, to);
-    };
-  } else {
-    in.bytes = block.input.x();
+// The first, of role x, brings the ids.
+std::vector<RawRows> Pipeline::inputs(Block& block) {
+  std::vector<RawRows> in;
+  if (is_read_in_parts_ && id_field_) block.ids.resize(block.rows);
+  for (const size_t field : input_fields_) {
+    RawRows& rows = in.emplace_back();
+    rows.dtype = input_.fields()[field].row.dtype();
+    rows.rows = block.rows;
+    if (!is_read_in_parts_)
+      rows.bytes = block.input.columns[field].bytes;
+    else if (field == 0)
+      rows.fetch = [&](uint64_t first, uint64_t count, std::span<std::byte> to) {
+        fetch(block, first, count, to);
+      };
+    else
+      rows.fetch = [&, field](uint64_t first, uint64_t count, std::span<std::byte> to) {
+        input_.read(field, block.first + first, count, to);
+      };
   }
+  return in;
+}
+
+void Pipeline::compute(Block& block, const Inference& inference) {
+  const std::vector<RawRows> in = inputs(block);
   const std::span<const TaskColumn> columns = inference.columns(*options_.task, options_.worst);
   block.columns.resize(columns.size());
   std::vector<TaskResults> results;

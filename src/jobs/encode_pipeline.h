@@ -47,11 +47,9 @@ struct PipelineResult {
   uint64_t resumed_rows = 0;
 };
 
-// One row of what goes into an input, for files that do not say.
-TensorDesc input_row(const TaskInput& input, const ModelFile& model);
-// Of a task that reads one input, as all do that go from file to file. Throws Error{kUsage} for
-// another.
-TensorDesc input_row(const Task& task, const ModelFile& model);
+// One row of a task's first input, for files that do not say. Throws Error{kUsage} for a task that
+// does not read one table: without inputs, or with several of rows or codes.
+TensorDesc input_row(const Task& task, const TensorDesc& row, const Network& network);
 // What floats are stored as where nobody says.
 DType usual_output_dtype(const Task& task, const ModelFile& model);
 

@@ -26,8 +26,10 @@ void check_input(const ModelFile& model, const Dataset& input, const PipelineOpt
   if (options.worst > model.features())
     throw Error(ErrorCode::kUsage, cat("worst features: expected at most ", model.features(),
                                        ", which a row has, found ", options.worst));
-  require_rows_fit(input_row(*options.task, model), input,
+  const Network network = model.network();
+  require_rows_fit(input_row(*options.task, model.row, network), input,
                    options.task->reads_codes() ? " (codes)" : "");
+  input_fields(*options.task, input, model.row, network);
 }
 
 // What tells one model from another: the hash of its file, or of the file that it would be in.
@@ -37,15 +39,35 @@ std::string model_identity(const ModelFile& model) {
 
 }  // namespace
 
-TensorDesc input_row(const TaskInput& input, const ModelFile& model) {
-  return input.is_codes ? TensorDesc(DType::kF32, {model.config.model.code.size}) : model.row;
+TensorDesc input_row(const Task& task, const TensorDesc& row, const Network& network) {
+  const auto is_x = [](const TaskInput& input) { return input.role == FieldRole::kX; };
+  const auto count = std::ranges::count_if(task.inputs, is_x);
+  if (count != 1 || !is_x(task.inputs.front()))
+    throw Error(ErrorCode::kUsage, cat(task.name, ": expected a task with one input, found ", count,
+                                       " (diabolo_run takes any number)"));
+  return input_row(task.inputs.front(), row, network);
 }
 
-TensorDesc input_row(const Task& task, const ModelFile& model) {
-  if (task.inputs.size() != 1)
-    throw Error(ErrorCode::kUsage, cat(task.name, ": expected a task with one input, found ",
-                                       task.inputs.size(), " (diabolo_run takes any number)"));
-  return input_row(task.inputs.front(), model);
+std::vector<size_t> input_fields(const Task& task, const Dataset& input, const TensorDesc& row,
+                                 const Network& network) {
+  std::vector<size_t> fields;
+  for (const TaskInput& each : task.inputs) {
+    const auto field = input.find(each.role);
+    if (!field)
+      throw Error(ErrorCode::kUsage,
+                  cat(input.name(), ": ", task.name, " reads the ", name(each.role),
+                      " of each row, of which it has none",
+                      each.role == FieldRole::kLabel ? "; --label-column names its column" : ""));
+    const Field& found = input.fields()[*field];
+    const int64_t width = input_row(each, row, network).elems();
+    if (found.is_text || found.row.elems() != width)
+      throw Error(ErrorCode::kData,
+                  cat(input.name(), ": ", found.name, ": expected ", width,
+                      " numbers a row, as the ", name(each.role), " of ", task.name, ", found ",
+                      found.is_text ? "text" : found.row.text()));
+    fields.push_back(*field);
+  }
+  return fields;
 }
 
 DType usual_output_dtype(const Task& task, const ModelFile& model) {

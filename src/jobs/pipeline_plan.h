@@ -16,6 +16,10 @@ void require_pipeline(const ModelFile& model, const Dataset& input, const Pipeli
 std::vector<TaskColumn> result_columns(const ModelFile& model, const PipelineOptions& options);
 RowOutputOptions output_options(const ModelFile& model, const Dataset& input,
                                 const PipelineOptions& options, std::string identity = {});
+// Of each of the task's inputs, the field of its role. Throws Error: kUsage where there is none,
+// kData where it is not what the task reads.
+std::vector<size_t> input_fields(const Task& task, const Dataset& input, const TensorDesc& row,
+                                 const Network& network);
 // The field of ids that goes through to the output, if the input has one and the output is CSV.
 std::optional<size_t> carried_ids(const Dataset& input, const PipelineOptions& options);
 // Everything that decides the bytes of the output, as one hash.

@@ -18,9 +18,16 @@ namespace diabolo {
 
 struct CodeDef;
 
+// What a code is.
+struct CodeRow {
+  TensorDesc desc;      // of one row: f32, or integers
+  uint64_t values = 0;  // of integers: each is below this
+};
+
 struct Network {
   int64_t features = 0;  // D, of a row
-  int64_t code_size = 0;
+  CodeRow code_row;
+  int64_t code_size = 0;  // numbers of it
   const CodeDef* code = nullptr;
   // The encoder's last gives the code, from what the heads of the kind of code read too.
   std::vector<Layer> encoder, heads, decoder;

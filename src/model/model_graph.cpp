@@ -30,8 +30,15 @@ ValueId ModelGraph::input_rows(const char* name) {
 }
 
 ValueId ModelGraph::input_codes(const char* name) {
-  const TensorDesc codes(DType::kF32, {options_.rows, network_.code_size});
-  return batch(graph_.add_input(name, codes), false, false);
+  const TensorDesc& row = network_.code_row.desc;
+  const ValueId codes =
+      input_numbers(name, row.dtype(), {row.extents().begin(), row.extents().end()});
+  return is_float(row.dtype()) ? batch(codes, false, false) : codes;
+}
+
+ValueId ModelGraph::input_numbers(const char* name, DType dtype, std::vector<int64_t> row) {
+  row.insert(row.begin(), options_.rows);
+  return graph_.add_input(name, TensorDesc(dtype, row));
 }
 
 // The source itself where nothing is to be done.
@@ -122,10 +129,21 @@ ValueId ModelGraph::encoded(ValueId x) {
     code_ = layer(one, last_reads, one.activation);
     hidden_.push_back(code_);
   }
-  if (options_.purpose == Purpose::kUse || !network_.code->build) return code_;
+  const CodeDef& kind = *network_.code;
+  if (options_.purpose == Purpose::kUse) return kind.use ? kind.use(code_build()) : code_;
   for (const Layer& head : network_.heads)
     heads_.push_back(layer(head, last_reads, head.activation));
-  return network_.code->build(code_build());
+  const TrainedCode made = kind.train ? kind.train(code_build()) : used_in_training();
+  code_in_use_ = made.code;
+  return made.decoded;
+}
+
+// As it is in use.
+TrainedCode ModelGraph::used_in_training() {
+  const CodeDef& kind = *network_.code;
+  const ValueId code = kind.use ? kind.use(code_build()) : code_;
+  const ValueId decoded = kind.decode ? kind.decode(*this, code) : code;
+  return {is_float(graph_.value(code).desc.dtype()) ? code : code_, decoded};
 }
 
 CodeBuild ModelGraph::code_build() {
@@ -133,6 +151,7 @@ CodeBuild ModelGraph::code_build() {
 }
 
 ValueId ModelGraph::decoded(ValueId code) {
+  if (network_.code->decode) code = network_.code->decode(*this, code);
   return flat(layers(network_.decoder, code));
 }
 

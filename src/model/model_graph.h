@@ -24,20 +24,24 @@ struct ModelGraphOptions {
 };
 
 struct CodeBuild;
+struct TrainedCode;
 
 class ModelGraph {
  public:
   ModelGraph(const ModelConfig& config, const Network& network, const ModelGraphOptions& options);
 
   // The batch as the network's first layer and the loss read it.
-  ValueId input_rows(const char* name = model_names::kInput);   // T[rows,D], scaled
-  ValueId input_codes(const char* name = model_names::kInput);  // T[rows,K]
+  ValueId input_rows(const char* name = model_names::kInput);  // T[rows,D], scaled
+  // T[rows,K], or integers of the shape that a row of codes has
+  ValueId input_codes(const char* name = model_names::kInput);
+  // [rows,…] of a type, as they come: labels, weights.
+  ValueId input_numbers(const char* name, DType dtype, std::vector<int64_t> row);
 
   ValueId corrupted(ValueId x);
-  // T[rows,K]: the code in use; in training and validation what the kind of code makes of it.
+  // In use the code, as a row of codes is; in training and validation what the decoder reads.
   ValueId encoded(ValueId x);
-  ValueId decoded(ValueId code);
-  // f32[1]
+  ValueId decoded(ValueId code);  // in use: of a code
+  // f32[1]; code: what the decoder reads.
   ValueId reconstruction_loss(ValueId code, ValueId target);
   // f32[rows], and where worst > 0 u32[rows,worst] and A[rows,worst].
   std::vector<ValueId> score(ValueId code, ValueId target, int64_t worst);
@@ -50,6 +54,8 @@ class ModelGraph {
   // f(x): a node of its own, but for none where f is the identity.
   ValueId activated(ValueId x, kernels::Activation activation, const std::string& name);
   CodeBuild code_build();  // behind encoded
+  // In training and validation, behind encoded: T[rows,K].
+  ValueId code_in_use() const { return code_in_use_; }
 
   // For terms, behind reconstruction_loss.
   ValueId target() const { return target_; }
@@ -63,6 +69,7 @@ class ModelGraph {
   const ModelConfig& config() const { return config_; }
   const Network& network() const { return network_; }
   int64_t features() const { return network_.features; }
+  int64_t rows() const { return options_.rows; }  // of a batch
   void add_next_state(ValueId state, ValueId next, const std::string& name) {
     next_states_.push_back({state, next, name});
   }
@@ -84,6 +91,7 @@ class ModelGraph {
   Graph take() { return std::move(graph_); }
 
  private:
+  TrainedCode used_in_training();
   ValueId batch(ValueId source, bool scaled, bool indexed);
   ValueId layer(const Layer& layer, ValueId x, kernels::Activation activation);
   ValueId layers(std::span<const Layer> layers, ValueId x);
@@ -93,7 +101,7 @@ class ModelGraph {
   const ModelGraphOptions options_;
   Graph graph_;
   uint32_t dropouts_ = 0;
-  ValueId code_ = kNoValue;
+  ValueId code_ = kNoValue, code_in_use_ = kNoValue;
   std::vector<ValueId> heads_, hidden_;
   ValueId target_ = kNoValue;
   ValueId decoded_ = kNoValue;         // before the last activation

@@ -76,7 +76,7 @@ std::vector<Layer> decoder_of(const ModelConfig& config, const std::vector<Layer
   const auto lines = d.mirror ? mirrored(encoder) : lines_of(d.layers, d.hidden, key);
   std::vector<Layer> layers;
   const auto add = [&](const LayerLine& line) {
-    const Extents in = layers.empty() ? Extents{config.code.size} : layers.back().out;
+    const Extents in = layers.empty() ? encoder.back().out : layers.back().out;
     layers.push_back(made(cat("decoder.", layers.size()), line, in));
     finish(layers.back(), d.activation, d.dropout);
   };
@@ -138,10 +138,14 @@ Network Network::of(const ModelConfig& config, const Extents& row) {
   net.features = elems_of(row);
   if (net.features < 1) throw Error(ErrorCode::kUsage, "a model needs rows of at least one number");
   DIABOLO_CHECK(config.decoder.output.has_value(), "the configuration is not resolved");
-  net.code_size = config.code.size;
   net.code = &code_of(config);
   net.encoder = encoder_of(config, row);
-  if (net.code->heads) net.heads = net.code->heads(net.encoder.back());
+  const Layer& last = net.encoder.back();
+  if (net.code->heads) net.heads = net.code->heads(last);
+  if (net.code->states) net.part_states = net.code->states(config, last);
+  net.code_row = net.code->row ? net.code->row(config, last)
+                               : CodeRow{TensorDesc(DType::kF32, {last.out_width()})};
+  net.code_size = net.code_row.desc.elems();
   net.decoder = decoder_of(config, net.encoder, row);
   if (config.decoder.tied) share_weights(net.decoder, net.encoder);
   for (const TermSpec& term : loss_terms(config))

@@ -99,12 +99,30 @@ const Task* find_task(int32_t number) {
   return found == std::end(kTasks) ? nullptr : *found;
 }
 
+TensorDesc input_row(const TaskInput& input, const TensorDesc& data, const Network& network) {
+  if (input.is_codes) return network.code_row.desc;
+  if (input.is_scaled()) return data;
+  if (input.role == FieldRole::kMask) return TensorDesc(input.dtype, data.extents());
+  return TensorDesc(input.dtype, {});
+}
+
+namespace {
+
+ValueId add_input(ModelGraph& graph, const TaskInput& input) {
+  if (input.is_codes) return graph.input_codes(input.name);
+  if (input.is_scaled()) return graph.input_rows(input.name);
+  return input.role == FieldRole::kMask
+             ? graph.input_numbers(input.name, input.dtype, {graph.features()})
+             : graph.input_numbers(input.name, input.dtype, {});
+}
+
+}  // namespace
+
 Graph task_graph(const Task& task, const ModelConfig& config, const Network& network,
                  const TaskGraphOptions& options) {
   ModelGraph graph(config, network, {options.rows, options.precision, options.source});
   std::vector<ValueId> in;
-  for (const TaskInput& input : task.inputs)
-    in.push_back(input.is_codes ? graph.input_codes(input.name) : graph.input_rows(input.name));
+  for (const TaskInput& input : task.inputs) in.push_back(add_input(graph, input));
   task.build(graph, in, options.worst);
   return graph.take();
 }

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "data/dataset.h"
 #include "model/model_graph.h"
 
 namespace diabolo {
@@ -28,11 +29,22 @@ struct TaskOutput {
   std::string csv_name_of(int64_t i) const;
 };
 
-// What a task reads, so many numbers for each row.
+// What a task reads, so many numbers for each row. Of a table it is the field of its role.
 struct TaskInput {
   const char* name = model_names::kInput;  // of the graph's input
-  bool is_codes = false;                   // else rows of data, scaled
+  // kX and kTarget: rows of data, scaled, or codes. Else a number a row of `dtype`, and of a mask
+  // one for each feature, as they are.
+  FieldRole role = FieldRole::kX;
+  bool is_codes = false;
+  DType dtype = DType::kF32;  // integers stay integers; what is not whole is refused then
+
+  bool is_scaled() const {
+    return !is_codes && (role == FieldRole::kX || role == FieldRole::kTarget);
+  }
 };
+// One row of it as the model takes it, for those who have to know what to expect; data: of the
+// training data.
+TensorDesc input_row(const TaskInput& input, const TensorDesc& data, const Network& network);
 
 struct Task {
   int32_t number = 0;          // diabolo_verb

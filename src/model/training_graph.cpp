@@ -22,7 +22,8 @@ struct Reconstruction {
 Reconstruction reconstruction_of(ModelGraph& model) {
   const ValueId target = model.input_rows();
   const ValueId code = model.encoded(model.corrupted(target));
-  return {model.code_build().code, model.reconstruction_loss(code, target)};
+  const ValueId loss = model.reconstruction_loss(code, target);
+  return {model.code_in_use(), loss};
 }
 
 // The values of term `index`, appended to the parts of the loss too.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "model/code.h"
 #include "model/config.h"
 #include "model/term.h"
 
@@ -41,6 +42,28 @@ class WithPenalty {
   WithPenalty(WithPenalty&&) = delete;
 
  private:
+  AddedKeys keys_;
+};
+
+// A kind of code.
+class WithCode {
+ public:
+  explicit WithCode(const CodeDef& def) : keys_(keys_of(def)) {
+    changeable_code_defs().push_back(&def);
+    choices().emplace_back(def.name);
+  }
+  ~WithCode() {
+    choices().pop_back();
+    changeable_code_defs().pop_back();
+  }
+  WithCode(WithCode&&) = delete;
+
+ private:
+  static std::vector<std::string>& choices() {
+    return std::ranges::find(changeable_config_keys(), "model.code.kind", &ConfigKey::path)
+        ->choices;
+  }
+
   AddedKeys keys_;
 };
 

@@ -36,12 +36,12 @@ std::vector<Layer> heads(const Layer& last) {
   return {head};
 }
 
-ValueId build(const CodeBuild& build) {
-  Graph& graph = build.model.graph();
+TrainedCode train(const CodeBuild& build) {
   const ValueId state = build.model.step_state();
-  return graph
-      .add(kReparameterise, ReparameteriseAttrs{}, {build.code, build.heads[0], state}, "code draw")
-      .front();
+  return {build.code, build.model.graph()
+                          .add(kReparameterise, ReparameteriseAttrs{},
+                               {build.code, build.heads[0], state}, "code draw")
+                          .front()};
 }
 
 // Per row and feature, as the reconstruction is: so that loss times D is -ELBO in nats for bce.
@@ -71,6 +71,6 @@ constinit const CodeDef kVariationalCode = {.name = "variational",
                                             .options = options,
                                             .heads = heads,
                                             .terms = terms,
-                                            .build = build};
+                                            .train = train};
 
 }  // namespace diabolo
