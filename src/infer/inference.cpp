@@ -9,7 +9,7 @@
 #include "data/wide.h"
 #include "infer/device_inference.h"
 #include "infer/inference_lane.h"
-#include "infer/integer_rows.h"
+#include "infer/input_rows.h"
 #include "kernels/common/scalar.h"
 
 namespace diabolo {
@@ -34,19 +34,6 @@ void copy_floats(const TensorView& from, uint64_t elems, float* to) {
 }
 
 }  // namespace
-
-// How rows of an input get to where a plan reads them.
-struct InputWay {
-  const TaskInput& input;
-  DType type;                       // of the plan, where it takes floats scaled
-  uint64_t width;                   // numbers of a row
-  const Scaling* scaling;           // of floats
-  std::optional<Scaling> own = {};  // else
-  uint64_t values = 0;              // of integers, if not all that the type holds
-
-  const char* what() const { return input.is_codes ? "codes" : name(input.role); }
-  const Scaling& floats() const { return own ? *own : *scaling; }
-};
 
 struct Inference::Pool {
   Pool(Backend& backend_in, const ModelFile& model, const Network& network,
@@ -214,77 +201,6 @@ void Inference::require_means(const RowRules& rules) const {
 
 namespace {
 
-// Bytes go to the device as they are; all else becomes scaled floats on the way in.
-Source source_of(const Task& task, std::span<const RawRows> in) {
-  bool are_bytes = std::ranges::any_of(task.inputs, &TaskInput::is_scaled);
-  for (size_t i = 0; i < in.size(); ++i)
-    if (task.inputs[i].is_scaled())
-      are_bytes = are_bytes && in[i].dtype == DType::kU8 && !in[i].is_scaled;
-  return are_bytes ? Source::kRawU8 : Source::kScaled;
-}
-
-std::optional<Error> failure_of_fetch(const RawRows& in, uint64_t first, uint64_t count,
-                                      std::span<std::byte> to) {
-  try {
-    in.fetch(first, count, to);
-  } catch (const Error& error) {
-    return error;
-  }
-  return std::nullopt;
-}
-
-// Rows that cannot be had together: those before the first that cannot be had are looked at like
-// any other, so that which row is named depends on no piece. Found by halves: [0, good) are there,
-// [0, bad] are not.
-void copy_rows_before_failure(const RawRows& in, uint64_t first, uint64_t count,
-                              std::span<std::byte> to, Error failure, RowWatch& watch) {
-  const uint64_t row_bytes = to.size() / count;
-  uint64_t good = 0, bad = count - 1;
-  while (good < bad) {
-    const uint64_t more = (bad - good + 1) / 2;
-    const auto place = to.subspan(good * row_bytes, more * row_bytes);
-    const std::optional<Error> found = failure_of_fetch(in, first + good, more, place);
-    if (!found) {
-      good += more;
-      continue;
-    }
-    failure = *found;
-    bad = good + more - 1;
-  }
-  watch.fail(first + bad, failure);
-  std::ranges::fill(to.subspan(bad * row_bytes), std::byte{0});
-}
-
-// Raw rows to a place of their own.
-void copy_rows(const RawRows& in, uint64_t first, uint64_t count, std::span<std::byte> to,
-               RowWatch& watch) {
-  if (!in.fetch) {
-    std::memcpy(to.data(), in.bytes.data() + first * (to.size() / count), to.size());
-    return;
-  }
-  const std::optional<Error> failure = failure_of_fetch(in, first, count, to);
-  if (failure) copy_rows_before_failure(in, first, count, to, *failure, watch);
-}
-
-// Rows on their way in; those that are there already as the plan takes them are copied.
-void fill(const RawRows& in, Source source, const InputWay& way, uint64_t first, uint64_t count,
-          void* staging, RowWatch& watch) {
-  const uint64_t bytes = count * way.width * size_bytes(in.dtype);
-  if (way.input.is_scaled() && (in.is_scaled || source == Source::kRawU8))
-    return copy_rows(in, first, count, {static_cast<std::byte*>(staging), bytes}, watch);
-  const auto take = [&](std::span<const std::byte> raw) {
-    if (is_float(way.type))
-      return watch.convert(way.floats(), in.dtype, raw, first,
-                           {static_cast<float*>(staging), count * way.width});
-    convert_integers({way.what(), way.width, way.type, way.values}, in.dtype, raw, first, staging,
-                     watch);
-  };
-  if (!in.fetch) return take(in.bytes.subspan(first * (bytes / count), bytes));
-  const auto room = std::make_unique_for_overwrite<std::byte[]>(bytes);
-  copy_rows(in, first, count, {room.get(), bytes}, watch);
-  take({room.get(), bytes});
-}
-
 // One column of a piece of rows, to where the caller wants it.
 struct Taker {
   const TaskColumn& column;
@@ -373,7 +289,7 @@ void Inference::run(const Task& task, std::span<const RawRows> in, std::span<con
   job.first_row = options.first_row;
   job.is_over = [&] { return watch.is_over() || call.is_stopped(); };
   job.fill = [&](size_t i, uint64_t first, uint64_t count, void* staging) {
-    fill(in[i], source, ways[i], first, count, staging, watch);
+    fill_rows(in[i], source, ways[i], first, count, staging, watch);
   };
   job.take = [&](uint64_t first, uint64_t count, const ChunkResult& result) {
     call.add_rows(count);
