@@ -10,10 +10,12 @@ before the first round; one that is not ready in time (--prepare) is left out an
 all are pinned to the same cores and denormals are flushed on both sides. Reported are medians over
 rounds with their spread, and of each round's ratios and shares of its limit: the median rate of the
 net's own products at 4096 rows. Writes bench/results/DEVICE-DATE.json. Exit 1 if the sides do not
-compute the same loss; a peer that cannot do a row is named below the table.
+compute the same loss; a peer that cannot do a row is named below the table. Both files that are
+written are so after every row: a run that is cut leaves what it measured.
 """
 import argparse
 import datetime
+import io
 import json
 import os
 import select
@@ -46,6 +48,7 @@ class Peer:
 
     def __init__(self, args, python, implementation):
         self.implementation, self.ended = implementation, None
+        self.is_first = implementation == args.implementations[0]
         command = [python, str(HERE / "baselines" / "dense_torch.py"), "--device", args.device,
                    "--threads", str(args.threads), "--seconds", str(args.seconds)]
         env = dict(os.environ, OMP_NUM_THREADS=str(args.threads), OMP_PROC_BIND="true",
@@ -81,8 +84,8 @@ class Peer:
         return bool(select.select([self.process.stdout], [], [], seconds)[0])
 
     def has(self, row):
-        if row.startswith("adam/"):
-            return self.implementation == "eager"
+        if row.startswith("adam/"):  # PyTorch's fused one, whoever is asked
+            return self.is_first and self.implementation not in ONLY_TRAINING
         return row.startswith("train/") or self.implementation not in ONLY_TRAINING
 
 
@@ -162,20 +165,23 @@ def rows_of(args, precision):
     return [row.format(p=precision) for row in ROWS[args.device]]
 
 
-def one_round(args, peers, samples):
+def one_round(args, peers, samples, save):
     for precision in args.precisions:
         products, samples.context = run_ours(args, f"^product/.*/{precision}", args.seconds / 4)
         samples.add(precision, "limit", statistics.median(b["flops"] for b in products.values()))
         for row in rows_of(args, precision):
             samples.add_ours(row, run_ours(args, f"^{row}/real_time", args.seconds)[0][row])
             ask_peers(peers, row, samples)
+            save()
     for row in ADAM[args.device]:
         samples.add_ours(row, run_ours(args, f"^{row}/real_time", args.seconds)[0][row])
         ask_peers(peers, row, samples)
+        save()
     for row in CALLS[args.device]:
         found = run_ours(args, f"^{row}/manual_time", args.seconds)[0][row]
         samples.add(row, "call s", found["call_s"])
         samples.add(row, "call over kernels", found["call_s"] / found["kernels_alone_s"])
+        save()
 
 
 def losses_agree(args, samples):
@@ -183,7 +189,7 @@ def losses_agree(args, samples):
     for precision in args.precisions:
         tolerance = 1e-4 if precision == "f32" else 1e-2
         for row in rows_of(args, precision):
-            ours = samples.of(row).get("loss")
+            ours = samples.of(row).get("loss")  # None: the row was not reached
             for who, values in samples.of(row, "loss ").items():
                 if abs(values[0] / ours[0] - 1) > tolerance:
                     print(f"{row}: {who} is {values[0]}, ours {ours[0]}", file=sys.stderr)
@@ -226,15 +232,17 @@ def text_of(s):
 def report(args, samples):
     """The summaries of all rows and their lines."""
     summaries, lines = [], []
-    for precision in args.precisions:
+    measured = lambda rows: [row for row in rows if samples.of(row)]
+    for precision in measured(args.precisions):
         limits = samples.of(precision)["limit"]
         lines.append(f"limit {precision}: {statistics.median(limits) / 1e9:.0f} GFLOP/s")
-        summaries += [summary_of(row, samples, limits) for row in rows_of(args, precision)]
-        lines += [text_of(s) for s in summaries[-len(rows_of(args, precision)):]]
-    for row in ADAM[args.device]:
+        for row in measured(rows_of(args, precision)):
+            summaries.append(summary_of(row, samples, limits))
+            lines.append(text_of(summaries[-1]))
+    for row in measured(ADAM[args.device]):
         summaries.append(summary_of(row, samples, None))
         lines.append(text_of(summaries[-1]))
-    for row in CALLS[args.device]:
+    for row in measured(CALLS[args.device]):
         seconds, over = (statistics.median(samples.of(row)[who])
                          for who in ("call s", "call over kernels"))
         lines.append(f"{row:32} {seconds * 1e6:.1f} us  call/kernels {over:.2f}")
@@ -242,17 +250,25 @@ def report(args, samples):
     return summaries, lines
 
 
+def write_whole(path, text):
+    """Never a half of it, should the run be cut."""
+    partial = Path(f"{path}.partial")
+    partial.write_text(text)
+    partial.replace(path)
+
+
 def write_tsv(path, summaries, samples, agree):
     """Name, value, unit, verdict a line: the rows of scripts/gpu_check.sh."""
-    with open(path, "w") as out:
+    with io.StringIO() as out:
         for s in summaries:
             print(f"diabolo {s['row']}", f"{s['us']:.2f}", "us", "ok", sep="\t", file=out)
             for who, ratio in s["ratios"].items():
-                print(f"  times {who}", f"{ratio:.2f}", "x", "ok", sep="\t", file=out)
+                print(f"times {who}, {s['row']}", f"{ratio:.2f}", "x", "ok", sep="\t", file=out)
         for (row, who), error in samples.errors.items():
-            print(f"{row} {who}: {error[:60]}", "none", "", "skipped", sep="\t", file=out)
-        print("both sides have the same first loss", str(agree).lower(), "",
+            print(f"{row} {who}: {error[:60]}", "none", "-", "skipped", sep="\t", file=out)
+        print("both sides have the same first loss", str(agree).lower(), "-",
               "ok" if agree else "FAIL", sep="\t", file=out)
+        write_whole(path, out.getvalue())
 
 
 def arguments():
@@ -277,20 +293,13 @@ def arguments():
     return p.parse_args()
 
 
-def main():
-    args, samples, began, rounds = arguments(), Samples(), time.monotonic(), 0
-    peers = start_peers(args)
-    prepare_peers(args, peers, samples, began + args.prepare if args.prepare < 1e9 else None)
-    while rounds < args.rounds and (rounds == 0 or time.monotonic() - began < args.budget):
-        rounds += 1
-        print(f"round {rounds} of {args.rounds}", file=sys.stderr)
-        one_round(args, peers, samples)
+def write_results(args, samples, rounds):
+    """What there is so far; the table's lines, and whether the sides agree."""
     summaries, lines = report(args, samples)
-    print("\n".join(lines))
     agree, context = losses_agree(args, samples), samples.context
     day = datetime.date.today().isoformat()
     out = args.out or HERE / "results" / f"{args.device}-{day}.json"
-    out.write_text(json.dumps({
+    write_whole(out, json.dumps({
         "what": "dense net of dense_ae (dense64: code of 64), batch and precision in the row's "
                 "name; samples/s, Adam: B/s",
         "date": day, "device": context["device"], "commit": context["commit"],
@@ -300,6 +309,19 @@ def main():
         "table": lines}, indent=1) + "\n")
     if args.tsv:
         write_tsv(args.tsv, summaries, samples, agree)
+    return lines, agree, out
+
+
+def main():
+    args, samples, began, rounds = arguments(), Samples(), time.monotonic(), 0
+    peers = start_peers(args)
+    prepare_peers(args, peers, samples, began + args.prepare if args.prepare < 1e9 else None)
+    while rounds < args.rounds and (rounds == 0 or time.monotonic() - began < args.budget):
+        rounds += 1
+        print(f"round {rounds} of {args.rounds}", file=sys.stderr)
+        one_round(args, peers, samples, lambda: write_results(args, samples, rounds))
+    lines, agree, out = write_results(args, samples, rounds)
+    print("\n".join(lines))
     print(f"wrote {out}", file=sys.stderr)
     return 0 if agree else 1
 

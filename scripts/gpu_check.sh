@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Everything that needs a GPU, in one go: from a source tree (builds first) or from a bundle.
 #
-#   scripts/gpu_check.sh [PART...]      parts: correctness sanitizer ceilings dense dense_f32 (default: all)
+#   scripts/gpu_check.sh [PART...]      parts: correctness sanitizer ceilings rows dense dense_f32 (default: all)
+#   scripts/gpu_check.sh quick          what matters in one run of at most 7 minutes on 16 cores: all parts but
+#                                       dense_f32, with the graph peer alone; what is not done by then is skipped
 #
-# Needs a driver; for the peers python3 with torch (and jax). Says plainly what is missing. Each
-# part ends with a short table; all go into one JSON, $OUT/gpu-check.json, of some parts only
-# $OUT/gpu-check-PART-PART.json, written anew after each (OUT defaults to bench/results, in a bundle to
-# results). Exit status 1 if a check failed.
+# Needs a driver; for the peers python3 with torch (and jax). Says plainly what is missing. Every result is a
+# line as it comes and goes at once into one JSON, $OUT/gpu-check.json, of some parts only
+# $OUT/gpu-check-PART-PART.json (OUT defaults to bench/results, in a bundle to results), so that a run that is
+# cut leaves what it measured. A short table ends it. Exit status 1 if a check failed.
 set -uo pipefail
 top=$(cd "$(dirname "$0")/.." && pwd)
 cd "$top" || exit 1
@@ -37,38 +39,109 @@ for place in "${toolkits[@]/%//lib64}" "${toolkits[@]/%//lib}"; do
 done
 parts=("$@")
 json_name=gpu-check${*:+-$(IFS=-; echo "$*")}.json
-[ ${#parts[@]} -gt 0 ] || parts=(correctness sanitizer ceilings dense dense_f32)
+[ ${#parts[@]} -gt 0 ] || parts=(correctness sanitizer ceilings rows dense dense_f32)
+limit_s=300  # of one command
+deadline=$((SECONDS + 86400))  # in seconds of this script, after which nothing is begun
+rounds=3 peers_ready_s=180 peer_names=(eager jax graph)
+if [ "${parts[*]}" = quick ]; then
+  parts=(correctness sanitizer ceilings rows dense)
+  deadline=$((SECONDS + 400)) limit_s=120
+  peers_ready_s=110 peer_names=(graph)
+fi
+jobs=${DIABOLO_JOBS:-$(nproc)}
 mkdir -p "$out"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 rows=$work/rows.tsv
 failed=0
-limit_s=300  # of one command; a part is to end within six minutes
 export DIABOLO_REQUIRE_CUDA=1
+device_name=$(nvidia-smi --query-gpu=name --format=csv,noheader 2> /dev/null | head -1)
+driver=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2> /dev/null | head -1)
 
-# row PART NAME VALUE UNIT VERDICT
-row() { printf '%s\t%s\t%s\t%s\t%s\n' "$@" >> "$rows"; [ "$5" = FAIL ] && failed=1; return 0; }
+write_json() {
+  {
+    printf '{"device": "%s", "driver": "%s", "commit": "%s", "date": "%s",\n "rows": [\n' \
+      "${device_name:-none}" "${driver:-none}" "$commit" "$(date -u +%FT%TZ)"
+    awk -F'\t' '{gsub(/["\\]/, "_"); printf("%s  {\"part\": \"%s\", \"name\": \"%s\", \"value\": \"%s\", \"unit\": \"%s\", \"verdict\": \"%s\"}",
+                 (NR > 1) ? ",\n" : "", $1, $2, $3, $4, $5)} END {print "\n]}"}' "$rows"
+  } > "$out/$json_name.partial" && mv "$out/$json_name.partial" "$out/$json_name"
+}
 
-# check NAME COMMAND...: a row that says how long it took and whether it passed.
-check() {
+# row PART NAME VALUE UNIT VERDICT: said and kept at once.
+row() {
+  printf '%s\t%s\t%s\t%s\t%s\n' "$@" >> "$rows"
+  printf '%4d s  %-52s %14s %-16s %s\n' "$SECONDS" "$2" "$3" "$4" "$5"
+  [ "$5" = FAIL ] && failed=1
+  write_json
+}
+
+seconds_left() { echo $((deadline > SECONDS ? deadline - SECONDS : 0)); }
+
+# limit_of SECONDS: the same, or what is left of the time.
+limit_of() { local left; left=$(seconds_left); echo $(($1 < left ? $1 : left)); }
+
+# timed LOG SECONDS COMMAND...: its status, 125 where no time was left to begin it.
+timed() {
+  local log=$1 limit; limit=$(limit_of "$2"); shift 2
+  [ "$limit" -gt 0 ] || return 125
+  timeout "$limit" "$@" > "$log" 2>&1
+}
+
+# judged NAME SECONDS STATUS LOG: a row that says how long it took and whether it passed.
+judged() {
+  case $3 in
+    0) row "$part" "$1" "$2" s ok ;;
+    125) row "$part" "$1" "" "no time left" skipped ;;
+    124) row "$part" "$1 (not done in $2 s)" "$2" s FAIL ;;
+    *) row "$part" "$1" "$2" s FAIL ;;
+  esac
+  case $3 in 0 | 125) ;; *) tail -n 15 "$4" >&2 ;; esac
+}
+
+check() {  # check NAME COMMAND...
   local name=$1 began=$SECONDS status=0; shift
-  timeout "$limit_s" "$@" > "$work/log" 2>&1 || status=$?
-  [ "$status" = 124 ] && name="$name (not done in $limit_s s)"
-  if [ "$status" = 0 ]; then
-    row "$part" "$name" $((SECONDS - began)) s ok
-  else
-    row "$part" "$name" $((SECONDS - began)) s FAIL
-    tail -n 15 "$work/log" >&2
-  fi
+  timed "$work/log" "$limit_s" "$@" || status=$?
+  judged "$name" $((SECONDS - began)) "$status" "$work/log"
+}
+
+# begin NAME COMMAND...: the same beside what follows, until `finish`, which waits for all of them. Nothing
+# that is measured may run meanwhile.
+begun=()
+begin() {
+  local name=$1 log=$work/begun-${#begun[@]}; shift
+  (
+    began=$SECONDS status=0
+    timed "$log" "$limit_s" "$@" || status=$?
+    echo "$((SECONDS - began)) $status" > "$log.status"
+  ) &
+  begun+=("$!:$log:$name")
+}
+finish() {
+  local one id log name took status
+  for one in "${begun[@]}"; do
+    IFS=: read -r id log name <<< "$one"
+    wait "$id"
+    read -r took status < "$log.status"
+    judged "$name" "$took" "$status" "$log"
+  done
+  begun=()
+}
+
+# begin_shards NAME COUNT PROGRAM: a GoogleTest program, its tests dealt out to COUNT processes.
+begin_shards() {
+  local k
+  for ((k = 0; k < $2; k++)); do
+    begin "$1, $((k + 1)) of $2" env GTEST_TOTAL_SHARDS="$2" GTEST_SHARD_INDEX="$k" "$3" --gtest_brief=1
+  done
 }
 
 json_field() {  # json_field OBJECT KEY < file: the number of KEY in OBJECT, which holds no others
-  grep -o "\"$1\":{[^}]*}" | grep -o "\"$2\":[^,}]*" | cut -d: -f2
+  tr -d ' \n' | grep -o "\"$1\":{[^}]*}" | grep -o "\"$2\":[^,}]*" | cut -d: -f2
 }
 
 # Whether cuBLASLt was found: its kernels are then in the ladder and the selftest.
 report_cublaslt() {
-  "$bin/diabolo" selftest --device cuda --filter 'f32 64x64x64' > "$work/log" 2>&1
+  timed "$work/log" 30 "$bin/diabolo" selftest --device cuda --filter 'f32 64x64x64'
   if grep -q 'dense_forward.cublaslt_f32 .* skip ' "$work/log"; then
     row correctness "libcublasLt.so.13 or .12" missing "" skipped
   else
@@ -76,41 +149,49 @@ report_cublaslt() {
   fi
 }
 
-# trained PRECISION LIMIT: the dense preset trained into $work/PRECISION, its test error at most LIMIT.
-trained() {
-  local run=$work/$1 limit=$2 mse verdict=FAIL
-  check "train dense, $1" "$bin/diabolo" train "$data/train-images-idx3-ubyte.gz" --preset dense \
-    --precision "$1" --device cuda --seed 0 -o "$run" --progress none
-  "$bin/diabolo" evaluate "$run" "$data/t10k-images-idx3-ubyte.gz" --json \
-    --pca-from "$data/train-images-idx3-ubyte.gz" --device cuda > "$work/eval.json" 2> "$work/log"
+# test_error PRECISION LIMIT: what `begin train` left in $work/PRECISION, its test error at most LIMIT.
+test_error() {
+  local mse verdict=FAIL
+  timed "$work/eval.json" 60 "$bin/diabolo" evaluate "$work/$1" "$data/t10k-images-idx3-ubyte.gz" --json \
+    --device cuda
   mse=$(json_field reconstruction mse < "$work/eval.json")
-  awk -v mse="${mse:-1}" -v limit="$limit" 'BEGIN {exit !(mse <= limit)}' && verdict=ok
-  row correctness "test MSE after 20 epochs, $1, one seed" "$(printf %.6f "${mse:-1}")" \
-    "at most $limit" $verdict
+  awk -v mse="${mse:-1}" -v limit="$2" 'BEGIN {exit !(mse <= limit)}' && verdict=ok
+  row "$part" "test MSE after 20 epochs, $1, one seed" "$(printf %.6f "${mse:-1}")" "at most $2" $verdict
 }
 
-part_correctness() {
-  check "verbs, native against host halves" "$bin/cuda_verbs_native_test" --gtest_brief=1
-  check "products against the reference" "$bin/cuda_dense_native_test" --gtest_brief=1
-  check "other kernels against the reference" "$bin/cuda_flat_native_test" --gtest_brief=1
-  check "mathematics against the C library" "$bin/cuda_math_native_test" --gtest_brief=1
-  check "ladder, every CUDA kernel" "$bin/ladder_test" --gtest_brief=1
-  check "selftest" "$bin/diabolo" selftest --device cuda
-  report_cublaslt
-  check "beyond 2^31 elements" "$bin/huge_test" --gtest_brief=1
-  trained f32 0.00985
-  trained bf16 0.0100  # three seeds on a CPU: 0.0092 to 0.0097
+# The largest difference of the codes that GPU and CPU make with one model, of the largest code.
+compare_codes() {
+  local device difference verdict=FAIL
   for device in cuda cpu; do
-    "$bin/diabolo" encode "$work/f32" "$data/t10k-images-idx3-ubyte.gz" --device $device \
-      -o "$work/codes-$device.raw" --progress none > /dev/null 2> "$work/log"
+    timed "$work/log" 60 "$bin/diabolo" encode "$work/f32" "$data/t10k-images-idx3-ubyte.gz" \
+      --device $device -o "$work/codes-$device.raw" --progress none
   done
-  local difference verdict=FAIL
   difference=$(paste <(od -An -v -w4 -tf4 "$work/codes-cuda.raw") \
                      <(od -An -v -w4 -tf4 "$work/codes-cpu.raw") |
     awk '{d = $1 - $2; if (d < 0) d = -d; if (d > m) m = d; a = $2 < 0 ? -$2 : $2;
           if (a > s) s = a} END {printf("%.3g", (s > 0) ? m / s : 1)}')
   awk -v d="$difference" 'BEGIN {exit !(d < 1e-4)}' && verdict=ok
-  row correctness "codes, GPU against CPU, of the largest" "$difference" "at most 1e-4" $verdict
+  row "$part" "codes, GPU against CPU, of the largest" "$difference" "at most 1e-4" $verdict
+}
+
+part_correctness() {
+  local precision
+  check "verbs, native against host halves" "$bin/cuda_verbs_native_test" --gtest_brief=1
+  begin "products against the reference" "$bin/cuda_dense_native_test" --gtest_brief=1
+  begin "other kernels against the reference" "$bin/cuda_flat_native_test" --gtest_brief=1
+  begin "mathematics against the C library" "$bin/cuda_math_native_test" --gtest_brief=1
+  for precision in f32 bf16; do
+    begin "train dense, $precision" "$bin/diabolo" train "$data/train-images-idx3-ubyte.gz" \
+      --preset dense --precision "$precision" --device cuda --seed 0 -o "$work/$precision" --progress none
+  done
+  begin_shards "ladder, every CUDA kernel" $((jobs > 8 ? jobs - 6 : 2)) "$bin/ladder_test"
+  finish
+  test_error f32 0.00985
+  test_error bf16 0.0100  # three seeds on a CPU: 0.0092 to 0.0097
+  compare_codes
+  check "beyond 2^31 elements" "$bin/huge_test" --gtest_brief=1
+  [ "$(seconds_left)" -lt 1000 ] || check "selftest" "$bin/diabolo" selftest --device cuda
+  report_cublaslt
 }
 
 part_sanitizer() {
@@ -121,74 +202,93 @@ part_sanitizer() {
     row sanitizer "compute-sanitizer" missing "" skipped
     return
   fi
-  local limit_s=88
+  local limit_s=88 kind
   for kind in memcheck racecheck initcheck synccheck; do
-    check "$kind" "$tool" --tool "$kind" --error-exitcode 9 \
+    begin "$kind" "$tool" --tool "$kind" --error-exitcode 9 \
       "$bin/diabolo" selftest --device cuda --quick
   done
+  finish
 }
 
-bench() {  # bench PROGRAM FILTER: rows of a Google Benchmark program
-  if ! timeout 300 "$bin/$1" --device cuda --benchmark_filter="$2" --benchmark_format=json \
-      --benchmark_min_time=0.5 > "$work/bench.json" 2> "$work/log"; then
-    row "$part" "$1 $2" "" "" FAIL
-    tail -n 5 "$work/log" >&2
-    return
-  fi
-  awk -v part="$part" '
+# measured PROGRAM FILTER: $work/bench.json of a Google Benchmark program; a row if it fails.
+measured() {
+  local status=0
+  timed "$work/log" "$limit_s" "$bin/$1" --device cuda --benchmark_filter="$2" --benchmark_min_time=0.5 \
+    --benchmark_out_format=json --benchmark_out="$work/bench.json" || status=$?
+  [ "$status" = 0 ] && return
+  judged "$1 $2" "" "$status" "$work/log"
+  return 1
+}
+
+bench() {  # bench PROGRAM FILTER: rows of what it counts
+  local name value unit
+  measured "$1" "$2" || return
+  while IFS=$'\t' read -r name value unit; do row "$part" "$name" "$value" "$unit" ok; done < <(awk '
     /"name":/        {gsub(/[",]/, ""); sub(/^ *name: /, ""); sub(/\/real_time.*/, ""); name = $0}
     /"samples_per_s":|"bytes":|"flops":|"first_loss":|"step_s":|"run_s":/ {
-      gsub(/[",:]/, " "); printf "%s\t%s\t%.5g\t%s\tok\n", part, "diabolo " name, $2, $1}
-  ' "$work/bench.json" >> "$rows"
+      gsub(/[",:]/, " "); printf "%s\t%.5g\t%s\n", "diabolo " name, $2, $1}' "$work/bench.json")
+}
+
+# goal NAME AT_MOST PROGRAM ROW COUNTER FACTOR: microseconds, FACTOR times what the row counts, or for
+# bytes a second FACTOR over it.
+goal() {
+  local name=$1 at_most=$2 counter=$5 factor=$6 value verdict=missed
+  measured "$3" "^$4/real_time" || return
+  value=$(awk -v counter="\"$counter\":" -v factor="$factor" '
+    $1 == counter {v = $2 + 0; printf "%.5g", 1e6 * (counter == "\"bytes\":" ? factor / v : factor * v); exit}
+    ' "$work/bench.json")
+  awk -v a="${value:-1e9}" -v b="$at_most" 'BEGIN {exit !(a <= b)}' && verdict=reached
+  row "$part" "$name" "${value:-none}" "us, goal $at_most" "$([ -n "$value" ] && echo $verdict || echo FAIL)"
 }
 
 part_ceilings() {
-  bench op_bench '^adam/'
-  bench op_bench '^product/'
+  bench op_bench '^product/.*/bf16'
   if python3 -c 'import torch' 2> /dev/null; then
-    timeout 200 "${peers[@]}" python3 "$top/bench/baselines/ceilings.py" 2> "$work/log" > "$work/ceilings.tsv"
-    awk -F'\t' '{printf "ceilings\t%s\t%.5g\t%s\tok\n", $1, $2, $3}' "$work/ceilings.tsv" >> "$rows"
-    [ -s "$work/ceilings.tsv" ] || row ceilings "ceilings.py: $(tail -n 1 "$work/log")" none "" FAIL
+    timed "$work/ceilings.tsv" 60 "${peers[@]}" python3 "$top/bench/baselines/ceilings.py"
+    while IFS=$'\t' read -r name value unit; do
+      [ -z "$unit" ] || row ceilings "$name" "$(printf %.5g "$value")" "$unit" ok
+    done < "$work/ceilings.tsv"
+    grep -q 'device copy' "$work/ceilings.tsv" ||
+      row ceilings "ceilings.py: $(tail -n 1 "$work/ceilings.tsv")" none "" FAIL
   else
     row ceilings "python3 with torch" missing "" skipped
   fi
 }
 
-# compare PRECISION: ours beside the peers, interleaved, three rounds if there is time.
+# Ours alone, each row at once: the peers need minutes to get ready. Goals: docs/gpu.md.
+part_rows() {
+  goal "G1 train step, batch 256" 30 train_bench train/dense64/bf16/256 step_s 1
+  goal "G2 train step, batch 4096" 75 train_bench train/dense64/bf16/4096 step_s 1
+  goal "G3 train step, batch 65536" 780 train_bench train/dense64/bf16/65536 step_s 1
+  goal "G5 score of 2^20 rows" 4200 encode_bench score/dense64/bf16/65536 run_s 16
+  goal "G12 encode of one row" 8 encode_bench encode_resident/dense64/bf16/1 run_s 1
+  goal "G14 Adam over 1.1 M parameters" 8 op_bench adam/1100000 bytes 30.8e6
+  goal "G14 Adam over 300 M parameters" 2270 op_bench adam/300000000 bytes 8.4e9
+}
+
+# compare PRECISION: ours beside the peers, interleaved, as many rounds as there is time for.
 compare() {
-  local precision=$1
+  local left status=0 name value unit verdict
+  left=$(limit_of 340)
   if ! python3 -c 'import torch' 2> /dev/null; then
     row "$part" "python3 with torch" missing "" skipped
-    bench train_bench "^train/dense64/$precision/"
-    bench encode_bench "^(score|encode_resident)/dense64/$precision/"
     return
   fi
-  timeout 340 "${peers[@]}" python3 "$top/bench/compare.py" --device cuda --bin "$bin" --precisions "$precision" \
-    --implementations eager jax graph --peer python3 --seconds 0.7 --prepare 180 --budget 260 \
-    --out "$out/$part-$(date -u +%F).json" --tsv "$work/compare.tsv" > "$work/log" 2>&1
-  if [ -s "$work/compare.tsv" ]; then
-    sed "s/^/$part\t/" "$work/compare.tsv" >> "$rows"
-    grep -q FAIL "$work/compare.tsv" && failed=1
-  else
-    row "$part" "compare.py" "" "" FAIL
-    tail -n 5 "$work/log" >&2
+  timed "$work/log" "$left" "${peers[@]}" python3 "$top/bench/compare.py" --device cuda --bin "$bin" \
+    --precisions "$1" --implementations "${peer_names[@]}" --peer python3 --seconds 0.7 --rounds "$rounds" \
+    --prepare "$peers_ready_s" --budget $((left - 60)) --out "$out/$part-$(date -u +%F).json" \
+    --tsv "$work/compare.tsv" || status=$?
+  if [ ! -s "$work/compare.tsv" ]; then
+    judged compare.py "$left" "$status" "$work/log"
+    return
   fi
+  while IFS=$'\t' read -r name value unit verdict; do
+    row "$part" "$name" "$value" "$unit" "$verdict"
+  done < "$work/compare.tsv"
 }
 
 part_dense() { compare bf16; }
 part_dense_f32() { compare f32; }
-
-write_json() {
-  local name driver
-  name=$(nvidia-smi --query-gpu=name --format=csv,noheader 2> /dev/null | head -1)
-  driver=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2> /dev/null | head -1)
-  {
-    printf '{"device": "%s", "driver": "%s", "commit": "%s", "date": "%s",\n "rows": [\n' \
-      "${name:-none}" "${driver:-none}" "$commit" "$(date -u +%FT%TZ)"
-    awk -F'\t' '{gsub(/["\\]/, "_"); printf("%s  {\"part\": \"%s\", \"name\": \"%s\", \"value\": \"%s\", \"unit\": \"%s\", \"verdict\": \"%s\"}",
-                 (NR > 1) ? ",\n" : "", $1, $2, $3, $4, $5)} END {print "\n]}"}' "$rows"
-  } > "$out/$json_name"
-}
 
 if ! "$bin/diabolo" devices 2> /dev/null | grep -q '^cuda:[0-9]'; then
   echo "gpu_check: no CUDA device here:" >&2
@@ -198,14 +298,17 @@ fi
 : > "$rows"
 for part in "${parts[@]}"; do
   if ! declare -F "part_$part" > /dev/null; then
-    echo "gpu_check: no part $part (correctness, sanitizer, ceilings, dense, dense_f32)" >&2
+    echo "gpu_check: no part $part (quick; correctness, sanitizer, ceilings, rows, dense, dense_f32)" >&2
     exit 2
   fi
-  began=$SECONDS
-  "part_$part"
-  echo "== $part: $((SECONDS - began)) s"
-  awk -F'\t' -v part="$part" '$1 == part {printf "%-52s %14s %-16s %s\n", $2, $3, $4, $5}' "$rows"
-  write_json
 done
+for part in "${parts[@]}"; do
+  echo "== $part"
+  "part_$part"
+done
+echo "== in short"
+awk -F'\t' '$1 == "rows" || $1 ~ /^dense/ || $5 == "FAIL" || $5 == "skipped" {
+    printf "%-52s %14s %-16s %s\n", $2, $3, $4, $5}
+  {count[$5]++} END {for (verdict in count) printf "%d %s  ", count[verdict], verdict; print ""}' "$rows"
 echo "wrote $out/$json_name"
 exit $failed
