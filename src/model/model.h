@@ -63,6 +63,7 @@ inline constexpr const char* kWorstError = "worst_error";         // output f32[
 inline constexpr const char* kShift = "@shift";                   // state f32[D], of raw input
 inline constexpr const char* kScale = "@scale";
 inline constexpr const char* kOrder = "@order";  // state u32[N], of resident training data
+inline constexpr const char* kOrderState = "@order_state";            // step state: seed and epoch
 inline constexpr const char* kValidationState = "@validation_state";  // step state of its own
 }  // namespace model_names
 

@@ -32,6 +32,7 @@
   X(Reparameterise)     \
   X(ReparameteriseGrad) \
   X(RowScore)           \
+  X(Shuffle)            \
   X(SumTerms)           \
   X(UpdateState)        \
   X(WeighTerm)

@@ -1,5 +1,5 @@
-// The order in which an epoch visits its rows: a permutation that depends on (seed, epoch, rows)
-// alone.
+// The order in which an epoch visits its rows, on the host: the permutation of kernels/shuffle.h,
+// which depends on (seed, epoch, rows) alone.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +10,7 @@ namespace diabolo {
 // The epoch that no training has: its permutation splits off validation rows.
 inline constexpr uint32_t kSplitEpoch = 0xffffffffu;
 
-// Fisher and Yates from the end, with 64-bit draws of Philox (purpose kShuffle, step = epoch). rows
-// below 2^32.
+// rows below 2^32.
 std::vector<uint32_t> epoch_order(uint64_t seed, uint32_t epoch, uint64_t rows);
 
 }  // namespace diabolo

@@ -88,7 +88,7 @@ TrainSession::~TrainSession() {
 
 void TrainSession::take_rows() {
   if (!is_resident()) return;
-  staged_order_ = StagingBuffer(backend_, rows() * sizeof(uint32_t));
+  staged_order_state_ = StagingBuffer(backend_, sizeof(kernels::StepState));
   if (backend_.info().space == Space::kHost) return;
   resident_ = Buffer(backend_, data_.train.bytes.size());
   stream_->copy_in(resident_.data(), data_.train.bytes.data(), data_.train.bytes.size());
@@ -101,6 +101,10 @@ void TrainSession::make_executors() {
   if (plan_.tail_rows() > 0) {
     tail_plan_ = std::make_unique<Plan>(plan_.step(plan_.tail_rows()));
     arena_.reserve(tail_plan_->arena_bytes());
+  }
+  if (is_resident()) {
+    order_plan_ = std::make_unique<Plan>(plan_.order());
+    arena_.reserve(order_plan_->arena_bytes());
   }
   if (data_.validation) make_validation();  // reserves too
   const auto executor = [&](const std::unique_ptr<Plan>& plan, void* input) {
@@ -115,6 +119,7 @@ void TrainSession::make_executors() {
         resident_.data() ? resident_.data() : const_cast<std::byte*>(data_.train.bytes.data());
     full_ = executor(full_plan_, input);
     tail_ = executor(tail_plan_, input);
+    order_run_ = executor(order_plan_, nullptr);
     return;
   }
   copies_ = backend_.create_stream();
@@ -170,12 +175,8 @@ void TrainSession::begin_epoch(uint32_t epoch, uint64_t step, uint64_t position)
   if (step != step_) scalars_until_ = step;
   step_ = step;
   position_ = position;
-  order_ = epoch_order(config_.train.seed, epoch, rows());
-  if (is_resident()) {
-    std::memcpy(staged_order_.data(), order_.data(), order_.size() * sizeof(uint32_t));
-    stream_->copy_in(store_->state(model_names::kOrder).data, staged_order_.data(),
-                     order_.size() * sizeof(uint32_t));
-  }
+  is_resident() ? order_on_device(epoch)
+                : void(order_ = epoch_order(config_.train.seed, epoch, rows()));
   kernels::StepState state{};
   state.seed = config_.train.seed;
   state.step = step;
@@ -184,6 +185,17 @@ void TrainSession::begin_epoch(uint32_t epoch, uint64_t step, uint64_t position)
   std::memcpy(staged_state_.data(), &state, sizeof(state));
   stream_->copy_in(store_->state(store_names::kStepState).data, staged_state_.data(),
                    sizeof(state));
+}
+
+// Where the rows lie; the host has no part in it.
+void TrainSession::order_on_device(uint32_t epoch) {
+  kernels::StepState state{};
+  state.seed = config_.train.seed;
+  state.step = epoch;
+  std::memcpy(staged_order_state_.data(), &state, sizeof(state));
+  stream_->copy_in(store_->state(model_names::kOrderState).data, staged_order_state_.data(),
+                   sizeof(state));
+  order_run_->run(Capture::kOff);
 }
 
 // Scalars of steps below `step`, and some more. A slot that is overwritten belongs to a step that

@@ -93,6 +93,7 @@ class TrainSession {
   void make_validation();
   void write_scalars_until(uint64_t step);
   void write_weights(uint64_t first, uint64_t count);
+  void order_on_device(uint32_t epoch);
   void run_resident(int count, bool is_tail);
   void run_from_slots(int count, uint64_t rows);
   void run_from_slot(Slot& slot, uint64_t rows);
@@ -110,13 +111,13 @@ class TrainSession {
   std::unique_ptr<ParameterStore> store_;
   Arena arena_;
   Buffer resident_;  // of the rows; empty on the host, where they are used in place
-  std::unique_ptr<Plan> full_plan_, tail_plan_;
-  std::unique_ptr<Executor> full_, tail_;  // resident
+  std::unique_ptr<Plan> full_plan_, tail_plan_, order_plan_;
+  std::unique_ptr<Executor> full_, tail_, order_run_;  // resident
   std::array<std::unique_ptr<Slot>, 2> slots_;
   std::unique_ptr<Validation> validation_;
 
-  std::vector<uint32_t> order_;
-  StagingBuffer staged_order_, staged_state_, staged_scalars_, staged_weights_;
+  std::vector<uint32_t> order_;  // of rows that come through slots
+  StagingBuffer staged_order_state_, staged_state_, staged_scalars_, staged_weights_;
   std::array<std::unique_ptr<Ticket>, kMaxInFlight> tickets_;
   uint64_t next_ticket_ = 0;
   size_t in_flight_ = 0;

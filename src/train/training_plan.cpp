@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "model/training_graph.h"
+#include "ops/shuffle.h"
 #include "ops/training.h"
 
 namespace diabolo {
@@ -38,11 +39,16 @@ uint64_t TrainingPlan::validation_batch_rows() const {
 
 std::vector<StateSpec> TrainingPlan::states() const {
   std::vector<StateSpec> out = training_states(network_, config_);
-  if (is_resident_)
-    out.push_back(
-        {model_names::kOrder, TensorDesc(DType::kU32, {static_cast<int64_t>(train_.rows)})});
+  if (is_resident_) {
+    out.push_back({model_names::kOrder, order_desc()});
+    out.push_back({model_names::kOrderState, step_state_desc()});
+  }
   if (validation_) out.push_back({model_names::kValidationState, step_state_desc()});
   return out;
+}
+
+TensorDesc TrainingPlan::order_desc() const {
+  return TensorDesc(DType::kU32, {static_cast<int64_t>(train_.rows)});
 }
 
 uint64_t TrainingPlan::row_bytes(const RowsToRead& rows) const {
@@ -61,6 +67,15 @@ Plan TrainingPlan::step(uint64_t batch) const {
                        policy_of(config_.train));
 }
 
+Plan TrainingPlan::order() const {
+  Graph graph;
+  const ValueId state = graph.add_state(model_names::kOrderState, step_state_desc());
+  const ValueId order = graph.add_state(model_names::kOrder, order_desc());
+  graph.add_into(kShuffle, ShuffleAttrs{static_cast<int64_t>(train_.rows)}, {&state, 1},
+                 {&order, 1}, "order of the rows");
+  return Plan::compile(graph, device_, policy_of(config_.train));
+}
+
 Plan TrainingPlan::validation(uint64_t batch) const {
   TrainingGraphOptions build;
   build.rows = static_cast<int64_t>(batch);
@@ -77,6 +92,7 @@ uint64_t TrainingPlan::store_bytes() const {
 uint64_t TrainingPlan::arena_bytes() const {
   uint64_t bytes = step(batch_rows_).arena_bytes();
   if (tail_rows() > 0) bytes = std::max(bytes, step(tail_rows()).arena_bytes());
+  if (is_resident_ && train_.rows > 0) bytes = std::max(bytes, order().arena_bytes());
   if (!validation_) return bytes;
   const uint64_t batch = validation_batch_rows();
   for (const uint64_t rows : {batch, validation_->rows % batch})

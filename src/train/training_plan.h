@@ -40,6 +40,7 @@ class TrainingPlan {
   // Compiled when asked for.
   Plan step(uint64_t batch) const;
   Plan validation(uint64_t batch) const;
+  Plan order() const;  // of an epoch's rows; resident ones
 
   // Where the steps run.
   uint64_t store_bytes() const;
@@ -47,6 +48,8 @@ class TrainingPlan {
   uint64_t input_bytes() const;  // rows that are resident, or slots; a batch to validate on
 
  private:
+  TensorDesc order_desc() const;
+
   DeviceInfo device_;
   const Config& config_;
   const Network& network_;

@@ -3,9 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <random>
 
 #include "evaluate/evaluate.h"
 #include "train/training_fixture.h"
@@ -23,6 +25,26 @@ TEST(Quantile, InterpolatesBetweenOrderStatistics) {
   EXPECT_THROW(quantile({}, 0.5), Error);
   EXPECT_THROW(quantile(values, 1.5), Error);
   EXPECT_THROW(quantile(std::vector<float>{std::nanf("")}, 0.5), Error);
+}
+
+TEST(Quantile, IsThatOfTheSortedValues) {
+  std::mt19937 random(5);
+  for (const size_t n : {1, 2, 3, 10, 101, 1000}) {
+    std::vector<float> values(n);
+    for (float& value : values) value = static_cast<float>(random() % 300);  // ties among them
+    std::vector<float> sorted = values;
+    std::ranges::sort(sorted);
+    for (const double q : {0.0, 0.1, 0.5, 0.9, 0.99, 1.0}) {
+      const double place = q * static_cast<double>(n - 1);
+      const auto below = static_cast<size_t>(place);
+      const double low = sorted[below], high = sorted[std::min(below + 1, n - 1)];
+      EXPECT_EQ(quantile(values, q), low + (place - static_cast<double>(below)) * (high - low));
+      const double rank = std::ceil(q * static_cast<double>(n + 1) * (1 - 1e-12));
+      const double last = static_cast<double>(n) - 1;
+      EXPECT_EQ(conformal_quantile(values, q),
+                sorted[static_cast<size_t>(std::clamp(rank - 1, 0.0, last))]);
+    }
+  }
 }
 
 TEST(Auroc, CountsPairs) {
