@@ -111,6 +111,9 @@ void copy_async(void* shared_dst, const void* src, int bytes, int valid_bytes);
 void copy_async_commit();
 void copy_async_wait(int pending_groups);
 
+// One block hands on to another: what arrive() of device/arrive.cuh says.
+std::uint32_t arrive(std::uint32_t* count, std::uint32_t last);
+
 void require_aligned(const void* address, std::size_t alignment, const char* verb);
 [[noreturn]] void fail(BugKind kind, const std::string& what);
 unsigned lane_of_running_thread();

@@ -154,6 +154,14 @@ void copy_async_wait(int pending_groups) {
   Scheduler::instance().copy_async_wait(pending_groups);
 }
 
+std::uint32_t arrive(std::uint32_t* count, std::uint32_t last) {
+  require_aligned(count, sizeof *count, "arrive");
+  race_arrive(count);
+  const std::uint32_t before = *count;
+  *count = before >= last ? 0 : before + 1;
+  return before;
+}
+
 void require_aligned(const void* address, std::size_t alignment, const char* verb) {
   if (reinterpret_cast<std::uintptr_t>(address) % alignment == 0) return;
   fail(BugKind::kMisaligned, std::string(verb) + ": the address must be a multiple of " +

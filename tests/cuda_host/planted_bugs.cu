@@ -1,6 +1,7 @@
 // Kernels of planted_bugs.h.
 #include "cuda_host/planted_bugs.h"
 
+#include "kernels/cuda/device/arrive.cuh"
 #include "kernels/cuda/device/async_copy.cuh"
 #include "kernels/cuda/device/launch.cuh"
 #include "kernels/cuda/device/sync.cuh"
@@ -161,6 +162,32 @@ __global__ void two_blocks_kernel(const Call p) {
   p.out[threadIdx.x] = p.in[kThreads - 1 - threadIdx.x];
 }
 
+enum class LeftOut { kNothing, kBarrierBefore, kBarrierAfter, kArrival };
+
+// Threads of a half: each copies two elements, so that another thread's reach the one that arrives.
+template <LeftOut kLeftOut>
+__global__ void last_block_kernel(const Call p) {
+  GPU_SHARED(std::uint32_t, told, 1);
+  constexpr unsigned kHalf = kThreads / 2;
+  const unsigned t = threadIdx.x;
+  if (t < kHalf) {
+    const unsigned at = blockIdx.x * kHalf + (kHalf - 1 - t);
+    p.halves[at] = p.in[at];
+  }
+  bool is_last = false;
+  if (kLeftOut == LeftOut::kArrival) {
+    is_last = blockIdx.x == 1;
+  } else if (kLeftOut == LeftOut::kNothing) {
+    is_last = gpu::comes_last(p.arrivals, 2, told);
+  } else {
+    if (kLeftOut != LeftOut::kBarrierBefore) gpu::sync_block();
+    if (t == 0) *told = gpu::arrive(p.arrivals, 1);
+    if (kLeftOut != LeftOut::kBarrierAfter) gpu::sync_block();
+    is_last = kLeftOut == LeftOut::kBarrierAfter ? *p.arrivals == 0 : *told == 1;
+  }
+  if (is_last) p.out[t] = p.halves[kThreads - 1 - t];
+}
+
 __global__ void big_shared_kernel(const Call p) {
   GPU_SHARED(float, tile, kThreads);
   GPU_DYN_SHARED(float, rest);
@@ -236,6 +263,19 @@ void copy_misaligned(const Call& call) {
 }
 void two_blocks_write_one_place(const Call& call) {
   run(two_blocks_kernel, call, {2});
+}
+
+void last_block(const Call& call) {
+  run(last_block_kernel<LeftOut::kNothing>, call, {2});
+}
+void last_block_without_barrier_before(const Call& call) {
+  run(last_block_kernel<LeftOut::kBarrierBefore>, call, {2});
+}
+void last_block_without_barrier_after(const Call& call) {
+  run(last_block_kernel<LeftOut::kBarrierAfter>, call, {2});
+}
+void last_block_without_arrival(const Call& call) {
+  run(last_block_kernel<LeftOut::kArrival>, call, {2});
 }
 
 void too_many_threads(const Call& call) {

@@ -4,6 +4,8 @@
 // mean to compute out[t] = in[kThreads - 1 - t].
 #pragma once
 
+#include <cstdint>
+
 namespace diabolo::planted {
 
 inline constexpr int kThreads = 64;
@@ -11,6 +13,8 @@ inline constexpr int kThreads = 64;
 struct Call {
   const float* in;
   float* out;
+  float* halves = nullptr;            // kThreads, between two blocks
+  std::uint32_t* arrivals = nullptr;  // a zero
 };
 
 void none(const Call& call);  // the right kernel: nothing to report
@@ -34,6 +38,13 @@ void copy_read_without_barrier(const Call& call);
 void copy_never_waited_for(const Call& call);
 void copy_misaligned(const Call& call);
 void two_blocks_write_one_place(const Call& call);
+
+// Two blocks copy half of `in` each, the last to come reverses both. The right one; a barrier or
+// the arrival left out.
+void last_block(const Call& call);
+void last_block_without_barrier_before(const Call& call);
+void last_block_without_barrier_after(const Call& call);
+void last_block_without_arrival(const Call& call);
 
 void too_many_threads(const Call& call);
 void too_many_registers(const Call& call);  // 512 threads of 255

@@ -39,7 +39,9 @@ std::vector<float> input() {
 std::vector<float> run(Kernel kernel) {
   const DeviceArray<float> in(input());
   const DeviceArray<float> out(planted::kThreads);
-  kernel({in.data(), out.data()});
+  const DeviceArray<float> halves(planted::kThreads);
+  const DeviceArray<std::uint32_t> arrivals(1);
+  kernel({in.data(), out.data(), halves.data(), arrivals.data()});
   return out.read();
 }
 
@@ -178,6 +180,17 @@ TEST(PlantedBugs, CopyNeverWaitedFor) {
 TEST(PlantedBugs, TwoBlocksWriteOnePlace) {
   if (!kRaceBuild) GTEST_SKIP() << "found by the race detector, preset harness-race";
   expect_thrown(planted::two_blocks_write_one_place, BugKind::kRace);
+}
+
+TEST(PlantedBugs, BlocksThatHandOn) {
+  const Outcome right = outcome(planted::last_block);
+  EXPECT_FALSE(right.thrown.has_value());
+  EXPECT_FALSE(right.is_wrong);
+  EXPECT_TRUE(outcome(planted::last_block_without_arrival).is_wrong || kRaceBuild);
+  if (!kRaceBuild) GTEST_SKIP() << "the rest is found by the race detector, preset harness-race";
+  expect_thrown(planted::last_block_without_barrier_before, BugKind::kRace);
+  expect_thrown(planted::last_block_without_barrier_after, BugKind::kRace);
+  expect_thrown(planted::last_block_without_arrival, BugKind::kRace);
 }
 
 TEST(Registers, AreHandedOutToWholeWarps) {

@@ -4,10 +4,14 @@
 // byte by different threads, one of them a write, are a race
 //   - inside a block: in one __syncthreads epoch, unless both are of one warp and of different
 //     __syncwarp epochs;
-//   - between blocks of one launch: always.
+//   - between blocks of one launch, unless the one handed its touch on: it arrived at a word after
+//     it (in the same thread, or behind a barrier), and the other arrived there later and then
+//     touches (again in that thread, or behind a barrier). What a block knows of others it hands on
+//     too.
 // Linked only into the race build (DIABOLO_HARNESS_RACE).
 #include "race.h"
 
+#include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -44,9 +48,38 @@ Page& page_of(std::uintptr_t address) {
   return *last_page;
 }
 
+// What a block hands on at a word: touches of block `block` before `until`, a moment of its own.
+// Whoever has it, has it since `since`: in that thread at once, in others behind a barrier.
+struct HandedOn {
+  Moment until;
+  Moment since;
+};
+using Known = std::map<std::uint32_t, HandedOn>;  // by block
+std::map<const void*, Known> known_at_word;
+Known known_here;  // to the running block
+std::uint32_t running_block = 0;
+
+// In the order of one block: same thread, or a barrier between.
+bool comes_before(const Moment& a, const Moment& b) {
+  return a.epoch < b.epoch || (a.epoch == b.epoch && a.thread == b.thread);
+}
+
+Known& known_to(std::uint32_t block) {
+  if (block != running_block) known_here.clear();
+  running_block = block;
+  return known_here;
+}
+
+bool is_handed_on(const Moment& before, const Moment& now) {
+  const Known& known = known_to(now.block);
+  const auto found = known.find(before.block);
+  return found != known.end() && comes_before(before, found->second.until) &&
+         comes_before(found->second.since, now);
+}
+
 bool conflict(const Moment& before, const Moment& now, bool shared) {
   if (before.block < first_block_of_launch) return false;
-  if (before.block != now.block) return !shared;
+  if (before.block != now.block) return !shared && !is_handed_on(before, now);
   if (before.thread == now.thread || before.epoch != now.epoch) return false;
   return before.thread / 32 != now.thread / 32 || before.warp_epoch == now.warp_epoch;
 }
@@ -113,6 +146,22 @@ void touch(const void* address, std::size_t bytes, bool write) {
 
 void race_begin_launch(std::uint32_t first_block) {
   first_block_of_launch = first_block;
+  known_at_word.clear();
+}
+
+void race_arrive(const void* word) {
+  const Moment now = Scheduler::instance().now();
+  Known& here = known_to(now.block);
+  Known& there = known_at_word[word];
+  for (const auto& [block, handed_on] : there) {
+    const auto [known, is_new] = here.try_emplace(block, handed_on.until, now);
+    if (!is_new && known->second.until.epoch < handed_on.until.epoch)
+      known->second = {handed_on.until, now};
+  }
+  there[now.block] = {now, now};
+  for (const auto& [block, known] : here) {
+    if (block != now.block && comes_before(known.since, now)) there[block] = known;
+  }
 }
 
 void race_read(const void* address, std::size_t bytes) {

@@ -20,11 +20,14 @@ void race_read(const void* address, std::size_t bytes);
 void race_write(const void* address, std::size_t bytes);
 // A cp.async destination between issue and wait.
 void race_set_in_flight(const void* address, std::size_t bytes, bool in_flight);
+// The running thread arrives at a word by which blocks hand results on.
+void race_arrive(const void* word);
 #else
 inline void race_begin_launch(std::uint32_t) {}
 inline void race_read(const void*, std::size_t) {}
 inline void race_write(const void*, std::size_t) {}
 inline void race_set_in_flight(const void*, std::size_t, bool) {}
+inline void race_arrive(const void*) {}
 #endif
 
 }  // namespace cuda_host
