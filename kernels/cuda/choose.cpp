@@ -11,6 +11,9 @@ constexpr int64_t kMaxBlocks = 0x7FFFFFFF;  // of a grid, in x
 constexpr int64_t kSplitDepth = 64;
 constexpr int64_t kMinDepthOfSplit = 256;
 constexpr int64_t kMaxSplits = 64;
+// Of a tall tile one block fits on a multiprocessor: nothing else runs while it fills its stages
+// and stores its result, which shorter sums would not pay back. Until that is measured.
+constexpr int64_t kMinDepthOfTall = 512;
 constexpr int64_t kMaxDepth = int64_t{1} << 30;  // of one tile's sum: loaders count in 32 bits
 constexpr int64_t kFlatSumElems = 16384;         // 64 a thread
 constexpr int64_t kMaxFlatBlocks = 4096;
@@ -22,8 +25,10 @@ constexpr double kBf16Rate = 1290, kFfmaRate = 128;
 // Bytes a cycle: shared memory; the second-level cache for one multiprocessor, and for all.
 constexpr double kSharedRate = 128, kCacheRate = 64, kAllCacheRate = 3200;
 // Of a tile: the first copies' way, the barriers of the slabs; for each element, four accesses of 4
-// bytes in shared memory and its stores. A part: 8 bytes an output, to the cache and back.
+// bytes in shared memory and its stores. A part: 8 bytes an output, to the cache and back, and in
+// the launch that adds them up a share of a way to the cache, four loads being in flight together.
 constexpr double kTileCycles = 1500, kElementCycles = 0.2, kPartCycles = 8.0 / 24;
+constexpr double kCyclesOfAddedPart = 300.0 / 4;
 
 struct TileCosts {
   double shared_bytes;  // of bf16 through shared memory for a row of k: staging in, fragments out
@@ -56,7 +61,8 @@ double product_cycles(const GemmShape& shape, TileSize tile, int64_t splits, int
   const double of_tile = kTileCycles + kElementCycles * elements;
   const double of_rows = static_cast<double>(depth) * row_cycles(tile, math, busy);
   if (splits == 1) return waves * (of_rows + of_tile);
-  return waves * (of_rows + of_tile + kPartCycles * elements) + kLaunchCycles;
+  return waves * (of_rows + of_tile + kPartCycles * elements) + kLaunchCycles +
+         kCyclesOfAddedPart * static_cast<double>(splits);
 }
 
 }  // namespace
@@ -99,6 +105,7 @@ ProductChoice choose_product(const GemmShape& shape, TileSet set, ProductMath ma
     for (int64_t wanted = least; wanted <= most; ++wanted) {
       const int64_t whole = ceil_div(ceil_div(shape.k, wanted), kSplitDepth) * kSplitDepth;
       const int64_t depth = wanted == 1 ? shape.k : whole;
+      if (tile == TileSize::kTall && depth < kMinDepthOfTall) continue;
       const int64_t splits = ceil_div(shape.k, depth);
       const double cycles = product_cycles(shape, tile, splits, depth, math, device);
       if (cycles >= best_cycles) continue;

@@ -100,11 +100,12 @@ TEST(CudaChoose, TilesOfAnH100) {
   const auto tile = [](int64_t m, int64_t n, int64_t k) {
     return cuda::choose_product({m, n, k}, TileSet::kAll, ProductMath::kBf16, device_of(132)).tile;
   };
-  EXPECT_EQ(tile(4096, 512, 784), TileSize::kLarge);  // 128 tiles, a wave
-  EXPECT_EQ(tile(65536, 512, 784), TileSize::kTall);  // moves less for an output
-  EXPECT_EQ(tile(65536, 64, 256), TileSize::kLong);   // a large tile would be half empty
-  EXPECT_EQ(tile(4096, 256, 512), TileSize::kLong);   // 128 of them, 64 large ones
-  EXPECT_EQ(tile(256, 512, 784), TileSize::kSmall);   // 128 of them, 8 large ones
+  EXPECT_EQ(tile(4096, 512, 784), TileSize::kLarge);   // 128 tiles, a wave
+  EXPECT_EQ(tile(65536, 512, 784), TileSize::kTall);   // moves less for an output
+  EXPECT_EQ(tile(65536, 512, 511), TileSize::kLarge);  // a short sum does not pay for its ends
+  EXPECT_EQ(tile(65536, 64, 256), TileSize::kLong);    // a large tile would be half empty
+  EXPECT_EQ(tile(4096, 256, 512), TileSize::kLong);    // 128 of them, 64 large ones
+  EXPECT_EQ(tile(256, 512, 784), TileSize::kSmall);    // 128 of them, 8 large ones
   EXPECT_EQ(tile(1, 64, 784), TileSize::kSmall);
 }
 
