@@ -1,115 +1,203 @@
 #!/usr/bin/env python3
-"""Predicted time of the GPU check's `dense` rows from `diabolo plan`, beside their floor.
+"""Predicted time of the GPU goals from `diabolo plan`, their floors, and what limits each.
 
-  bench/predict.py [--diabolo build/release/diabolo] [--for sm_90]
+  bench/predict.py [--diabolo build/release/diabolo] [--board h100]
 
-floor      max(flops / rate, bytes / bandwidth) + 1.1 us x dependent launches, of the whole row
-predicted  the same step by step, products by whole tiles and waves of them, each bound by
-           mma.sync (63 % of the peak rate), shared memory, the second-level cache or the way from
-           memory, with its epilogue
+floor      max(flops / peak, bytes / copy rate) + 1.1 us x dependent launches, of the whole row
+predicted  launch by launch. A product: its tiles and parts are those of the plan; blocks of a
+           multiprocessor and warp instructions of a step are those of kernels/cuda/sass_budget.txt;
+           a step over k takes as long as the slowest of mma.sync, issue slots, shared memory and
+           the second-level cache, for all blocks that share a multiprocessor, or the way from
+           memory for one; padding counts, since tiles are whole; then the tile's first copies and
+           its epilogue. Everything else: its bytes. Each launch: the gap, and what a kernel takes
+           that does nothing.
+limits     where the predicted time goes: the two largest shares
 
-Rates of an H100 (80 GB HBM3): bf16 product 798 TFLOP/s and copy 3.0 TB/s, measured; f32 FMA
-67 TFLOP/s and 1.1 us a launch, from NVIDIA's data sheet and recalled. Nothing here was measured on
-this project's kernels.
+Nothing here was measured on this project's kernels. Rates of the boards: BOARDS.
 """
 import argparse
+import collections
+import dataclasses
 import json
 import math
+import pathlib
+import re
 import subprocess
 
-SMS, LAUNCH_S, BANDWIDTH = 132, 1.1e-6, 3.0e12
-PEAK = {"bf16": 798e12, "f32": 67e12}
-LAUNCHES = {"dense_loss": 2, "dense_score": 2, "global_norm": 2, "loss": 2}
+BUDGET = pathlib.Path(__file__).resolve().parent.parent / "kernels/cuda/sass_budget.txt"
+
+
+@dataclasses.dataclass
+class Board:
+    """Rates: copy in bytes/s read and written, peak of bf16 and of f32 FMA in flop/s."""
+    copy: float
+    peak_bf16: float
+    peak_f32: float
+    multiprocessors: int
+    clock: float
+    mma_share: float  # of the peak that mma.sync reaches
+    shared_memory: int  # bytes of a multiprocessor that blocks can have
+    cache: float  # second-level, bytes/s for all
+    cache_bytes: float
+
+
+# Copy: measured with PyTorch on H100 (80 GB HBM3) and H200, A100 (80 GB) recalled. Peaks and clocks
+# are the data sheets'; 63 % of peak for mma.sync on Hopper, and the caches' rates, are recalled.
+BOARDS = {
+    "a100": Board(1.7e12, 312e12, 19.5e12, 108, 1.41e9, 0.95, 164 << 10, 4.0e12, 30e6),
+    "h100": Board(3.0e12, 989e12, 67e12, 132, 1.755e9, 0.63, 227 << 10, 5.6e12, 40e6),
+    "h200": Board(4.3e12, 989e12, 67e12, 132, 1.755e9, 0.63, 227 << 10, 5.6e12, 40e6),
+}
+LAUNCH_S = 1.1e-6  # between dependent launches of a graph
+EMPTY_S = 1.0e-6  # of a kernel: parameters, first instructions, one way to memory, its end
+MEMORY_CYCLES = 700  # one way to memory and back
+ELEMENT_CYCLES = 0.2  # of an epilogue: four accesses of 4 bytes of shared memory, its stores
+SHARED_RATE, BLOCK_CACHE_RATE, ISSUE_RATE = 128, 64, 4  # bytes, bytes, warp instructions a cycle
+SHARED_WITHOUT_OPT_IN = 48 << 10
+EPILOGUES = {"dense_forward": "ForwardEpilogue", "dense_loss": "LossEpilogue",
+             "dense_score": "ScoreEpilogue", "dense_data_grad": "DataGradEpilogue",
+             "dense_weight_grad": "WeightGradEpilogue"}
+SUMMED = {"dense_loss", "dense_score", "global_norm", "loss"}  # a second launch adds partial sums
+
+
+@dataclasses.dataclass
+class Tile:
+    """A product's kernel, as its name and its line in the budget say."""
+    warps: int
+    depth: int  # of k a step
+    resident: int
+    instructions: int  # a warp, a step
+    shared_bytes: float  # through shared memory a step: staged, then read by warps
+    stages: int  # in flight
+    stage_bytes: int
+
+
+def read_tiles():
+    """{(op's epilogue, is bf16, rows, columns): Tile}, of both ways round the worse."""
+    tiles = {}
+    pattern = re.compile(r"(\d+) +\d+ +\d+ +\d+ +\d+ +(\d+) +(\d+)  tile_product_kernel<(MmaLoop<"
+                         r"(Bf16)|FfmaLoop<)?,?(\d+),(\d+),(\d+),(\d+),(\d+),\d,\d>,(\w+Epilogue)")
+    for line in BUDGET.read_text().splitlines():
+        match = pattern.search(line)
+        if not match:
+            continue
+        loop, bf16, epilogue = match[4], bool(match[5]), match[11]
+        blocks, step, work, m, n, k, one, other = (int(match[g]) for g in (1, 2, 3, 6, 7, 8, 9, 10))
+        warps = one * other if loop.startswith("Mma") else one * other // 32
+        elem = 2 if bf16 else 4
+        # A warp of mma reads its rows and columns; a thread of FMA its own, which a warp shares.
+        across, along = (one, other) if loop.startswith("Mma") else (warps / 2, 2)
+        read = (m * along + n * across) * k * elem
+        stage = (m + n) * k * elem
+        stages = 3 if m > 128 else min(SHARED_WITHOUT_OPT_IN // stage, 4)
+        tile = Tile(warps, k, blocks, step + work, stage + read, stages, stage)
+        key = (epilogue, bf16, m, n)
+        if key not in tiles or tiles[key].instructions < tile.instructions:
+            tiles[key] = tile
+    return tiles
+
+
+def product_seconds(step, bf16, tiles, board):
+    """(seconds, what limits a step over k, seconds of first copies and epilogues)"""
+    p = step["product"]
+    rows, columns = p["tile_m"], p["tile_n"]
+    tile = tiles[(EPILOGUES[step["op"]], bf16, rows, columns)]
+    blocks = math.ceil(p["m"] / rows) * math.ceil(p["n"] / columns) * p["splits"]
+    steps = math.ceil(math.ceil(p["k"] / p["splits"]) / tile.depth)
+    resident = max(1, min(tile.resident,
+                          board.shared_memory // (tile.stages * tile.stage_bytes + 1024)))
+    busy = min(blocks, board.multiprocessors)
+    of_one = math.ceil(blocks / board.multiprocessors)
+    shared = min(of_one, resident)
+    peak = board.peak_bf16 * board.mma_share if bf16 else board.peak_f32
+    a_cycle = peak / 2 / board.multiprocessors / board.clock
+    cache_rate = min(BLOCK_CACHE_RATE, board.cache / board.clock / busy)
+    cycles = {"mma.sync" if bf16 else "FMA": shared * rows * columns * tile.depth / a_cycle,
+              "issue slots": shared * tile.warps * tile.instructions / ISSUE_RATE,
+              "shared memory": shared * tile.shared_bytes / SHARED_RATE,
+              "second-level cache": shared * tile.stage_bytes / cache_rate,
+              "way from memory": MEMORY_CYCLES / (tile.stages - 1)}
+    limit = max(cycles, key=cycles.get)
+    waves = math.ceil(of_one / resident)
+    area = rows * columns
+    ends = waves * (2 * MEMORY_CYCLES + shared * area * ELEMENT_CYCLES)
+    if p["splits"] > 1:  # parts: 4 bytes an output to the cache, 4 back
+        ends += waves * shared * area * 8 / cache_rate
+    return waves * steps * cycles[limit] / board.clock, limit, ends / board.clock
 
 
 def plan(args, mode, batch, precision):
     command = [args.diabolo, "plan", "--features", "784", "--code-size", "64", "--mode", mode,
-               "--batch-size", str(batch), "--precision", precision, "--for", args.device, "--json"]
+               "--batch-size", str(batch), "--precision", precision, "--for", "sm_90", "--json"]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def extents(value):
-    return [int(x) for x in value["shape"].split("[")[1].rstrip("]").split(",")]
-
-
 def launches_of(step):
-    if step["op"] == "dense_weight_grad":  # scratch: parts of the batch, which a second one adds up
-        return 2 if step["scratch_bytes"] else 1
-    return LAUNCHES.get(step["op"], 1)
+    if step.get("product", {}).get("splits", 1) > 1:
+        return 2
+    return 2 if step["op"] in SUMMED else 1
 
 
-# Cycles of an H100's multiprocessors for a product, as kernels/cuda/choose.cpp counts them when it
-# chooses tile and parts: the same figures, change them together.
-CLOCK = 1.755e9
-TILES = [  # rows, columns, bytes of bf16 through shared memory and cycles to wait a row of k, ffma
-    (256, 128, 2816, 11, 1.0), (128, 128, 2048, 11, 1.0), (128, 64, 1152, 8, 1.0),
-    (64, 64, 768, 7.5, 1.1), (32, 32, 384, 4, 1.4)]
+def predict(steps, precision, tiles, board):
+    """{what the time goes to: seconds}"""
+    spent = collections.Counter()
+    all_bytes = sum(s["bytes"] for s in steps)
+    moving = "memory" if all_bytes > board.cache_bytes else "second-level cache"
+    rate = board.copy if moving == "memory" else board.cache
+    for step in steps:
+        spent["launches"] += launches_of(step) * (LAUNCH_S + EMPTY_S)
+        moved = step["bytes"] / rate
+        if "product" not in step:
+            spent[moving] += moved
+            continue
+        inner, limit, ends = product_seconds(step, precision == "bf16", tiles, board)
+        if moved > inner + ends:
+            spent[moving] += moved
+        else:
+            spent[limit] += inner
+            spent["first copies and epilogues"] += ends
+    return spent
 
 
-def product_cycles(m, n, depth, splits, tile, precision):
-    rows, columns, shared, wait, ffma = tile
-    blocks = math.ceil(m / rows) * math.ceil(n / columns) * splits
-    elem, area = (2 if precision == "bf16" else 4), rows * columns
-    computed = area / 1290 if precision == "bf16" else area / 128 * ffma
-    cache = min(64, 3200 / min(blocks, SMS))
-    a_row = max(computed, shared * elem / 2 / 128, (rows + columns) * elem / cache, wait * elem / 2)
-    of_tile = depth * a_row + 1500 + 0.2 * area + (area / 3 if splits > 1 else 0)
-    return math.ceil(blocks / SMS) * of_tile
-
-
-def product_seconds(step, precision):
-    """A dense step's launch of tiles; the tile is the one that takes the fewest cycles."""
-    x, other = extents(step["in"][0]), extents(step["in"][1])
-    if step["op"] == "dense_weight_grad":
-        m, n, k = x[1], other[1], x[0]
-    elif step["op"] == "dense_data_grad":
-        m, n, k = x[0], extents(step["out"][0])[1], x[1]
-    else:
-        m, k = x
-        n = other[0] if other[1] == k and other[0] != k else other[1]
-    splits = 1
-    if step["op"] == "dense_weight_grad" and step["scratch_bytes"]:
-        splits = max(1, step["scratch_bytes"] // (4 * m * n))
-    few = step["op"] in ("dense_loss", "dense_score")
-    built = [t for t in TILES if t[0] != t[1] and precision == "bf16" and not few
-             or t[0] == t[1] and not (few and t[0] == 64)]
-    if step["op"] == "dense_score":
-        built = [TILES[1] if n > 32 else TILES[4]]
-    depth = math.ceil(k / splits)
-    return min(product_cycles(m, n, depth, splits, t, precision) for t in built) / CLOCK
-
-
-def row(made, precision):
-    steps = made["steps"]
-    launches = sum(launches_of(s) for s in steps)
+def floor_of(steps, precision, board):
     flops, moved = (sum(s[k] for s in steps) for k in ("flops", "bytes"))
-    floor = max(flops / PEAK[precision], moved / BANDWIDTH) + LAUNCH_S * launches
-    predicted = sum(max(product_seconds(s, precision) if s["op"].startswith("dense") else 0,
-                        s["bytes"] / BANDWIDTH) for s in steps) + LAUNCH_S * launches
-    return floor, predicted, launches
+    peak = board.peak_bf16 if precision == "bf16" else board.peak_f32
+    rate = board.copy if moved > board.cache_bytes else board.cache
+    return max(flops / peak, moved / rate) + LAUNCH_S * sum(map(launches_of, steps))
+
+
+def print_row(name, goal, floor, spent, launches, times=1):
+    total = sum(spent.values())
+    limits = ", ".join(f"{what} {seconds / total:.0%}" for what, seconds in spent.most_common(2))
+    print(f"| {name} | {goal} | {times * floor * 1e6:.0f} | {times * total * 1e6:.0f} "
+          f"| {times * launches} | {limits} |")
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--diabolo", default="build/release/diabolo")
-    p.add_argument("--for", dest="device", default="sm_90")
+    p.add_argument("--board", choices=list(BOARDS), default="h100")
     args = p.parse_args()
-    print("| row | goal | floor us | predicted us | launches |\n|---|---|---|---|---|")
+    board, tiles = BOARDS[args.board], read_tiles()
+    print("| row | goal µs | floor µs | predicted µs | launches | limits |")
+    print("|---|---|---|---|---|---|")
     for name, goal, mode, batch, times in [
             ("G1 train, batch 256", "30", "train", 256, 1),
             ("G2 train, batch 4096", "75", "train", 4096, 1),
             ("G3 train, batch 65536", "780", "train", 65536, 1),
-            ("G5 score of 2^20 rows", "4200", "score", 65536, 16),
+            ("G5 score of 2²⁰ rows", "4200", "score", 65536, 16),
             ("G12 encode of 1 row", "8", "encode", 1, 1)]:
         for precision in ("bf16", "f32"):
-            floor, predicted, launches = row(plan(args, mode, batch, precision), precision)
-            print(f"| {name}, {precision} | {goal if precision == 'bf16' else ''} "
-                  f"| {times * floor * 1e6:.0f} | {times * predicted * 1e6:.0f} "
-                  f"| {times * launches} |")
-    for name, goal, n in [("G14 Adam, 1.1 M", "8", 1.1e6), ("G14 Adam, 300 M", "", 300e6)]:
-        seconds = 28 * n / BANDWIDTH + LAUNCH_S
-        print(f"| {name} | {goal} | {seconds * 1e6:.0f} | {seconds * 1e6:.0f} | 1 |")
+            steps = plan(args, mode, batch, precision)["steps"]
+            print_row(f"{name}, {precision}", goal if precision == "bf16" else "",
+                      floor_of(steps, precision, board), predict(steps, precision, tiles, board),
+                      sum(map(launches_of, steps)), times)
+    for name, goal, n in [("G14 Adam, 1.1 M", "8", 1.1e6),
+                          ("G14 Adam, 300 M", f"{28e6 * 300e6 / board.copy / 0.88:.0f}", 300e6)]:
+        step = {"op": "optimizer", "bytes": 28 * n, "flops": 0}
+        print_row(name, goal, floor_of([step], "f32", board),
+                  predict([step], "f32", tiles, board), 1)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "base/error.h"
+#include "ops/product_work.h"
 
 namespace diabolo {
 namespace {
@@ -45,6 +46,17 @@ nlohmann::json values_json(const Plan& plan, const std::vector<ValueId>& ids) {
     list.push_back(std::move(entry));
   }
   return list;
+}
+
+// Of a product by the CUDA tiles what bench/predict.py counts.
+void add_product(nlohmann::json& entry, const Plan& plan, const Step& step) {
+  const Node& node = plan.graph().node(step.node);
+  std::vector<TensorDesc> in;
+  for (const ValueId id : node.in) in.push_back(plan.graph().value(id).desc);
+  const auto work = product_work(*node.op, *step.kernel, node.attrs, in, plan.device());
+  if (!work) return;
+  entry["product"] = {{"m", work->shape.m},     {"n", work->shape.n},     {"k", work->shape.k},
+                      {"tile_m", work->tile.m}, {"tile_n", work->tile.n}, {"splits", work->splits}};
 }
 
 }  // namespace
@@ -93,6 +105,7 @@ nlohmann::json plan_json(const Plan& plan) {
                             {"scratch_bytes", step.scratch_bytes},
                             {"scratch_offset", step.scratch_offset},
                             {"rejected", nlohmann::json::array()}};
+    add_product(entry, plan, step);
     for (const Rejection& rejection : step.rejected)
       entry["rejected"].push_back(
           {{"kernel", rejection.kernel->name}, {"reason", rejection.reason}});

@@ -141,6 +141,7 @@ def test_what_there_is(folder):
     for mode in ("train", "score"):
         assert succeeds("plan", "plan", model, "--mode", mode)["model_hash"] == hash_text
     succeeds("plan", "plan", "--data", data)
+    succeeds("plan", "plan", "--data", data, "--for", "sm_90")
     succeeds("selftest", "selftest", "--quick", "--filter", "add/")
     succeeds("devices", "devices")
     cpu = succeeds("devices", "devices", "--measure")["devices"][0]

@@ -1,0 +1,72 @@
+#include "ops/product_work.h"
+
+#include <string_view>
+
+#include "ops/dense.h"
+#include "ops/dense_shape.h"
+
+namespace diabolo {
+namespace {
+
+using kernels::DenseShape;
+using namespace kernels::cuda;  // NOLINT: every second word of this file
+
+ProductMath math_of(const TensorDesc& x, const Device& device) {
+  return x.dtype() == DType::kBf16 ? product_math<kernels::Bf16>(device)
+                                   : product_math<float>(device);
+}
+
+ProductWork forward_work(const DenseShape& s, TileExtents tile) {
+  return {{s.B, s.O, s.I}, tile, 1};
+}
+
+ProductWork data_grad_work(const DenseShape& s, ProductMath math, const Device& device) {
+  const GemmShape shape{s.B, s.I, s.O};
+  return {shape, extents(choose_product(shape, TileSet::kAll, math, device).tile), 1};
+}
+
+ProductWork weight_grad_work(const DenseShape& s, ProductMath math, const Device& device) {
+  const ProductChoice choice = choose_weight_grad(s, math, device);
+  const GemmShape shape = s.weight_transposed ? GemmShape{s.O, s.I, s.B} : GemmShape{s.I, s.O, s.B};
+  return {shape, extents(choice.tile), choice.splits};
+}
+
+}  // namespace
+
+std::optional<ProductWork> product_work(const OpDef& op, const Kernel& kernel, const Attrs& attrs,
+                                        std::span<const TensorDesc> in, const DeviceInfo& info) {
+  const bool is_ours = std::string_view(kernel.name).find("cublaslt") == std::string_view::npos;
+  if (kernel.space != Space::kCuda || !is_ours) return std::nullopt;
+  const Device& device = info.cuda;
+  if (&op == &kDenseForward) {
+    const bool transposed = attrs.as<DenseForwardAttrs>().weight_transposed;
+    const DenseShape s = glue::dense_shape(in[0], in[1], transposed);
+    const GemmShape shape{s.B, s.O, s.I};
+    const ProductMath math = math_of(in[0], device);
+    return forward_work(s, extents(choose_product(shape, TileSet::kAll, math, device).tile));
+  }
+  if (&op == &kDenseLoss) {
+    const bool transposed = attrs.as<DenseLossAttrs>().weight_transposed;
+    const DenseShape s = glue::dense_shape(in[0], in[1], transposed);
+    return forward_work(s, extents(choose_loss_tile(s, math_of(in[0], device), device)));
+  }
+  if (&op == &kDenseScore) {
+    const bool transposed = attrs.as<DenseScoreAttrs>().weight_transposed;
+    const DenseShape s = glue::dense_shape(in[0], in[1], transposed);
+    return forward_work(s, extents(choose_score_tile(s.O)));
+  }
+  if (&op == &kDenseDataGrad) {
+    const bool transposed = attrs.as<DenseDataGradAttrs>().weight_transposed;
+    const DenseShape back = glue::dense_shape(in[0], in[1], !transposed);
+    const DenseShape s{back.B, back.O, back.I, transposed};
+    return data_grad_work(s, math_of(in[0], device), device);
+  }
+  if (&op == &kDenseWeightGrad) {
+    const bool transposed = attrs.as<DenseWeightGradAttrs>().weight_transposed;
+    const DenseShape s{in[0].extent(0), row_elems(in[0]), in[1].extent(1), transposed};
+    return weight_grad_work(s, math_of(in[0], device), device);
+  }
+  return std::nullopt;
+}
+
+}  // namespace diabolo

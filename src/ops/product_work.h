@@ -1,0 +1,22 @@
+// How the CUDA tiles cut up a dense op: for what is said of a plan, not for running it.
+#pragma once
+
+#include <optional>
+#include <span>
+
+#include "kernels/cuda/choose.h"
+#include "ops/op.h"
+
+namespace diabolo {
+
+struct ProductWork {
+  kernels::cuda::GemmShape shape;   // C[m,n] = sum over k
+  kernels::cuda::TileExtents tile;  // of C, for a block
+  int64_t splits = 1;  // of k, each with blocks of its own; a second launch adds them up
+};
+
+// None for what is no dense op, or not of our tiles.
+std::optional<ProductWork> product_work(const OpDef& op, const Kernel& kernel, const Attrs& attrs,
+                                        std::span<const TensorDesc> in, const DeviceInfo& device);
+
+}  // namespace diabolo
