@@ -6,13 +6,14 @@
 #include <random>
 
 #include "base/error.h"
+#include "base/sanitized.h"
 #include "base/tensor.h"
 #include "data/rows.h"
 
 namespace diabolo {
 namespace {
 
-constexpr int kShapes = 1'200'000;
+constexpr int kShapes = testing::fewer_if_sanitized(1'200'000, 20);
 constexpr uint64_t kTop = uint64_t{1} << 63;
 constexpr std::array<uint64_t, 20> kExtents = {0,
                                                1,

@@ -10,6 +10,7 @@
 #include <functional>
 
 #include "base/error.h"
+#include "base/sanitized.h"
 #include "evaluate/leading_eigen.h"
 #include "evaluate/matrix_work.h"
 #include "train/training_fixture.h"
@@ -18,6 +19,9 @@ namespace diabolo {
 namespace {
 
 using Rows = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+// Products of three extents: a quarter of each takes a sanitizer a sixty-fourth of the time.
+constexpr int64_t kLess = testing::kIsSanitized ? 4 : 1;
 
 float normal(uint32_t stream, int64_t row, int64_t column) {
   return kernels::normal_at({5, stream, 0}, static_cast<uint32_t>(row),
@@ -91,22 +95,22 @@ void expect_least_mse(const Rows& rows, int64_t components) {
 
 TEST(Pca, IsTheBestForAFallingSpectrum) {
   const auto falling = [](int64_t j) { return std::pow(0.97, static_cast<double>(j)); };
-  expect_least_mse(rows_with(600, 500, falling), 12);
-  expect_least_mse(rows_with(500, 600, falling), 12);
+  expect_least_mse(rows_with(600 / kLess, 500 / kLess, falling), 12);
+  expect_least_mse(rows_with(500 / kLess, 600 / kLess, falling), 12);
 }
 
 // Every direction is about as good as any other: the slowest case of all iterations.
 TEST(Pca, IsTheBestForANearlyFlatSpectrum) {
-  expect_least_mse(rows_with(700, 500, [](int64_t) { return 1.0; }), 8);
-  expect_least_mse(rows_with(500, 700, [](int64_t) { return 1.0; }), 8);
+  expect_least_mse(rows_with(700 / kLess, 500 / kLess, [](int64_t) { return 1.0; }), 8);
+  expect_least_mse(rows_with(500 / kLess, 700 / kLess, [](int64_t) { return 1.0; }), 8);
 }
 
 // A few strong directions over noise that is a thousand times weaker, and more components than
 // they.
 TEST(Pca, IsTheBestWithinTheNoiseToo) {
   const auto stepped = [](int64_t j) { return j < 4 ? 30.0 : 0.03; };
-  expect_least_mse(rows_with(400, 450, stepped), 4);
-  expect_least_mse(rows_with(450, 400, stepped), 10);
+  expect_least_mse(rows_with(400 / kLess, 450 / kLess, stepped), 4);
+  expect_least_mse(rows_with(450 / kLess, 400 / kLess, stepped), 10);
 }
 
 TEST(Pca, FindsThePlane) {
@@ -180,7 +184,7 @@ TEST(Pca, AStreamIsReadOnce) {
 // gain exactly nothing: the search must end then, and not go on to its limit of products.
 TEST(LeadingEigenvectors, OneDominatingDirectionTakesAFewProducts) {
   const MatrixWork work(1);
-  for (int64_t size = 60; size < 160; ++size) {
+  for (int64_t size = 60; size < 160; size += testing::kIsSanitized ? 9 : 1) {
     Eigen::VectorXd diagonal(size);
     for (int64_t i = 0; i < size; ++i) diagonal(i) = 1e-10 * static_cast<double>(17 + i % 17);
     diagonal(0) = 1;
@@ -198,8 +202,8 @@ TEST(LeadingEigenvectors, OneDominatingDirectionTakesAFewProducts) {
 }
 
 TEST(Pca, DoesNotDependOnThreads) {
-  const Rows rows =
-      rows_with(300, 500, [](int64_t j) { return 1.0 / (1.0 + static_cast<double>(j)); });
+  const Rows rows = rows_with(300 / kLess, 500 / kLess,
+                              [](int64_t j) { return 1.0 / (1.0 + static_cast<double>(j)); });
   for (const Way& way : kWays) {
     const auto mse = [&](int threads) {
       PcaOptions options;

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <thread>
 
+#include "base/sanitized.h"
 #include "kernels/compare.h"
 
 namespace diabolo::kernels::cpu {
@@ -127,9 +128,8 @@ TEST(LoopProduct, Avx2AndAvx512GiveTheSameBits) {
 
 // fork() may come while other threads make products; the child's first one must not wait for them.
 TEST(Product, OfAChildDoesNotWaitForThreadsOfItsParent) {
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-  GTEST_SKIP() << "sanitizers have locks of their own, which a child may find taken for ever";
-#endif
+  if (testing::kIsSanitized)
+    GTEST_SKIP() << "sanitizers have locks of their own, which a child may find taken for ever";
   const Problem problem({97, 130, 33});
   const auto multiply = [&] {
     const ProductShape shape{{Element::kF32, 97, 33, false},

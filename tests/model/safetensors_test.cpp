@@ -9,6 +9,7 @@
 #include "base/expect_error.h"
 #include "base/faulty_file_system.h"
 #include "base/memory_file_system.h"
+#include "base/sanitized.h"
 #include "model/safetensors_format.h"
 
 namespace diabolo {
@@ -113,7 +114,8 @@ TEST_F(SafetensorsTest, NamesWhatIsMissing) {
 
 TEST_F(SafetensorsTest, EveryFlippedBitIsNoticed) {
   std::string content = write_sample();
-  for (size_t bit = 0; bit < content.size() * 8; ++bit) {
+  const size_t step = testing::kIsSanitized ? 9 : 1;  // each byte, and fuzz_safetensors tries more
+  for (size_t bit = 0; bit < content.size() * 8; bit += step) {
     const char mask = static_cast<char>(1 << (bit % 8));
     content[bit / 8] = static_cast<char>(content[bit / 8] ^ mask);
     MemoryFileSystem fs(content);

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "base/expect_error.h"
+#include "base/sanitized.h"
 #include "model/safetensors_format.h"
 #include "train/checkpoint_parts.h"
 #include "train/stateful_part.h"
@@ -361,9 +362,12 @@ TEST_F(ResumeTest, EveryFlippedBitAndEveryTruncationOfACheckpointIsFound) {
   testing::MemoryFileSystem whole(content);
   VectorBlobs blobs(elems);
   EXPECT_GE(load_checkpoint("checkpoint", blobs, is(identity), whole).step, 10u);
-  for (size_t at = 0; at < content.size(); ++at) {
+  constexpr size_t kStep =
+      testing::kIsSanitized ? 3 : 1;  // fuzz_safetensors tries far more of them
+  for (size_t at = 0; at < content.size(); at += kStep) {
     ASSERT_TRUE(is_refused(std::string_view(content).substr(0, at), elems, identity)) << at;
-    for (int bit = 0; bit < 8; ++bit) {
+    for (size_t bit = 0; bit < 8; ++bit) {
+      if (testing::kIsSanitized && bit != at % 8) continue;
       const char mask = static_cast<char>(1 << bit);
       content[at] = static_cast<char>(content[at] ^ mask);
       ASSERT_TRUE(is_refused(content, elems, identity)) << "bit " << bit << " of byte " << at;
