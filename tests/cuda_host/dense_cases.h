@@ -40,7 +40,7 @@ struct Case {
 template <class F>
 void for_each_schedule(const Case& c, F&& body) {
   if (c.schedule < 0) {
-    test::for_each_schedule(body);
+    test::for_each_schedule_of_a_case(body);
   } else {
     test::for_one_schedule(static_cast<std::size_t>(c.schedule), body);
   }

@@ -15,6 +15,7 @@ namespace {
 class NeedsFma : public ::testing::Environment {
  public:
   void SetUp() override {
+    test::runs_every_schedule() = true;
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("fma")) return;
     std::puts("skipped: this CPU has no fused multiply-add");  // an environment's is not printed

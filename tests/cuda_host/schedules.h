@@ -26,6 +26,10 @@ template <class F>
 void for_one_schedule(std::size_t, F&& body) {
   body();
 }
+template <class F>
+void for_each_schedule_of_a_case(F&& body) {
+  body();
+}
 
 inline void skip_or_fail_without_device() {
   const CudaDevices found = list_cuda_devices();
@@ -59,6 +63,25 @@ void for_one_schedule(std::size_t which, F&& body) {
 template <class F>
 void for_each_schedule(F&& body) {
   for (std::size_t i = 0; i < std::size(kSchedules); ++i) for_one_schedule(i, body);
+}
+
+// False where a case needs one schedule only: with ASan, which looks at memory and takes long. What
+// another order changes is seen by the race detector's build and by the fused kernels' (fused.cpp).
+inline bool& runs_every_schedule() {
+#if defined(__SANITIZE_ADDRESS__)
+  static bool answer = false;
+#else
+  static bool answer = true;
+#endif
+  return answer;
+}
+
+// Runs `body` under each schedule, or under one of them, by turns.
+template <class F>
+void for_each_schedule_of_a_case(F&& body) {
+  static std::size_t turn = 0;
+  if (runs_every_schedule()) return for_each_schedule(body);
+  for_one_schedule(turn++, body);
 }
 
 inline void skip_or_fail_without_device() {}
