@@ -8,8 +8,8 @@ kernels/cuda/sass_budget.txt. Fails, a line for each, for a kernel that has loca
 of which fewer blocks fit on a multiprocessor, whose widest access of global memory is narrower or
 which has more narrow ones, whose main loop takes more instructions beside its work, or, if it is a
 product's, lacks one that it is written for; and for kernels and lines of the budget without their
-counterpart. --write writes the budget anew. cuobjdump: $CUOBJDUMP, from PATH, beside nvcc, or from
-PyPI into build/cuobjdump; without one a line says so.
+counterpart. Kernels of CUB and Thrust are left out. --write writes the budget anew. cuobjdump:
+$CUOBJDUMP, from PATH, beside nvcc, or from PyPI into build/cuobjdump; without one a line says so.
 """
 import argparse
 import collections
@@ -32,6 +32,7 @@ ENTRY = re.compile(r"\.entry (\w+)\(")
 MOST_THREADS = re.compile(r"^\s*\.maxntid (\d+)")
 TARGET = re.compile(r"\b0x([0-9a-f]+)\s*$")
 
+NOT_OURS = ("cub::", "thrust::")  # kernels that come out of the toolkit's headers
 PRODUCTS = ("HMMA", "FFMA")
 WORK = PRODUCTS + ("LDSM", "LDS", "LDGSTS")  # the rest of a main loop is overhead
 WIDTHS = {"U8": 1, "S8": 1, "U16": 2, "S16": 2, "64": 8, "128": 16, "256": 32}
@@ -250,6 +251,8 @@ def by_kernel(found):
     names = short_names({kernel for kernel, _ in found})
     kernels = collections.defaultdict(dict)
     for (kernel, arch), one in found.items():
+        if names[kernel].startswith(NOT_OURS):
+            continue
         archs = kernels[names[kernel]]
         archs[arch] = worst({0: archs[arch], 1: one})[0] if arch in archs else one
     return kernels
