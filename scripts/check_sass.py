@@ -39,7 +39,6 @@ WIDTHS = {"U8": 1, "S8": 1, "U16": 2, "S16": 2, "64": 8, "128": 16, "256": 32}
 MOST_WARPS = {"sm_86": 48, "sm_89": 48, "sm_120": 48}  # of a multiprocessor; 64 elsewhere
 MOST_BLOCKS = {"sm_86": 16, "sm_89": 24, "sm_120": 24}  # 32 elsewhere
 WIDE = 16
-NOT_OURS = "_ZN3cub"  # NVIDIA's, which is as it is
 # What the main loop of a product has: a verb that fell back to plain code would pass every test of
 # results.
 COPIES = ("LDGSTS.E.BYPASS.128", "LDGDEPBAR")
@@ -207,8 +206,7 @@ def resident_blocks(registers, threads, arch):
 
 def examine(tool, path):
     """{(kernel, architecture): Found} of an object."""
-    found = {key: one for key, one in parse_sass(dump(tool, "-sass", path)).items()
-             if not key[0].startswith(NOT_OURS)}
+    found = parse_sass(dump(tool, "-sass", path))
     resources = parse_resources(dump(tool, "-res-usage", path))
     threads = parse_threads(dump(tool, "-ptx", path))
     for (kernel, arch), one in found.items():
