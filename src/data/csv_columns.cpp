@@ -136,6 +136,13 @@ std::vector<std::string> CsvColumns::feature_names() const {
   return names;
 }
 
+size_t CsvColumns::column_of(uint64_t feature) const {
+  size_t column = 0;
+  for (uint64_t left = feature + 1; column < columns.size(); ++column)
+    if (columns[column].is_free() && --left == 0) break;
+  return std::min(column, columns.size() - 1);
+}
+
 CsvColumns find_csv_columns(const std::string& name, CsvRecords& records,
                             const OpenOptions& options) {
   const auto fail = [&](const std::string& text) {

@@ -33,6 +33,8 @@ struct CsvColumns {
   std::string layout() const;
   // Of the columns that are x; none where they have no names.
   std::vector<std::string> feature_names() const;
+  // Of a feature: its column.
+  size_t column_of(uint64_t feature) const;
   // "column 'NAME'"
   std::string text(size_t column) const { return "column " + shown(columns[column].name); }
   void note_usual(const std::string& what) { as_usual += (as_usual.empty() ? "" : ", ") + what; }

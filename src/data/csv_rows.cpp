@@ -73,7 +73,10 @@ void CsvRowParser::fail_cell(const CsvRow& row, size_t column, std::string_view 
   if (table_.columns[column].role == FieldRole::kLabel)
     fail(row, column,
          cat(place, shown(cell), " is no ", is_float(dtype) ? "number" : "integer",
-             ", as labels are", is_float(dtype) ? "" : ", the first of them integers"));
+             ", as labels are",
+             is_float(dtype) ? ""
+                             : ", the first of them integers (write one of those as 0.0, and they "
+                               "are numbers)"));
   if (is_missing(cell))
     fail(row, column,
          cat(place, cell.empty() ? "an empty cell" : shown(cell), " is no ", diabolo::name(dtype),

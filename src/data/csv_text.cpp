@@ -17,6 +17,12 @@ size_t find(const std::vector<char>& text, char wanted, size_t from, size_t to) 
   return found ? static_cast<size_t>(static_cast<const char*>(found) - text.data()) : to;
 }
 
+// Whether a quote behind this character stands in a cell that does not begin with one. Behind
+// another one, it is one of two that are text.
+bool is_within_cell(char before) {
+  return std::string_view(",;\t \"\r\n").find(before) == std::string_view::npos;
+}
+
 }  // namespace
 
 CsvRecords::CsvRecords(std::string name, Pull pull, CsvPlace start, size_t buffer_bytes, bool keeps)
@@ -67,12 +73,22 @@ size_t CsvRecords::find_end() {
       if (!is_found) break;
       has_quotes_ = true;
       is_quoted = !is_quoted;
+      if (is_quoted && stray_line_ == 0 && quote > at_ && is_within_cell(buffer_[quote - 1]))
+        stray_line_ = line_ + static_cast<uint64_t>(std::count(
+                                  buffer_.begin() + static_cast<ptrdiff_t>(at_),
+                                  buffer_.begin() + static_cast<ptrdiff_t>(quote), '\n'));
       from = quote + 1;
     }
     const size_t scanned = size_ - at_;
     if (!refill()) break;
     from = line_end = at_ + scanned;
   }
+  if (is_quoted &&
+      stray_line_ > 0)  // from there on, what is within quotes is taken for what is not
+    throw Error(
+        ErrorCode::kData,
+        cat(name_, ": line ", stray_line_, ": a quote in a cell that does not begin with one, ",
+            "or text behind one that closes, so that no row's end is found any more"));
   if (is_quoted)
     throw Error(ErrorCode::kData, cat(name_, ": line ", line_,
                                       ": a quote of this row is not closed; the file is cut off, "

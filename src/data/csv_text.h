@@ -61,6 +61,7 @@ class CsvRecords {
   bool is_over_ = false;
   bool takes_empty_ = false;
   bool has_quotes_ = false;  // the record that was found last
+  uint64_t stray_line_ = 0;  // of the first quote that opens within a cell; 0: there is none
 };
 
 // The cells of one record.

@@ -55,6 +55,10 @@ bool Dataset::holds_images() const {
   return x().row.rank() >= 2 && (dtype == DType::kU8 || dtype == DType::kU16);
 }
 
+std::string Dataset::place_text(uint64_t row, uint64_t feature) const {
+  return cat("row ", row, ", column ", feature);
+}
+
 std::string Dataset::text() const {
   const TensorDesc& row = x().row;
   std::string out = cat(diabolo::name(row.dtype()), "[");

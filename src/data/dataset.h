@@ -89,6 +89,9 @@ class Dataset {
   uint64_t read(size_t field, uint64_t first_row, uint64_t count,
                 std::span<std::byte> destination) const;
 
+  // "row 7, column 3" of the numbers of x, for messages; as the source counts and names them.
+  virtual std::string place_text(uint64_t row, uint64_t feature) const;
+
   // Whether a few rows are read as cheaply as many, and by several threads: not columns, not
   // a stream.
   bool gives_parts() const { return gives_parts_; }

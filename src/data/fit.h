@@ -29,7 +29,7 @@ void for_each_raw_row(const Dataset& data, const std::vector<bool>* left_out, co
   BlockReader reader(data, step);
   RowBlock block;
   while (reader.next(block)) {
-    const BlockPlace place{data.name(), block.first};
+    const BlockPlace place = BlockPlace::of(data, block.first);
     for (uint64_t i = 0; i < block.rows; ++i)
       if (!left_out || !(*left_out)[block.first + i])
         use(place, i, block.x().subspan(i * row_bytes, row_bytes));

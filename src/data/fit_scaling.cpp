@@ -117,9 +117,12 @@ Statistics pass_over(const Dataset& data, BadValue policy, const std::vector<boo
 
 void require_passes(const Dataset& data) {
   if (!data.is_stream() && data.rows()) return;
-  throw Error(ErrorCode::kData, cat(data.name(),
-                                    ": is a stream, which cannot be read twice; write "
-                                    "it to a file, or use --scale none or unit"));
+  const bool is_packed = data.name().ends_with(".gz");
+  throw Error(ErrorCode::kData,
+              cat(data.name(),
+                  is_packed ? ": is compressed, and a table is not read twice so; unpack"
+                            : ": is a stream, which cannot be read twice; write",
+                  is_packed ? " it first" : " it to a file", ", or use --scale none or unit"));
 }
 
 void require_values(const Dataset& data, std::span<const double> counts) {

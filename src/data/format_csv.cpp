@@ -61,10 +61,16 @@ class CsvFile final : public CsvDataset {
     describe(rows_.table);
   }
 
+  std::string place_text(uint64_t row, uint64_t feature) const override {
+    uint64_t line = 0;
+    each_row(row, 1, [&](const CsvRow& found) { line = found.line; });
+    return cat("row ", row, " (line ", line, "), ",
+               rows_.table.text(rows_.table.column_of(feature)));
+  }
+
  private:
-  uint64_t read_rows(uint64_t first_row, uint64_t count,
-                     std::span<const FieldRows> wanted) const override {
-    if (count == 0) return 0;
+  template <class Use>
+  void each_row(uint64_t first_row, uint64_t count, const Use& use) const {
     const RowIndex::Entry& start = rows_.index.before(first_row);
     const uint64_t rows_on = first_row + count - start.row;
     const uint64_t guess = (rows_.end / std::max<uint64_t>(1, rows_.count) + 1) * rows_on;
@@ -74,9 +80,15 @@ class CsvFile final : public CsvDataset {
     for (uint64_t row = start.row; row < first_row + count; ++row) {
       const auto record = records.next();
       if (!record) source_.fail(cat("has lost its row ", row, "; it was changed meanwhile"));
-      if (row >= first_row)
-        parser_.parse({*record, row, records.place().line}, row - first_row, wanted);
+      if (row >= first_row) use(CsvRow{*record, row, records.place().line});
     }
+  }
+
+  uint64_t read_rows(uint64_t first_row, uint64_t count,
+                     std::span<const FieldRows> wanted) const override {
+    if (count == 0) return 0;
+    each_row(first_row, count,
+             [&](const CsvRow& row) { parser_.parse(row, row.row - first_row, wanted); });
     return count;
   }
 
@@ -95,6 +107,10 @@ class CsvStream final : public CsvDataset {
         parser_(Dataset::name(), table_) {
     is_stream_ = true;
     describe(table_);
+  }
+
+  std::string place_text(uint64_t row, uint64_t feature) const override {
+    return cat("row ", row, ", ", table_.text(table_.column_of(feature)));
   }
 
  private:

@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "base/error.h"
+#include "data/block_reader.h"
 #include "data/numbers.h"
 
 namespace diabolo {
@@ -59,8 +60,21 @@ std::vector<uint8_t> anomalies(const Labels& labels) {
   return out;
 }
 
+void require_labels(const Dataset& data) {
+  const auto field = data.find(FieldRole::kLabel);
+  if (!field || data.is_stream()) return;
+  BlockReader reader(data, 4096, {FieldRole::kLabel});
+  for (RowBlock block; reader.next(block);)
+    require_finite({data.fields()[*field].row.dtype(), block.columns[*field].bytes}, data.name(),
+                   block.first);
+}
+
 FileStamp labels_of_training(const std::string& path, const Dataset& data, bool is_resumed,
                              const Log& log) {
+  if (!path.empty() && data.find(FieldRole::kLabel))
+    throw Error(ErrorCode::kUsage, cat("expected data.labels or data.label_column, found both ",
+                                       "(data.drop_columns leaves a column out)"));
+  require_labels(data);
   if (path.empty()) return {};
   try {
     const auto labels = open_dataset(path);

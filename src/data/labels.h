@@ -27,6 +27,10 @@ void require_finite(const Labels& labels, const std::string& name, uint64_t firs
 // 1 where the row is anomalous: its label is another number than 0.
 std::vector<uint8_t> anomalies(const Labels& labels);
 
+// That the labels which rows bring along, if they do, are numbers that are finite. A stream's are
+// not looked at.
+void require_labels(const Dataset& data);
+
 // The stamp of the labels that a training was given, once they are checked; path may be empty. They
 // serve nothing but a later evaluate: a training that is resumed goes on without them, with
 // a warning, where they are gone or do not fit. Else that is an Error{kData}.

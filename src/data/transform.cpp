@@ -98,8 +98,8 @@ float mended(const Scaling& scaling, bool in_double, BadValue policy, size_t i) 
   const bool is_minmax = scaling.kind == Scale::kMinmax;
   throw Error(
       ErrorCode::kData,
-      cat(place.name, ": row ", place.first_row + row, ", column ", column, " is ", value,
-          ", which scale ", name(scaling.kind), " takes beyond f32",
+      cat(place.text(row, column), " is ", value, ", which scale ", name(scaling.kind),
+          " takes beyond f32",
           is_minmax ? ": the range is too wide (train with --scale standard, or use " : " (use ",
           place.option, " skip|zero|mean)"),
       DataPosition{place.first_row + row, column});
@@ -157,9 +157,16 @@ void require_scale(const Dataset& data, Scale kind) {
                                      "--scale standard, minmax or none"));
 }
 
+std::string BlockPlace::text(uint64_t row, uint64_t column) const {
+  const uint64_t number = first_row + row;
+  return cat(
+      name, ": ",
+      source ? source->place_text(number, column) : cat("row ", number, ", column ", column));
+}
+
 void fail_bad_value(const BlockPlace& place, uint64_t row, uint64_t column, float value) {
   throw Error(ErrorCode::kData,
-              cat(place.name, ": row ", place.first_row + row, ", column ", column,
+              cat(place.text(row, column),
                   std::isnan(value) ? " is NaN" : " is infinite or too large for f32", " (use ",
                   place.option, " skip|zero|mean)"),
               DataPosition{place.first_row + row, column});

@@ -85,9 +85,15 @@ struct BlockPlace {
   std::string_view name;  // of the data set
   uint64_t first_row = 0;
   const char* option = "--on-bad-value";  // that chooses what to do with bad values
+  const Dataset* source = nullptr;        // where there is one, it says how its places are called
 
+  static BlockPlace of(const Dataset& data, uint64_t first_row) {
+    return {.name = data.name(), .first_row = first_row, .source = &data};
+  }
   // The block that begins `rows` later.
-  BlockPlace at(uint64_t rows) const { return {name, first_row + rows, option}; }
+  BlockPlace at(uint64_t rows) const { return {name, first_row + rows, option, source}; }
+  // "data.npy: row 18231, column 7", of a row of the block.
+  std::string text(uint64_t row, uint64_t column) const;
 };
 
 // Converts a block of raw rows (dtype, row-major, scaling.shift.size() features each) to floats in

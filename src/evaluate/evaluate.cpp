@@ -43,7 +43,7 @@ uint64_t for_each_block(const ModelFile& model, const Dataset& data, BadValue po
   while (reader.next(block)) {
     kept.clear();
     const uint64_t good =
-        convert_rows(model.scaling, policy, {data.name(), block.first}, data.x().row.dtype(),
+        convert_rows(model.scaling, policy, BlockPlace::of(data, block.first), data.x().row.dtype(),
                      block.x(), std::span(rows).first(block.rows * width), &kept);
     for (uint64_t& index : kept) index += block.first;
     use(std::span(rows).first(good * width), kept, block);

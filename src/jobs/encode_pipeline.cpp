@@ -142,7 +142,7 @@ void Pipeline::read_blocks() {
 RowRules Pipeline::rules(Block& block) const {
   RowRules out;
   out.on_bad_value = options_.on_bad_value;
-  out.place = {input_.name(), block.first};
+  out.place = BlockPlace::of(input_, block.first);
   out.result_type = options_.output_dtype;
   if (options_.on_bad_value != BadValue::kSkip) return out;
   block.states.resize(block.rows);

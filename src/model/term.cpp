@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <limits>
 
 #include "base/error.h"
 #include "model/code.h"
@@ -76,6 +77,10 @@ std::vector<TermSpec> loss_terms(const ModelConfig& config) {
     for (TermSpec& term : code.terms(config)) terms.push_back(std::move(term));
   for (const TermDef* def : term_defs()) {
     const double weight = weight_of(*def).number(config);
+    constexpr float kLeast = std::numeric_limits<float>::min();
+    if (weight > 0 && static_cast<float>(weight) < kLeast)  // it would be 0 in a step, or nearly
+      throw Error(ErrorCode::kUsage, cat(weight_of(*def).path(), ": expected 0 or at least ",
+                                         kLeast, ", found ", weight));
     if (weight > 0)
       terms.push_back({.name = def->reported,
                        .weight = weight,

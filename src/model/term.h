@@ -35,7 +35,7 @@ struct TermSpec {
 inline constexpr size_t kMaxTermName = 31;
 
 // Reconstruction, the terms of the code, then the penalties. Throws Error{kUsage} for more than
-// kernels::kMaxLossTerms.
+// kernels::kMaxLossTerms, and for weights that f32 does not tell from 0.
 std::vector<TermSpec> loss_terms(const ModelConfig& config);
 // What a step keeps of them: where there are several, what each came to, and where a weight
 // changes, the weights of the steps to come.

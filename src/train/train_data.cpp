@@ -48,15 +48,14 @@ void require_targets(const Scaling& scaling, const BlockPlace& place, std::span<
   const auto bad = std::ranges::find_if(row, is_bad);
   if (bad == row.end()) return;
   const auto column = static_cast<uint64_t>(bad - row.begin());
-  throw Error(
-      ErrorCode::kData,
-      cat(place.name, ": row ", place.first_row, ", column ", column, " is ", *bad, " in scale ",
-          name(scaling.kind), "; loss bce needs targets in [0,1] (use model.loss.kind = \"mse\"",
-          scaling.kind == Scale::kMinmax
-              ? ", since rows may leave the training range; or scale none for "
-                "numbers in [0,1], unit for unsigned integers)"
-              : ", or mend the row)"),
-      DataPosition{place.first_row, column});
+  throw Error(ErrorCode::kData,
+              cat(place.text(0, column), " is ", *bad, " in scale ", name(scaling.kind),
+                  "; loss bce needs targets in [0,1] (use model.loss.kind = \"mse\"",
+                  scaling.kind == Scale::kMinmax
+                      ? ", since rows may leave the training range; or scale none for "
+                        "numbers in [0,1], unit for unsigned integers)"
+                      : ", or mend the row)"),
+              DataPosition{place.first_row, column});
 }
 
 // Reads a data set block by block into rows that grow.
@@ -105,7 +104,7 @@ class RowsReader {
     }
     kept_.clear();
     floats_.resize(count * static_cast<uint64_t>(rows_.features));
-    const uint64_t kept = convert_rows(scaling_, policy_, {data_.name(), first},
+    const uint64_t kept = convert_rows(scaling_, policy_, BlockPlace::of(data_, first),
                                        data_.x().row.dtype(), raw, floats_, &kept_);
     for (uint64_t i = 0; has_range_ && i < kept; ++i) check_floats(i, first + kept_[i]);
     for (uint64_t i = 0; held_out_ && i < kept; ++i)
@@ -117,7 +116,7 @@ class RowsReader {
 
   void check_floats(uint64_t index, uint64_t row) const {
     const auto width = static_cast<uint64_t>(rows_.features);
-    require_targets(scaling_, {data_.name(), row},
+    require_targets(scaling_, BlockPlace::of(data_, row),
                     std::span(floats_).subspan(index * width, width));
   }
   // The device scales bytes; what they become there is worked out here.
@@ -125,7 +124,7 @@ class RowsReader {
     const auto width = static_cast<uint64_t>(rows_.features);
     floats_.resize(width);
     for (uint64_t row = 0; row < raw.size() / width; ++row) {
-      convert_rows(scaling_, BadValue::kError, {data_.name(), first + row}, DType::kU8,
+      convert_rows(scaling_, BadValue::kError, BlockPlace::of(data_, first + row), DType::kU8,
                    raw.subspan(row * width, width), floats_);
       check_floats(0, first + row);
     }

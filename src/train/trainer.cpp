@@ -59,10 +59,23 @@ void Training::count_rows(bool has_validation_file) {
   result_.rows_skipped = result_.rows_read - data_.train.rows - set_aside;
 }
 
+// A weight or rate that rises over more steps than there are never comes to its value.
+void Training::warn_of_long_warmups() const {
+  const uint64_t steps = session_->schedule().total_steps;
+  const auto warn = [&](const std::string& what, int64_t warmup) {
+    if (static_cast<uint64_t>(warmup) > steps)
+      options_.log.warning(what, " rises over ", warmup, " steps, and the training has ", steps,
+                           ": it does not come to its value");
+  };
+  warn("schedule.warmup_steps: the learning rate", config_.schedule.warmup_steps);
+  for (const TermSpec& term : terms_) warn(cat("the weight of ", term.name), term.warmup_steps);
+}
+
 void Training::begin(const Dataset& data) {
   if (config_.train.precision == Precision::kBf16 && backend_.info().space == Space::kHost)
     warn_of_slow_bf16(backend_, options_.log);
   session_ = std::make_unique<TrainSession>(backend_, config_, network_, data_, options_);
+  warn_of_long_warmups();
   at_.texts = options_.texts;
   if (options_.resume) {
     continue_checkpoint();

@@ -32,6 +32,7 @@ class Training {
   bool has_best() const { return at_.best_epoch > 0; }
 
   void require_inputs_stay(const Dataset* validation);
+  void warn_of_long_warmups() const;
   void count_rows(bool has_validation_file);
   void begin(const Dataset& data);
   void continue_checkpoint();

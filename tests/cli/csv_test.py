@@ -85,7 +85,9 @@ def test_ids_and_numbers_of_rows_stay_with_them(folder):
     assert found[0][:2] == ["name", "row"]
     assert [(line[0], line[1]) for line in found[1:]] == [(f'id {i}, "q"', str(i)) for i in kept]
     error = error_of("encode", model, folder / "u.csv", "-o", folder / "o.csv", code=3)
-    assert "row 0, column 15 is NaN" in error, error
+    assert "u.csv: row 0 (line 2), column 'x15' is NaN" in error, error
+    error = error_of("train", folder / "u.csv", "-o", folder / "n", "--id-column", "0", code=3)
+    assert "u.csv: row 0 (line 2), column 'x15' is NaN" in error, error
 
 
 def test_every_way_in_gives_the_same(folder):
@@ -259,6 +261,21 @@ def test_names_that_are_not_kept_are_said(folder):
     (folder / "u.csv").write_bytes(text)
     said = train(folder / "u.csv", folder / "u", "--epochs", "1", "--id-column", "name")
     assert "column names are not kept" in said.stderr.decode(), said.stderr
+
+
+def test_labels_are_checked_when_training(folder):
+    table, _ = prepared(folder)
+    options = ["--id-column", "name", "--drop-columns", "note", "--label-column", "kind"]
+    error = error_of("train", table, "-o", folder / "a", *options, "--labels",
+                     folder / "labels.npy", code=2)
+    assert "data.labels or data.label_column" in error, error
+    head, rest = table.read_text().split("\n", 1)
+    (folder / "u.csv").write_text(head + "\n" + rest.replace(",7,", ",ill,"))
+    error = error_of("train", folder / "u.csv", "-o", folder / "b", *options, code=3)
+    assert "row 0 (line 2), column 'kind': 'ill' is no" in error, error
+    (folder / "u.csv.gz").write_bytes(gzip.compress(table.read_bytes()))
+    error = error_of("train", folder / "u.csv.gz", "-o", folder / "c", *options, code=3)
+    assert "is compressed" in error and "unpack it first" in error, error
 
 
 def test_labels_of_one_kind_are_said(folder):

@@ -232,6 +232,7 @@ TEST(CsvTest, WhatIsNoTableIsRefused) {
   EXPECT_THAT(what("a,b\n1,2\n\n3,4,5\n"), HasSubstr("row 1 (line 4): has 3 cells"));
   EXPECT_THAT(what("1,2\n3,4,\n"), HasSubstr("has 3 cells"));
   EXPECT_THAT(what("a,b\n1,2\n\"3,4\n5,6\n"), HasSubstr("line 3: a quote"));
+  EXPECT_THAT(what("a,b\n1,2\n3,4\"\n5,\"6\"\n7,\"8\"\n9,10\n"), HasSubstr("line 3: a quote"));
   EXPECT_THAT(what("a,b\n1,2\n3,4\"5\" \n"), HasSubstr("does not begin with one"));
   EXPECT_THAT(what("a,b\n1,2\n3,\"4\"5\n"), HasSubstr("behind a closing quote"));
   EXPECT_THAT(what(""), HasSubstr("has no rows"));

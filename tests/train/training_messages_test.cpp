@@ -64,6 +64,25 @@ TEST_F(TrainingMessages, TargetsOutsideOfTheRangeHaveARemedy) {
   EXPECT_GT(*run(config, *within.data).metrics.back().validation_loss, 0.0);
 }
 
+TEST_F(TrainingMessages, WhatNeverComesToItsValueIsSaid) {
+  std::vector<std::string> said;
+  TrainOptions options;
+  options.log = Log([&](LogLevel level, std::string_view line) {
+    if (level == LogLevel::kWarning) said.emplace_back(line);
+  });
+  Config config = small_config();
+  set_config(config, "model.penalty.code_l1", 1e-3);
+  set_config(config, "model.penalty.code_l1_warmup_steps", int64_t{100000});
+  config.schedule.warmup_steps = 200000;
+  config.train.epochs = 1;
+  run(config, *data_.data, options);
+  ASSERT_EQ(said.size(), 2u);
+  EXPECT_THAT(said[0], HasSubstr("the learning rate rises over 200000 steps"));
+  EXPECT_THAT(said[1], HasSubstr("code_l1"));
+  set_config(config, "model.penalty.code_l1", 1e-45);
+  EXPECT_THAT(error_of(config, *data_.data).what(), HasSubstr("expected 0 or at least"));
+}
+
 TEST_F(TrainingMessages, AValidationLossThatIsNotFiniteIsSaidOnce) {
   std::vector<float> rows = planar_rows(20, 12, 2);
   rows[7 * 12 + 3] = 1e30f;
