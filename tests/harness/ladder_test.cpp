@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <cstring>
 #include <map>
 #include <set>
 
@@ -251,6 +252,32 @@ TEST(LadderThreads, ForwardOpsGiveTheSameBitsForAnyNumberOfThreads) {
   EXPECT_GT(count, 10);
 }
 
+template <class Word>
+void unsign_nans(std::vector<std::byte>& bytes, Word magnitude, Word infinity) {
+  for (size_t i = 0; i + sizeof(Word) <= bytes.size(); i += sizeof(Word)) {
+    Word word;
+    std::memcpy(&word, bytes.data() + i, sizeof word);
+    word = static_cast<Word>(word & magnitude);
+    if (word <= infinity) continue;
+    word = static_cast<Word>(infinity | (infinity >> 1));
+    std::memcpy(bytes.data() + i, &word, sizeof word);
+  }
+}
+
+// outputs_of with one NaN for all: of two that meet in a product, x86 keeps the sign of the first,
+// and compilers order factors as they like.
+std::vector<std::vector<std::byte>> outputs_with_one_nan(const Case& test_case,
+                                                         const CaseData& data, const Kernel& kernel,
+                                                         const Target& target) {
+  auto outputs = outputs_of(test_case, data, kernel, target);
+  for (size_t k = 0; k < outputs.size(); ++k) {
+    const DType dtype = test_case.out[k].desc.dtype();
+    if (dtype == DType::kF32) unsign_nans<uint32_t>(outputs[k], 0x7fffffff, 0x7f800000);
+    if (dtype == DType::kBf16) unsign_nans<uint16_t>(outputs[k], 0x7fff, 0x7f80);
+  }
+  return outputs;
+}
+
 // What a kernel of the host makes of a case, on each target that it accepts: the names of those
 // whose bits are not the first's.
 std::string differing(const Case& test_case, const CaseData& data, const Kernel& kernel,
@@ -259,7 +286,7 @@ std::string differing(const Case& test_case, const CaseData& data, const Kernel&
   std::string names;
   for (const Target& target : targets) {
     if (!refusal(test_case, kernel, target.device).empty()) continue;
-    auto outputs = outputs_of(test_case, data, kernel, target);
+    auto outputs = outputs_with_one_nan(test_case, data, kernel, target);
     if (first.empty())
       first = std::move(outputs);
     else if (outputs != first)
@@ -312,8 +339,8 @@ TEST(LadderThreads, SeesAKernelThatGoesByItsThreads) {
   HostWays ways;
   Kernel kernel = kAdd.kernels.back();
   kernel.prepare = [](const Call& call, const DeviceInfo& device, void*) -> kernels::Launch {
-    return [out = call.out[0].as<std::byte>(), threads = device.cpu.threads](void*) {
-      *out = static_cast<std::byte>(threads);
+    return [out = call.out[0], threads = device.cpu.threads](void*) {
+      std::memset(out.as<std::byte>(), threads, static_cast<size_t>(out.desc.bytes()));
     };
   };
   const Case test_case = cases_of(selftest::kAddCases)[0];
