@@ -11,8 +11,9 @@ constexpr int64_t kMaxBlocks = 0x7FFFFFFF;  // of a grid, in x
 constexpr int64_t kSplitDepth = 64;
 constexpr int64_t kMinDepthOfSplit = 256;
 constexpr int64_t kMaxSplits = 64;
-// Of a tall tile one block fits on a multiprocessor: nothing else runs while it fills its stages
-// and stores its result, which shorter sums would not pay back. Until that is measured.
+// Of a tall tile one block fits on a multiprocessor: where there are more blocks than these, nothing
+// else runs while it fills its stages and stores its result, which shorter sums would not pay back.
+// Until that is measured.
 constexpr int64_t kMinDepthOfTall = 512;
 constexpr int64_t kMaxDepth = int64_t{1} << 30;  // of one tile's sum: loaders count in 32 bits
 constexpr int64_t kFlatSumElems = 16384;         // 64 a thread
@@ -105,8 +106,10 @@ ProductChoice choose_product(const GemmShape& shape, TileSet set, ProductMath ma
     for (int64_t wanted = least; wanted <= most; ++wanted) {
       const int64_t whole = ceil_div(ceil_div(shape.k, wanted), kSplitDepth) * kSplitDepth;
       const int64_t depth = wanted == 1 ? shape.k : whole;
-      if (tile == TileSize::kTall && depth < kMinDepthOfTall) continue;
       const int64_t splits = ceil_div(shape.k, depth);
+      if (tile == TileSize::kTall && depth < kMinDepthOfTall &&
+          tile_count(shape.m, shape.n, tile) * splits > device.multiprocessors)
+        continue;
       const double cycles = product_cycles(shape, tile, splits, depth, math, device);
       if (cycles >= best_cycles) continue;
       best = {tile, splits, depth};
