@@ -11,9 +11,9 @@ constexpr int64_t kMaxBlocks = 0x7FFFFFFF;  // of a grid, in x
 constexpr int64_t kSplitDepth = 64;
 constexpr int64_t kMinDepthOfSplit = 256;
 constexpr int64_t kMaxSplits = 64;
-// Of a tall tile one block fits on a multiprocessor: where there are more blocks than these, nothing
-// else runs while it fills its stages and stores its result, which shorter sums would not pay back.
-// Until that is measured.
+// Of a tall tile one block fits on a multiprocessor: where there are more blocks than those,
+// nothing else runs while it fills its stages and stores its result, which shorter sums would not
+// pay back. Until that is measured.
 constexpr int64_t kMinDepthOfTall = 512;
 constexpr int64_t kMaxDepth = int64_t{1} << 30;  // of one tile's sum: loaders count in 32 bits
 constexpr int64_t kFlatSumElems = 16384;         // 64 a thread
