@@ -1,6 +1,5 @@
 #include "train/train_session.h"
 
-#include <algorithm>
 #include <cstring>
 
 #include "ops/training.h"
@@ -23,12 +22,10 @@ TrainingPlan plan_of(const Backend& backend, const Config& config, const Network
   const auto plan = [&](bool is_resident) {
     return TrainingPlan(backend.info(), config, network, train, validation, is_resident);
   };
-  const TrainingPlan resident = plan(true);
-  if (wanted == Residency::kAuto && backend.info().space == Space::kHost) return resident;
   if (wanted != Residency::kAuto) return plan(wanted == Residency::kResident);
-  const uint64_t free = backend.free_bytes();
-  const uint64_t left = free - std::min(free, resident.store_bytes());
-  return plan(data.train.bytes.size() < left / 4 * 3);
+  const TrainingPlan resident = plan(true);
+  const bool is_host = backend.info().space == Space::kHost;
+  return is_host || resident.fits(backend.free_bytes()) ? resident : plan(false);
 }
 
 }  // namespace

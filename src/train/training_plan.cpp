@@ -106,4 +106,9 @@ uint64_t TrainingPlan::input_bytes() const {
   return validation_ ? bytes + validation_batch_rows() * row_bytes(*validation_) : bytes;
 }
 
+bool TrainingPlan::fits(uint64_t free_bytes) const {
+  const uint64_t needed = store_bytes() + arena_bytes();
+  return needed < free_bytes && input_bytes() < (free_bytes - needed) / 4 * 3;
+}
+
 }  // namespace diabolo

@@ -46,6 +46,9 @@ class TrainingPlan {
   uint64_t store_bytes() const;
   uint64_t arena_bytes() const;  // that all plans share
   uint64_t input_bytes() const;  // rows that are resident, or slots; a batch to validate on
+  // Whether all that is taken in so many bytes, with something to spare. Of resident rows, whose
+  // order takes memory by the row too.
+  bool fits(uint64_t free_bytes) const;
 
  private:
   TensorDesc order_desc() const;

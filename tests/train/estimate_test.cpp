@@ -4,6 +4,7 @@
 #include "model/presets.h"
 #include "train/train_session.h"
 #include "train/train_test.h"
+#include "train/training_plan.h"
 
 namespace diabolo {
 namespace {
@@ -46,6 +47,19 @@ TEST_F(EstimateTest, AllocatesWhatADryRunSays) {
       EXPECT_EQ(said.steps, session.schedule().total_steps) << changed;
     }
   }
+}
+
+// Narrow rows on a device: what makes their order takes more than they do.
+TEST_F(EstimateTest, RowsAreResidentWhereTheirOrderFitsToo) {
+  const Config config = resolved(small_config(), Scale::kStandard);
+  const Network network = Network::of(config.model, 2);
+  const TrainingPlan plan(*device_from_name("sm_90"), config, network, {.rows = 1000000},
+                          std::nullopt, true);
+  EXPECT_GT(plan.arena_bytes(), 2 * plan.input_bytes());
+  const uint64_t all = plan.store_bytes() + plan.arena_bytes() + plan.input_bytes();
+  for (const uint64_t free : {uint64_t{0}, plan.store_bytes(), all - 1, all})
+    EXPECT_FALSE(plan.fits(free)) << free;
+  EXPECT_TRUE(plan.fits(2 * all));
 }
 
 // What a lane holds is bounded by the rows that there are and, where they are wide, in bytes.
