@@ -32,6 +32,8 @@ class GraphGradBuilder final : public GradBuilder {
   bool wants(ValueId value) const override { return wants_.at(root(value)); }
 
   ValueId gradient(ValueId value) const override {
+    if (const auto found = std::ranges::find(pending_, graph_.root(value)); found != pending_.end())
+      pending_.erase(found);
     const ValueId sum = gradient_.at(root(value));
     return sum == kNoValue ? kNoValue : shaped_as(value, sum);
   }
@@ -44,6 +46,17 @@ class GraphGradBuilder final : public GradBuilder {
       return;
     }
     sum = emit(kAdd, AddAttrs{}, {sum, gradient}, graph_.value(value).name + " gradient sum")[0];
+  }
+
+  // The op's `grad`. A gradient that it does not ask for would be lost: a loss has written its own
+  // by the inputs in the forward pass, for 1.
+  void run(const Node& node) {
+    DIABOLO_CHECK(node.op->grad != nullptr, node.name, " (", node.op->name, ") has no gradient");
+    for (const ValueId out : node.out)
+      if (gradient_.at(root(out)) != kNoValue) pending_.push_back(graph_.root(out));
+    node.op->grad(*this, node);
+    DIABOLO_CHECK(pending_.empty(), node.name, " (", node.op->name,
+                  ") has the gradient 1 alone: it cannot be weighed or be part of a sum");
   }
 
   Slot slot(ValueId parameter) override {
@@ -78,6 +91,7 @@ class GraphGradBuilder final : public GradBuilder {
   std::vector<bool> wants_;
   std::vector<ValueId> gradient_;
   std::vector<std::string> written_slots_;
+  mutable std::vector<ValueId> pending_;  // gradients by outputs that nobody has asked for yet
 };
 
 }  // namespace
@@ -93,8 +107,9 @@ void differentiate(Graph& graph, std::span<const ValueId> loss_terms) {
     const bool leads_to_parameter =
         std::ranges::any_of(node.in, [&](ValueId in) { return builder.wants(in); });
     if ((!is_loss && !has_gradient) || !leads_to_parameter) continue;
-    DIABOLO_CHECK(node.op->grad != nullptr, node.name, " (", node.op->name, ") has no gradient");
-    node.op->grad(builder, node);
+    DIABOLO_CHECK(!is_loss || !has_gradient, node.name,
+                  " is a part of the loss and is read by another");
+    builder.run(node);
   }
 }
 

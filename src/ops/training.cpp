@@ -165,11 +165,12 @@ std::vector<TensorDesc> infer_sum(const Attrs&, std::span<const TensorDesc> in) 
   return {in[0]};
 }
 
-// Where the sum is the loss or a part of it, its terms have the gradient 1 of their own.
+// A sum has no 1 to hand on: the parts of a loss are its terms, not their sum.
 void grad_sum(GradBuilder& builder, const Node& node) {
   const ValueId gradient = builder.gradient(node.out[0]);
+  DIABOLO_CHECK(gradient != kNoValue, node.name, " is a sum; give the loss its terms, or weigh it");
   for (const ValueId term : node.in)
-    if (gradient != kNoValue && builder.wants(term)) builder.contribute(term, gradient);
+    if (builder.wants(term)) builder.contribute(term, gradient);
 }
 
 Cost cost_small(const Attrs&, std::span<const TensorDesc> in, std::span<const TensorDesc> out) {

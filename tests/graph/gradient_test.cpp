@@ -8,6 +8,7 @@
 #include "graph/fuse.h"
 #include "graph/random_net.h"
 #include "ops/activation_grad.h"
+#include "ops/weigh_term.h"
 
 namespace diabolo {
 namespace {
@@ -192,6 +193,53 @@ TEST(Gradient, FusionChangesNoBit) {
     }
   }));
   EXPECT_GT(fused_nodes, 20) << "hardly anything was fused, so hardly anything was tested";
+}
+
+// A linear layer and its loss; a penalty of the weight.
+struct Losses {
+  Graph graph;
+  ValueId loss, penalty;
+
+  Losses() {
+    const TensorDesc rows(DType::kF64, {2, 3});
+    const ValueId x = graph.add_input("x", rows), target = graph.add_input("target", rows);
+    const ValueId weight = graph.add_parameter("weight", TensorDesc(DType::kF64, {3, 3}));
+    const DenseForwardAttrs attrs{.has_bias = false};
+    const ValueId y = graph.add(kDenseForward, attrs, {x, weight}, "layer")[0];
+    loss = graph.add(kLoss, LossAttrs{}, {y, target}, "loss")[0];
+    penalty = graph.add(kL2Penalty, L2PenaltyAttrs{0.05f}, {weight}, "penalty")[0];
+  }
+  ValueId sum() { return graph.add(kSumTerms, SumTermsAttrs{}, {loss, penalty}, "sum")[0]; }
+  ValueId weighed(ValueId raw) {
+    return graph.add(kWeighTerm, WeighTermAttrs{0.5f}, {raw}, "weighed")[0];
+  }
+  std::string refusal(const std::vector<ValueId>& parts) {
+    try {
+      differentiate(graph, parts);
+    } catch (const InternalError& error) {
+      return error.what();
+    }
+    return "";
+  }
+};
+
+// The gradient 1 of a part of the loss is implied. Where another would be the right one, nothing is
+// left out in silence.
+TEST(Gradient, OfAPartOfTheLossIsOneOrIsRefused) {
+  const auto has = [](const std::string& text, const char* part) {
+    return text.find(part) != text.npos;
+  };
+  EXPECT_EQ(Losses().refusal({}), "");
+  Losses parts;
+  EXPECT_EQ(parts.refusal({parts.loss, parts.weighed(parts.penalty)}), "");
+  Losses summed;
+  EXPECT_TRUE(has(summed.refusal({summed.sum()}), "sum is a sum"));
+  Losses weighed;  // the loss, by a sum: it has made its gradient already
+  EXPECT_TRUE(has(weighed.refusal({weighed.weighed(weighed.sum())}), "loss (loss) has"));
+  Losses twice;
+  EXPECT_TRUE(has(twice.refusal({twice.weighed(twice.weighed(twice.penalty))}), "weighed (weigh"));
+  Losses both;
+  EXPECT_TRUE(has(both.refusal({both.penalty, both.weighed(both.penalty)}), "read by another"));
 }
 
 // The test can fail: a gradient without the derivative of an activation is seen.
