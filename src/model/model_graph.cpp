@@ -1,5 +1,8 @@
 #include "model/model_graph.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "base/error.h"
 #include "model/code.h"
 #include "ops/activate.h"
@@ -120,7 +123,15 @@ ValueId ModelGraph::layers(std::span<const Layer> layers, ValueId x) {
   return x;
 }
 
+void ModelGraph::add_next_state(ValueId state, ValueId next, const std::string& name) {
+  if (is_again_) return;
+  DIABOLO_CHECK(std::ranges::find(next_states_, state, &NextState::state) == next_states_.end(),
+                name, ": ", graph_.value(state).name, " moves on twice");
+  next_states_.push_back({state, next, name});
+}
+
 ValueId ModelGraph::encoded(ValueId x) {
+  DIABOLO_CHECK(dropouts_ == 0, "the encoder's draws are the first");
   hidden_.clear();
   heads_.clear();
   ValueId last_reads = code_ = x;
@@ -136,6 +147,15 @@ ValueId ModelGraph::encoded(ValueId x) {
   const TrainedCode made = kind.train ? kind.train(code_build()) : used_in_training();
   code_in_use_ = made.code;
   return made.decoded;
+}
+
+ValueId ModelGraph::encoded_again(ValueId x) {
+  const uint32_t dropouts = std::exchange(dropouts_, 0);
+  is_again_ = true;
+  const ValueId code = layers(network_.encoder, x);
+  is_again_ = false;
+  dropouts_ = dropouts;
+  return code;
 }
 
 // As it is in use.

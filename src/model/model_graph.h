@@ -64,17 +64,16 @@ class ModelGraph {
   ValueId reconstruction();
   // T[rows,…] of each of the encoder's layers, with its activation and dropout.
   std::span<const ValueId> hidden() const { return hidden_; }
-  // T[rows,K]: what the encoder's layers make of other rows, x T[rows,D].
-  ValueId encoded_again(ValueId x) { return layers(network_.encoder, x); }
+  // T[rows,K]: what the encoder's layers make of other rows, x T[rows,D], as the same function: its
+  // dropout has the same draws, and no state moves on by these rows.
+  ValueId encoded_again(ValueId x);
   const ModelConfig& config() const { return config_; }
   const Network& network() const { return network_; }
   int64_t features() const { return network_.features; }
   int64_t rows() const { return options_.rows; }  // of a batch
-  void add_next_state(ValueId state, ValueId next, const std::string& name) {
-    next_states_.push_back({state, next, name});
-  }
+  // What a state of the model becomes by this batch, in training; once for each.
+  void add_next_state(ValueId state, ValueId next, const std::string& name);
 
-  // What each state of the model becomes by this batch, in training.
   struct NextState {
     ValueId state, next;
     std::string name;
@@ -101,6 +100,7 @@ class ModelGraph {
   const ModelGraphOptions options_;
   Graph graph_;
   uint32_t dropouts_ = 0;
+  bool is_again_ = false;
   ValueId code_ = kNoValue, code_in_use_ = kNoValue;
   std::vector<ValueId> heads_, hidden_;
   ValueId target_ = kNoValue;

@@ -1,9 +1,11 @@
 // What a penalty may bring beside its weight, by one that this file alone knows: a key of its own,
-// a state of the model, the reconstruction and the target, a place in the validation loss.
+// a state of the model, the reconstruction and the target, what the encoder's layers give and what
+// they give for other rows, a place in the validation loss.
 #include <gmock/gmock.h>
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "infer/inference.h"
 #include "model/added_parts.h"
@@ -25,7 +27,7 @@ ModelOption drift_of() {
           .name = "drift_of",
           .meaning = "what should stay where the targets were",
           .type = ConfigType::kChoice,
-          .choices = {"reconstruction", "target"},
+          .choices = {"reconstruction", "target", "hidden", "again"},
           .standard = {.text = "reconstruction"}};
 }
 
@@ -38,7 +40,7 @@ std::vector<StateSpec> states(const ModelConfig&, const Network& network) {
            Init{0.25f}}};
 }
 
-// The mean distance of all numbers from a running mean of the targets.
+// The mean distance of all numbers from a running mean of the targets; of the encoder's from 0.
 std::vector<ValueId> build(const TermBuild& build) {
   ModelGraph& model = build.model;
   const auto add = [&](const OpDef& op, ValueId a, ValueId b) {
@@ -47,9 +49,14 @@ std::vector<ValueId> build(const TermBuild& build) {
   const ValueId mean = model.state(states(build.config, build.network)[0]);
   if (model.is_training())
     model.add_next_state(mean, add(stateful::kRunningMean, build.target, mean), "drift");
-  const bool is_target = drift_of().value(build.config).text == "target";
-  const ValueId away =
-      add(stateful::kCentre, is_target ? build.target : model.reconstruction(), mean);
+  const std::string of = drift_of().value(build.config).text;
+  ValueId away = kNoValue;
+  if (of == "hidden")
+    away = model.hidden().back();
+  else if (of == "again")
+    away = model.encoded_again(build.target);
+  else
+    away = add(stateful::kCentre, of == "target" ? build.target : model.reconstruction(), mean);
   return {weighed(build, model.graph().add(kMeanAbs, MeanAbsAttrs{}, {away}, "drift")[0])};
 }
 
@@ -110,6 +117,30 @@ TEST_F(Drift, SeesTargetAndReconstruction) {
     EXPECT_NEAR(term(line, "drift"), expected, 1e-5);
     EXPECT_NEAR(term(line, "reconstruction"), plain.metrics[0].loss, 1e-6);
     EXPECT_NE(*line.validation_loss, *plain.metrics[0].validation_loss) << "it counts there";
+  }
+}
+
+// The encoder of the same rows again is the same function: its dropout has the same draws, and
+// a block's state moves on once.
+TEST_F(Drift, SeesWhatTheEncoderGivesAndGivesAgain) {
+  for (const bool has_state : {false, true}) {
+    std::optional<WithCentre> part;
+    if (has_state) part.emplace();
+    Config config = still_config();
+    config.model.encoder.dropout = 0.5;
+    set_config_text(config, "model.penalty.drift", "0.5");
+    std::vector<double> found;
+    StateValues states;
+    for (const char* of : {"hidden", "again"}) {
+      set_config_text(config, "model.penalty.drift_of", of);
+      const TrainResult result = run(config, *data_.data);
+      found.push_back(term(result.metrics.front(), "drift"));
+      if (states.empty()) states = result.model.states;
+      EXPECT_EQ(result.model.states, states) << of;
+    }
+    EXPECT_EQ(states.size(), has_state ? 2u : 1u);
+    EXPECT_GT(found[0], 0);
+    EXPECT_EQ(found[0], found[1]);
   }
 }
 
