@@ -1,13 +1,16 @@
 // A task's inputs are fields of the table by their roles: x, a label and a target side by side.
 #include <gmock/gmock.h>
 
+#include <array>
 #include <filesystem>
+#include <sstream>
 
 #include "base/expect_error.h"
 #include "data/dataset.h"
 #include "jobs/encode_pipeline.h"
 #include "ops/activate.h"
 #include "ops/row_score.h"
+#include "train/stateful_part.h"
 #include "train/training_fixture.h"
 
 namespace diabolo {
@@ -39,6 +42,46 @@ const Task& labelled_task() {
         graph.mark_output(
             graph.graph().add(kRowScore, RowScoreAttrs{0}, {in[0], in[2]}, "distance").front(),
             "distance");
+      }};
+  return kTask;
+}
+
+// A number more than a label that is an integer.
+void add_one(const uint16_t* x, uint16_t* y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) y[i] = static_cast<uint16_t>(x[i] + 1);
+}
+constexpr std::array kAddOneKernels = {
+    Kernel{.name = "reference.add_one",
+           .space = Space::kHost,
+           .is_reference = true,
+           .in_place = {},
+           .accepts = [](const Call&, const DeviceInfo&) -> std::string { return ""; },
+           .scratch_bytes = glue::no_scratch,
+           .prepare = [](const Call& call, const DeviceInfo&, void*) -> kernels::Launch {
+             return [n = call.in[0].desc.elems(), x = glue::input<uint16_t>(call, 0),
+                     y = glue::output<uint16_t>(call, 0)](void*) { add_one(x, y, n); };
+           }}};
+constexpr OpDef kAddOne = {
+    "add_one",
+    [](const Attrs&, std::span<const TensorDesc> in) { return std::vector{in[0]}; },
+    nullptr,
+    stateful::cost,
+    stateful::describe,
+    kAddOneKernels};
+
+const Task& grading_task() {
+  static constexpr TaskInput kIn[] = {
+      {}, {.name = "grade", .role = FieldRole::kLabel, .dtype = DType::kU16}};
+  static constexpr TaskOutput kOut[] = {{.name = "next", .what = "grades", .csv_name = "next"}};
+  static const Task kTask = {
+      .number = 106,
+      .name = "grade",
+      .what = "",
+      .inputs = kIn,
+      .outputs = kOut,
+      .build = [](ModelGraph& graph, std::span<const ValueId> in, int64_t) {
+        graph.mark_output(graph.graph().add(kAddOne, stateful::NoAttrs{}, {in[1]}, "next").front(),
+                          "next");
       }};
   return kTask;
 }
@@ -77,15 +120,30 @@ class RolesTest : public ::testing::Test {
   MemoryField target() const {
     return {{"after", kRow, FieldRole::kTarget}, std::as_bytes(std::span(targets_)), {}};
   }
-  void run(const Dataset& table) {
+  template <class T>
+  static MemoryField label_of(const std::vector<T>& labels, DType dtype) {
+    return {
+        {"grade", TensorDesc(dtype, {}), FieldRole::kLabel}, std::as_bytes(std::span(labels)), {}};
+  }
+  PipelineResult run(const Dataset& table, const Task& task = labelled_task(),
+                     BadValue on_bad_value = BadValue::kError) {
     const FloatData data(planar_rows(300, kWidth, 1), kWidth);
     static const ModelFile kModel =
         train(*create_host_backend(2), small_config(), *data.data, nullptr, {}, {}).model;
     PipelineOptions options;
-    options.task = &labelled_task();
+    options.task = &task;
+    options.on_bad_value = on_bad_value;
     options.output = folder_ / "out.csv";
     options.batch_rows = 100;
-    run_pipeline(*backend_, kModel, table, options);
+    return run_pipeline(*backend_, kModel, table, options);
+  }
+  // Of the output, without the header.
+  std::vector<std::string> lines() const {
+    std::istringstream text(content_of(folder_ / "out.csv"));
+    std::vector<std::string> out;
+    for (std::string line; std::getline(text, line);) out.push_back(line);
+    out.erase(out.begin());
+    return out;
   }
 
   const TensorDesc kRow{DType::kF32, {static_cast<int64_t>(kWidth)}};
@@ -100,15 +158,39 @@ TEST_F(RolesTest, EachInputIsTheFieldOfItsRole) {
   targets_[3 * kWidth] += 1;
   for (const bool gives_parts : {false, true}) {
     run(Source(*memory_table("table", {x(), target(), label()}), gives_parts));
-    const std::string text = content_of(folder_ / "out.csv");
+    const std::vector<std::string> found = lines();
+    ASSERT_EQ(found.size(), kRows);
     for (uint64_t row = 0; row < kRows; ++row) {
       const std::string label = std::to_string(std::max<int>(0, static_cast<int>(row) - 9));
-      if (row == 3) continue;  // its distance is not 0
-      EXPECT_THAT(text, HasSubstr(cat("\n", label, ",0\n"))) << row;
+      const size_t comma = found[row].find(',');
+      EXPECT_EQ(found[row].substr(0, comma), label) << row;
+      const double distance = std::stod(found[row].substr(comma + 1));
+      EXPECT_TRUE(row == 3 ? distance > 0 : distance == 0) << row << ": " << distance;
     }
-    EXPECT_EQ(std::ranges::count(text, '\n'), kRows + 1);
     std::filesystem::remove(folder_ / "out.csv");
   }
+}
+
+// Whatever type they come in; a plan that reads integers gets them as such.
+TEST_F(RolesTest, LabelsThatAreIntegersStayIntegers) {
+  std::vector<int64_t> longs;
+  for (uint64_t row = 0; row < kRows; ++row) longs.push_back(static_cast<int64_t>(64000 + row));
+  const std::vector<float> floats(longs.begin(), longs.end());
+  for (const MemoryField& labels : {label_of(longs, DType::kI64), label_of(floats, DType::kF32)}) {
+    run(*memory_table("table", {x(), labels}), grading_task());
+    const std::vector<std::string> found = lines();
+    ASSERT_EQ(found.size(), kRows);
+    for (uint64_t row = 0; row < kRows; ++row) EXPECT_EQ(found[row], cat(64001 + row));
+    std::filesystem::remove(folder_ / "out.csv");
+  }
+  longs[300] = 65536;
+  longs[400] = -1;
+  const Error error = testing::error_of([&] {
+    run(*memory_table("t", {x(), label_of(longs, DType::kI64)}), grading_task());
+  });
+  EXPECT_EQ(error.code(), ErrorCode::kData);
+  EXPECT_THAT(error.what(), HasSubstr("t: row 300, column 0 of the label is 65536; expected an "
+                                      "integer from 0 to 65535"));
 }
 
 TEST_F(RolesTest, WhatTheTableLacksIsSaid) {
