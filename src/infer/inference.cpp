@@ -230,11 +230,10 @@ std::span<const TaskColumn> Inference::columns(const Task& task, int64_t worst) 
 }
 
 InputWay Inference::way_of(const TaskInput& input, DType dtype, const TensorDesc& row) const {
-  InputWay way{input, row.dtype(), static_cast<uint64_t>(row.elems()), nullptr};
+  InputWay way{input, row.dtype(), static_cast<uint64_t>(row.elems())};
   if (input.is_scaled()) way.scaling = &scaling_of(dtype);
   if (input.is_codes) way.scaling = &code_scaling_;
   if (input.is_codes) way.values = network_.code_row.values;
-  if (!way.scaling) way.own = no_scaling(way.width);
   return way;
 }
 

@@ -71,9 +71,11 @@ void fill_rows(const RawRows& in, Source source, const InputWay& way, uint64_t f
   if (way.input.is_scaled() && (in.is_scaled || source == Source::kRawU8))
     return copy_rows(in, first, count, {static_cast<std::byte*>(staging), bytes}, watch);
   const auto take = [&](std::span<const std::byte> raw) {
-    if (is_float(way.type))
-      return watch.convert(way.floats(), in.dtype, raw, first,
-                           {static_cast<float*>(staging), count * way.width});
+    const std::span floats(static_cast<float*>(staging), count * way.width);
+    if (way.scaling && is_float(way.type))
+      return watch.convert(*way.scaling, in.dtype, raw, first, floats,
+                           way.input.role == FieldRole::kX ? nullptr : way.what());
+    if (is_float(way.type)) return watch.take(way.what(), way.width, in.dtype, raw, first, floats);
     convert_integers({way.what(), way.width, way.type, way.values}, in.dtype, raw, first, staging,
                      watch);
   };

@@ -49,9 +49,11 @@ RowWatch::RowWatch(const RowRules& rules, uint64_t rows)
 }
 
 void RowWatch::convert(const Scaling& scaling, DType dtype, std::span<const std::byte> raw,
-                       uint64_t first, std::span<float> out) {
+                       uint64_t first, std::span<float> out, const char* what) {
   const uint64_t width = scaling.shift.size();
-  const BlockPlace place = rules_.place.at(first);
+  BlockPlace place = rules_.place.at(first);
+  const std::string named = what ? cat(place.name, ": ", what) : std::string();
+  if (what) place = {named, place.first_row, place.option};
   if (!skips()) {
     try {
       convert_rows(scaling, rules_.on_bad_value, place, dtype, raw, out);
@@ -65,6 +67,21 @@ void RowWatch::convert(const Scaling& scaling, DType dtype, std::span<const std:
   kept.reserve(out.size() / width);
   convert_rows(scaling, BadValue::kSkip, place, dtype, raw, out, &kept);
   if (kept.size() * width < out.size()) mark_bad_inputs(kept, first, out, width);
+}
+
+void RowWatch::take(const char* what, uint64_t width, DType dtype, std::span<const std::byte> raw,
+                    uint64_t first, std::span<float> out) {
+  to_f32(dtype, raw, out);
+  if (all_finite(out)) return;
+  for (uint64_t i = 0; i < out.size(); ++i) {
+    if (std::isfinite(out[i])) continue;
+    const uint64_t row = first + i / width;
+    if (skips())
+      rules_.states[row] = RowState::kBadInput;
+    else
+      fail_number(what, row, i % width, cat(out[i]), "a finite number");
+    out[i] = 0;
+  }
 }
 
 // The kept rows are packed at the front: from the last one on they go back to their places.

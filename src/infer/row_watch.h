@@ -37,9 +37,14 @@ class RowWatch {
  public:
   RowWatch(const RowRules& rules, uint64_t rows);
 
-  // Raw rows from number `first` of the call as scaled floats in out, every row in its place.
+  // Raw rows from number `first` of the call as scaled floats in out, every row in its place; what:
+  // "target", of other rows than those whose places the source knows.
   void convert(const Scaling& scaling, DType dtype, std::span<const std::byte> raw, uint64_t first,
-               std::span<float> out);
+               std::span<float> out, const char* what = nullptr);
+  // The same of numbers that are no data: labels, weights. They stay as they are, and no policy
+  // has a number to put in the place of one that is not finite.
+  void take(const char* what, uint64_t width, DType dtype, std::span<const std::byte> raw,
+            uint64_t first, std::span<float> out);
   // Looks at results of whole rows, `width` numbers each; what: "codes", for messages. One that the
   // result type cannot hold is a failure under every policy: another type mends it.
   void check_results(const char* what, uint64_t first, uint64_t width, std::span<float> results);

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include <array>
+#include <cmath>
 #include <filesystem>
 #include <sstream>
 
@@ -191,6 +192,34 @@ TEST_F(RolesTest, LabelsThatAreIntegersStayIntegers) {
   EXPECT_EQ(error.code(), ErrorCode::kData);
   EXPECT_THAT(error.what(), HasSubstr("t: row 300, column 0 of the label is 65536; expected an "
                                       "integer from 0 to 65535"));
+}
+
+// What is no data has no number that could take its place; a target is data.
+TEST_F(RolesTest, NoPolicyMendsALabel) {
+  std::vector<float> labels(kRows, 1);
+  labels[300] = std::nanf("");
+  const auto message = [&](const MemoryField& label, BadValue policy) {
+    const Error error = testing::error_of([&] {
+      run(*memory_table("t", {x(), target(), label}), labelled_task(), policy);
+    });
+    EXPECT_EQ(error.code(), ErrorCode::kData);
+    return std::string(error.what());
+  };
+  const MemoryField bad = label_of(labels, DType::kF32);
+  for (const BadValue policy : {BadValue::kError, BadValue::kZero, BadValue::kMean})
+    EXPECT_THAT(message(bad, policy),
+                HasSubstr("t: row 300, column 0 of the label is nan; expected a finite number"));
+  const auto written = [&](const MemoryField& label, BadValue policy) {
+    const auto result =
+        run(*memory_table("t", {x(), target(), label}), labelled_task(), policy).rows_written;
+    std::filesystem::remove(folder_ / "out.csv");
+    return result;
+  };
+  EXPECT_EQ(written(bad, BadValue::kSkip), kRows - 1);
+  targets_[7 * kWidth + 2] = std::nanf("");
+  EXPECT_THAT(message(label(), BadValue::kError), HasSubstr("t: target: row 7, column 2 is NaN"));
+  EXPECT_EQ(written(label(), BadValue::kZero), kRows);
+  EXPECT_EQ(written(bad, BadValue::kSkip), kRows - 2);
 }
 
 TEST_F(RolesTest, WhatTheTableLacksIsSaid) {
