@@ -77,10 +77,6 @@ std::vector<TermSpec> loss_terms(const ModelConfig& config) {
     for (TermSpec& term : code.terms(config)) terms.push_back(std::move(term));
   for (const TermDef* def : term_defs()) {
     const double weight = weight_of(*def).number(config);
-    constexpr float kLeast = std::numeric_limits<float>::min();
-    if (weight > 0 && static_cast<float>(weight) < kLeast)  // it would be 0 in a step, or nearly
-      throw Error(ErrorCode::kUsage, cat(weight_of(*def).path(), ": expected 0 or at least ",
-                                         kLeast, ", found ", weight));
     if (weight > 0)
       terms.push_back({.name = def->reported,
                        .weight = weight,
@@ -95,6 +91,15 @@ std::vector<TermSpec> loss_terms(const ModelConfig& config) {
                 cat("model.penalty: expected a loss of at most ", kernels::kMaxLossTerms,
                     " terms, found ", terms.size(), "; give fewer penalties a weight"));
   return terms;
+}
+
+void require_weights(std::span<const TermSpec> terms) {
+  constexpr float kLeast = std::numeric_limits<float>::min();
+  for (const TermSpec& term : terms)
+    if (term.weight > 0 && static_cast<float>(term.weight) < kLeast)
+      throw Error(ErrorCode::kUsage,
+                  cat("the weight of ", term.name, " in the loss: expected 0 or at least ", kLeast,
+                      ", found ", term.weight));
 }
 
 bool has_schedule(std::span<const TermSpec> terms) {

@@ -35,8 +35,11 @@ struct TermSpec {
 inline constexpr size_t kMaxTermName = 31;
 
 // Reconstruction, the terms of the code, then the penalties. Throws Error{kUsage} for more than
-// kernels::kMaxLossTerms, and for weights that f32 does not tell from 0.
+// kernels::kMaxLossTerms.
 std::vector<TermSpec> loss_terms(const ModelConfig& config);
+// Throws Error{kUsage} for a weight that a step, in f32, does not tell from 0, or hardly. Models
+// that have one open, and trainings go on with it.
+void require_weights(std::span<const TermSpec> terms);
 // What a step keeps of them: where there are several, what each came to, and where a weight
 // changes, the weights of the steps to come.
 std::vector<StateSpec> term_states(std::span<const TermSpec> terms);

@@ -27,6 +27,7 @@ TrainEstimate estimate_training(Backend& backend, const Config& config, const Da
   const Network network = Network::of(ready.model, data.x().row);
   if (data.rows() == 0) throw Error(ErrorCode::kData, data.name() + ": has no rows to train on");
   require_scale(data, *ready.data.scale);
+  require_weights(loss_terms(ready.model));
   const std::optional<RowsToRead> held = validation_rows(ready, data, validation);
   RowsToRead train{data.rows().value_or(0), source_of(data)};
   if (!validation && held) train.rows -= std::min(train.rows, held->rows);

@@ -37,7 +37,10 @@ Training::Training(Backend& backend, const Config& config, const Dataset& data,
   require_inputs_stay(validation);
   labels_file_ = labels_of_training(config_.data.labels, data, options.resume, options.log);
   check_texts(options_.texts, network_.features);
-  if (!options.resume) require_scale(data, *config_.data.scale);
+  if (!options.resume) {
+    require_scale(data, *config_.data.scale);
+    require_weights(terms_);
+  }
   data_ = load_train_data(config_, data, validation, options.log);
   if (!has_validation())
     warn_of_training_threshold(data_name_, data_.train.rows, network_, options.log);

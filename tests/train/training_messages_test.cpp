@@ -1,6 +1,7 @@
 // What a training says when it warns or refuses: the reason, and a way out.
 #include <gmock/gmock.h>
 
+#include "base/expect_error.h"
 #include "train/training_fixture.h"
 
 namespace diabolo {
@@ -80,8 +81,25 @@ TEST_F(TrainingMessages, WhatNeverComesToItsValueIsSaid) {
   ASSERT_EQ(said.size(), 2u);
   EXPECT_THAT(said[0], HasSubstr("the learning rate rises over 200000 steps"));
   EXPECT_THAT(said[1], HasSubstr("code_l1"));
-  set_config(config, "model.penalty.code_l1", 1e-45);
-  EXPECT_THAT(error_of(config, *data_.data).what(), HasSubstr("expected 0 or at least"));
+}
+
+// In a step it would be 0; a model that was trained so opens, and its training goes on.
+TEST_F(TrainingMessages, AWeightThatF32DoesNotTellFromZeroIsRefused) {
+  Config penalty = small_config(), code = small_config();
+  set_config(penalty, "model.penalty.code_l1", 1e-45);
+  set_config_text(code, "model.code.kind", "variational");
+  set_config_text(code, "model.code.beta", "1e-50");
+  for (const auto& [config, term] : {std::pair(penalty, "code_l1"), std::pair(code, "kl")}) {
+    const std::string expected =
+        cat("the weight of ", term, " in the loss: expected 0 or at least");
+    EXPECT_THAT(error_of(config, *data_.data).what(), HasSubstr(expected));
+    EXPECT_THAT(testing::error_of([&, &used = config] {
+                  estimate_training(*backend_, used, *data_.data, nullptr);
+                }).what(),
+                HasSubstr(expected));
+    const Network network = Network::of(resolved(config, Scale::kStandard).model, 12);
+    EXPECT_EQ(network.features, 12);
+  }
 }
 
 TEST_F(TrainingMessages, AValidationLossThatIsNotFiniteIsSaidOnce) {
