@@ -74,9 +74,9 @@ FileStamp labels_of_training(const std::string& path, const Dataset& data, bool 
   if (!path.empty() && data.find(FieldRole::kLabel))
     throw Error(ErrorCode::kUsage, cat("expected data.labels or data.label_column, found both ",
                                        "(data.drop_columns leaves a column out)"));
-  require_labels(data);
-  if (path.empty()) return {};
   try {
+    require_labels(data);
+    if (path.empty()) return {};
     const auto labels = open_dataset(path);
     read_labels(*labels, data);
     return stamp_of(*labels, log).stamp;

@@ -31,9 +31,10 @@ std::vector<uint8_t> anomalies(const Labels& labels);
 // not looked at.
 void require_labels(const Dataset& data);
 
-// The stamp of the labels that a training was given, once they are checked; path may be empty. They
-// serve nothing but a later evaluate: a training that is resumed goes on without them, with
-// a warning, where they are gone or do not fit. Else that is an Error{kData}.
+// The stamp of the labels that a training was given, once they are checked, those that its rows
+// bring along too; path may be empty. They serve nothing but a later evaluate: a training that is
+// resumed goes on without them, with a warning, where they are gone or do not fit. Else that is an
+// Error{kData}.
 FileStamp labels_of_training(const std::string& path, const Dataset& data, bool is_resumed,
                              const Log& log);
 

@@ -161,5 +161,26 @@ TEST_F(TrainingMessages, GoesOnWithoutItsLabels) {
   EXPECT_THAT(said, HasSubstr("goes on without labels"));
 }
 
+// Those that its rows bring along, too.
+TEST_F(TrainingMessages, GoesOnWithoutALabelThatIsNone) {
+  std::vector<float> labels(300, 1);
+  labels[7] = std::nanf("");
+  const auto table = memory_table(
+      "rows", {{{"x", TensorDesc(DType::kF32, {12})}, std::as_bytes(std::span(data_.values)), {}},
+               {{"label", TensorDesc(DType::kF32, {}), FieldRole::kLabel},
+                std::as_bytes(std::span(labels)),
+                {}}});
+  EXPECT_THAT(error_of(split_config(), *table).what(), HasSubstr("row 7 has a label"));
+  stop_after_an_epoch(split_config());
+  TrainOptions options = options_for("run", RunUse::kResume);
+  std::string said;
+  options.log = Log([&](LogLevel level, std::string_view line) {
+    if (level == LogLevel::kWarning) said += cat(line, "\n");
+  });
+  EXPECT_EQ(run(split_config(), *table, options).epochs, split_config().train.epochs);
+  EXPECT_THAT(said, HasSubstr("rows: row 7 has a label"));
+  EXPECT_THAT(said, HasSubstr("goes on without labels"));
+}
+
 }  // namespace
 }  // namespace diabolo
