@@ -315,8 +315,8 @@ DIABOLO_API diabolo_status diabolo_model_destroy(diabolo_model* model);
 
 /* ---- Training -------------------------------------------------------------------------------- */
 
-/* The loss is the sum of its terms: "reconstruction", those of the kind of code
- * ("kl"), and each penalty that has a weight. */
+/* The loss is the sum of its terms: "reconstruction", those that the kind of code
+ * brings, and each penalty that has a weight. */
 #define DIABOLO_MAX_LOSS_TERMS 16
 typedef struct diabolo_loss_term {
   char name[32];

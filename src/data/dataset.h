@@ -177,9 +177,9 @@ struct MemoryField {
 };
 std::unique_ptr<Dataset> memory_table(std::string name, const std::vector<MemoryField>& fields);
 
-// All formats that can be read, in the order in which they are tried: "npy", "idx", "raw".
+// All formats that can be read, in the order in which they are tried: "npy", "csv" and so on.
 std::vector<std::string> format_names();
-// What their files are called, for help: ".npy, IDX, IDX.gz or raw".
+// What their files are called, for help: ".npy, … or raw".
 std::string format_files();
 
 }  // namespace diabolo

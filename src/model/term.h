@@ -62,7 +62,7 @@ struct TermBuild {
   const ModelConfig& config;
   const Network& network;
   ValueId target;                   // T[rows,D], scaled: what the reconstruction is compared with
-  ValueId code;                     // T[rows,K], as it is in use: of a Gaussian the mean
+  ValueId code;                     // T[rows,…], what terms take for the code in use
   std::span<const TermSpec> terms;  // of the loss
   size_t index;                     // of the one that is built
 

@@ -20,8 +20,8 @@ struct TrainingGraphOptions {
 
 Graph training_graph(const ModelConfig& config, const Network& network,
                      const TrainingGraphOptions& options);
-// Of a batch, without gradients and penalties, terms of the code with their whole weights; its
-// output is model_names::kLoss. Takes rows, precision and source.
+// Of a batch, without gradients, of the terms that count in validation with their whole weights;
+// its output is model_names::kLoss. Takes rows, precision and source.
 Graph validation_graph(const ModelConfig& config, const Network& network,
                        const TrainingGraphOptions& options);
 

@@ -76,8 +76,8 @@ class TrainSession {
   size_t in_flight() const { return in_flight_; }
   StepsDone wait_for_oldest();
 
-  // Mean loss over the validation rows with the parameters as they are now, without penalties;
-  // terms of the code count with their whole weights.
+  // Mean loss over the validation rows with the parameters as they are now, of the terms that count
+  // in validation, with their whole weights.
   double validate();
 
  private:

@@ -40,7 +40,7 @@ struct EpochMetrics {
   uint64_t samples = 0;
   double loss = 0;                        // mean over the epoch's samples, of all terms together
   TermValues terms;                       // what it is the sum of
-  std::optional<double> validation_loss;  // without penalties, with terms of the code
+  std::optional<double> validation_loss;  // of the terms that count there
   double samples_per_s = 0;
   double seconds = 0;        // of training; validation and checkpoints not counted
   double learning_rate = 0;  // of the last step
