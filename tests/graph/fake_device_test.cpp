@@ -78,7 +78,7 @@ TrainOptions plain_options() {
 
 class FakeDeviceByCode : public FakeDevice, public testing::WithParamInterface<const CodeDef*> {};
 INSTANTIATE_TEST_SUITE_P(All, FakeDeviceByCode, testing::ValuesIn(code_defs()),
-                         [](const auto& info) { return std::string(info.param->name); });
+                         [](const auto& test) { return std::string(test.param->name); });
 
 TEST_P(FakeDeviceByCode, BitsDoNotDependOnCaptureOrLateness) {
   for (const Precision precision : {Precision::kF32, Precision::kBf16}) {
