@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Everything that needs a GPU, in one go: from a source tree (builds first) or from a bundle.
 #
-#   scripts/gpu_check.sh [PART...]      parts: correctness sanitizer ceilings rows dense dense_f32 (default: all)
+#   scripts/gpu_check.sh [PART...]      parts: correctness rows dense dense_f32 ladder ceilings sanitizer (default:
+#                                       all, in this order: what a run that is cut must not lose comes first)
 #   scripts/gpu_check.sh quick          what matters in one run of at most 7 minutes on 16 cores: all parts but
 #                                       dense_f32, with the graph peer alone; what is not done by then is skipped
 #
@@ -39,14 +40,14 @@ for place in "${toolkits[@]/%//lib64}" "${toolkits[@]/%//lib}"; do
 done
 parts=("$@")
 json_name=gpu-check${*:+-$(IFS=-; echo "$*")}.json
-[ ${#parts[@]} -gt 0 ] || parts=(correctness sanitizer ceilings rows dense dense_f32)
+[ ${#parts[@]} -gt 0 ] || parts=(correctness rows dense dense_f32 ladder ceilings sanitizer)
 limit_s=300  # of one command
 deadline=$((SECONDS + 86400))  # in seconds of this script, after which nothing is begun
-rounds=3 peers_ready_s=180 peer_names=(eager jax graph)
+rounds=3 compare_s=340 peers_ready_s=180 peer_names=(eager jax graph)
 if [ "${parts[*]}" = quick ]; then
-  parts=(correctness sanitizer ceilings rows dense)
+  parts=(correctness rows dense ladder ceilings sanitizer)
   deadline=$((SECONDS + 400)) limit_s=120
-  peers_ready_s=110 peer_names=(graph)
+  compare_s=180 peers_ready_s=110 peer_names=(graph)
 fi
 jobs=${DIABOLO_JOBS:-$(nproc)}
 mkdir -p "$out"
@@ -184,14 +185,19 @@ part_correctness() {
     begin "train dense, $precision" "$bin/diabolo" train "$data/train-images-idx3-ubyte.gz" \
       --preset dense --precision "$precision" --device cuda --seed 0 -o "$work/$precision" --progress none
   done
-  begin_shards "ladder, every CUDA kernel" $((jobs > 8 ? jobs - 6 : 2)) "$bin/ladder_test"
   finish
   test_error f32 0.00985
   test_error bf16 0.0100  # three seeds on a CPU: 0.0092 to 0.0097
   compare_codes
+  report_cublaslt
+}
+
+# Every kernel on every case; `correctness` has shown the ways through them already.
+part_ladder() {
+  begin_shards "ladder, every CUDA kernel" $((jobs > 2 ? jobs - 2 : 2)) "$bin/ladder_test"
+  finish
   check "beyond 2^31 elements" "$bin/huge_test" --gtest_brief=1
   [ "$(seconds_left)" -lt 1000 ] || check "selftest" "$bin/diabolo" selftest --device cuda
-  report_cublaslt
 }
 
 part_sanitizer() {
@@ -269,7 +275,7 @@ part_rows() {
 # compare PRECISION: ours beside the peers, interleaved, as many rounds as there is time for.
 compare() {
   local left status=0 name value unit verdict
-  left=$(limit_of 340)
+  left=$(limit_of "$compare_s")
   if ! python3 -c 'import torch' 2> /dev/null; then
     row "$part" "python3 with torch" missing "" skipped
     return
@@ -298,7 +304,7 @@ fi
 : > "$rows"
 for part in "${parts[@]}"; do
   if ! declare -F "part_$part" > /dev/null; then
-    echo "gpu_check: no part $part (quick; correctness, sanitizer, ceilings, rows, dense, dense_f32)" >&2
+    echo "gpu_check: no part $part (quick; correctness, rows, dense, dense_f32, ladder, ceilings, sanitizer)" >&2
     exit 2
   fi
 done
