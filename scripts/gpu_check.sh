@@ -6,6 +6,8 @@
 #   scripts/gpu_check.sh quick          what matters in one run of at most 7 minutes on 16 cores: all parts but
 #                                       dense_f32, with the graph peer alone; what is not done by then is skipped
 #
+# With TIME_S set, nothing is begun after so many seconds, and what then runs is ended; quick: 400.
+#
 # Needs a driver; for the peers python3 with torch (and jax). Says plainly what is missing. Every result is a
 # line as it comes and goes at once into one JSON, $OUT/gpu-check.json, of some parts only
 # $OUT/gpu-check-PART-PART.json (OUT defaults to bench/results, in a bundle to results), so that a run that is
@@ -42,11 +44,11 @@ parts=("$@")
 json_name=gpu-check${*:+-$(IFS=-; echo "$*")}.json
 [ ${#parts[@]} -gt 0 ] || parts=(correctness rows dense dense_f32 ladder ceilings sanitizer)
 limit_s=300  # of one command
-deadline=$((SECONDS + 86400))  # in seconds of this script, after which nothing is begun
+deadline=$((SECONDS + ${TIME_S:-86400}))  # in seconds of this script, after which nothing is begun
 rounds=3 compare_s=340 peers_ready_s=180 peer_names=(eager jax graph)
 if [ "${parts[*]}" = quick ]; then
   parts=(correctness rows dense ladder ceilings sanitizer)
-  deadline=$((SECONDS + 400)) limit_s=120
+  deadline=$((SECONDS + ${TIME_S:-400})) limit_s=120
   compare_s=180 peers_ready_s=110 peer_names=(graph)
 fi
 jobs=${DIABOLO_JOBS:-$(nproc)}
@@ -81,11 +83,14 @@ seconds_left() { echo $((deadline > SECONDS ? deadline - SECONDS : 0)); }
 # limit_of SECONDS: the same, or what is left of the time.
 limit_of() { local left; left=$(seconds_left); echo $(($1 < left ? $1 : left)); }
 
-# timed LOG SECONDS COMMAND...: its status, 125 where no time was left to begin it.
+# timed LOG SECONDS COMMAND...: its status, 125 where no time was left to begin it, 124 where it was ended:
+# for good, 5 s after it was asked to (a kernel that hangs, a process that does not listen).
 timed() {
-  local log=$1 limit; limit=$(limit_of "$2"); shift 2
+  local log=$1 limit began=$SECONDS status=0; limit=$(limit_of "$2"); shift 2
   [ "$limit" -gt 0 ] || return 125
-  timeout "$limit" "$@" > "$log" 2>&1
+  timeout -k 5 "$limit" "$@" > "$log" 2>&1 || status=$?
+  [ "$status" != 137 ] || [ $((SECONDS - began)) -lt "$limit" ] || status=124
+  return "$status"
 }
 
 # judged NAME SECONDS STATUS LOG: a row that says how long it took and whether it passed.

@@ -10,6 +10,7 @@ import stat
 import struct
 import subprocess
 import sys
+import time
 
 import numpy
 
@@ -96,11 +97,11 @@ def bundle(folder, diabolo=STAND_IN):
     return folder
 
 
-def check(folder, *parts):
+def check(folder, *parts, **variables):
     """Exit status, output, {name: row}."""
     environment = {**os.environ, "PATH": f"{folder / 'tools'}:{os.environ['PATH']}",
                    "PYTHONPATH": str(folder / "modules"), "DIABOLO_JOBS": "2",
-                   "GTEST_FILTER": QUICK_TESTS}
+                   "GTEST_FILTER": QUICK_TESTS, **variables}
     environment.pop("OUT", None)
     done = subprocess.run(["bash", folder / "scripts" / "gpu_check.sh", *parts], text=True,
                           capture_output=True, env=environment, timeout=200)
@@ -138,6 +139,17 @@ def test_a_failing_native_test_fails_the_check(folder):
     done, rows = check(folder, "ladder")
     assert rows["ladder, every CUDA kernel, 1 of 2"]["verdict"] == "ok", rows
     assert rows["beyond 2^31 elements"]["verdict"] == "FAIL" and "wrong" in done.stderr, done
+
+
+def test_a_process_that_does_not_listen_is_ended(folder):
+    bundle(folder)
+    program(folder / "bin" / "ladder_test",
+            "#!/bin/bash\ntrap '' TERM\nfor k in {1..30}; do sleep 1; done\n")
+    began = time.monotonic()
+    done, rows = check(folder, "ladder", TIME_S="2")
+    assert time.monotonic() - began < 20, done
+    assert any(name.startswith("ladder, every CUDA kernel, 1 of 2 (not done in") for name in rows), rows
+    assert rows["beyond 2^31 elements"]["verdict"] == "skipped", rows
 
 
 def test_sanitizer_from_packed_programs(folder):
