@@ -31,7 +31,7 @@ STAND_IN = f"""#!/bin/bash
 arguments=()
 for a in "$@"; do [ "$a" = cuda ] && a={DEVICE}; arguments+=("$a"); done
 [ "$1" = train ] && arguments+=(--epochs 1 --set model.encoder.hidden=[16])
-[ "$1" = selftest ] && arguments+=(--filter 'add/')
+[ "$1" = selftest ] && [[ "$*" != *--filter* ]] && arguments+=(--filter 'add/')
 exec {DIABOLO} "${{arguments[@]}}"
 """
 # Answers as Google Benchmark does; the rows must be those that the benchmarks have.
@@ -131,6 +131,23 @@ def test_correctness_reads_what_the_command_prints(folder):
     assert codes["verdict"] == "ok" and float(codes["value"]) == 0, codes
     for name in ("products against the reference", "train dense, f32"):
         assert rows[name]["verdict"] == "ok", rows
+    library = rows["libcublasLt.so.13 or .12"]
+    assert PROGRAMS or (library["verdict"], library["unit"]) == ("skipped", "no CUDA device"), rows
+
+
+def test_cublaslt_is_found_only_where_its_kernel_passed(folder):
+    bundle(folder)
+    line = "cuda.dense_forward.cublaslt_f32   A GPU, 80GB  2      0.03       "
+    for k, (prints, status, verdict) in enumerate((
+            (line + "pass", 0, "ok"), (line + "FAIL     differs", 5, "FAIL"),
+            (line + "skip     needs libcublasLt.so.13", 0, "skipped"), ("", 0, "FAIL"),
+            (line + "pass", 139, "FAIL"))):
+        program(folder / "bin" / "diabolo", "#!/bin/bash\n[ $1 = devices ] && echo cuda:0 && exit\n"
+                f"[ $1 = selftest ] && echo '{prints}' && exit {status}\nexit 1\n")
+        _, rows = check(folder, "correctness")
+        found, = (row for name, row in rows.items() if name.startswith("libcublasLt"))
+        assert found["verdict"] == verdict, (k, found)
+        assert verdict != "skipped" or found["unit"] == "needs libcublasLt.so.13", found
 
 
 def test_a_failing_native_test_fails_the_check(folder):
