@@ -99,7 +99,8 @@ int run(const SelftestArguments& arguments) {
   options.filter = arguments.filter;
   options.quick_only = arguments.is_quick;
   options.progress = [&terminal](const char* op) {
-    if (terminal.can_redraw()) terminal.live_line(cat("checking ", op));
+    const std::string text = cat("checking ", op);
+    terminal.can_redraw() ? terminal.live_line(text) : terminal.detail(text);
     return true;
   };
   const std::vector<SelftestRow> rows = run_selftest(backends, options);

@@ -302,6 +302,8 @@ def test_inspect_plan_selftest_devices_presets(folder):
     assert all(step["kernel"].startswith("cuda.") for step in plan["steps"])
     checked = json_of("selftest", "--quick", "--filter", "add/", "--device", "cpu")["kernels"]
     assert {row["verdict"] for row in checked if row["kernel"].startswith("cpu")} == {"pass"}
+    said = run("selftest", "--quick", "--filter", "add/", "--device", "cpu", "--verbose").stderr
+    assert b"\nchecking add\n" in b"\n" + said, said
     assert json_of("devices")["devices"][0]["device"] == "cpu"
     names = [preset["name"] for preset in json_of("presets")["presets"]]
     assert names == ["dense", "denoising", "deep", "vae"]
