@@ -165,7 +165,8 @@ def test_a_process_that_does_not_listen_is_ended(folder):
     began = time.monotonic()
     done, rows = check(folder, "ladder", TIME_S="2")
     assert time.monotonic() - began < 20, done
-    assert any(name.startswith("ladder, every CUDA kernel, 1 of 2 (not done") for name in rows)
+    late = rows["ladder, every CUDA kernel, 1 of 2 (not done when time was up)"]
+    assert late["verdict"] == "cut" and done.returncode == 0, done
     assert rows["beyond 2^31 elements"]["verdict"] == "skipped", rows
 
 
@@ -177,6 +178,20 @@ def test_sanitizer_from_packed_programs(folder):
     assert done.returncode == 0, done
     assert {rows[n]["verdict"] for n in ("memcheck", "racecheck", "initcheck", "synccheck")} == {
         "ok"}, rows
+
+
+def test_a_sanitizer_that_is_cut_says_how_far_it_came(folder):
+    bundle(folder)
+    says = "========= Invalid __global__ read of size 4 bytes"
+    program(folder / "tools" / "compute-sanitizer",
+            "#!/bin/bash\necho '========= COMPUTE-SANITIZER'\n"
+            "printf 'checking add\\nchecking gather\\n'\n"
+            f"[ $2 = memcheck ] && echo '{says}'\nsleep 30\n")
+    done, rows = check(folder, "sanitizer", TIME_S="2")
+    assert rows["racecheck, cut after 1 operations"]["verdict"] == "cut", rows
+    bad = [name for name, row in rows.items() if row["verdict"] != "cut"]
+    assert len(bad) == 1 and bad[0].startswith("memcheck") and says in done.stderr, (rows, done)
+    assert done.returncode == 1, done
 
 
 # Beside each goal what the stand-ins answer; one epoch on noise reaches no error.
