@@ -6,10 +6,11 @@ usage: check_sass.py [--write] FOLDER [BUDGET]
 FOLDER has the objects of a build with the preset cuda (build/cuda/kernels); BUDGET is
 kernels/cuda/sass_budget.txt. Fails, a line for each, for a kernel that has local memory or a stack,
 of which fewer blocks fit on a multiprocessor, whose widest access of global memory is narrower or
-which has more narrow ones, whose main loop takes more instructions beside its work, or, if it is a
-product's, lacks one that it is written for; and for kernels and lines of the budget without their
-counterpart. Kernels of CUB and Thrust are left out. --write writes the budget anew. cuobjdump:
-$CUOBJDUMP, from PATH, beside nvcc, or from PyPI into build/cuobjdump; without one a line says so.
+which has more narrow ones, which has atomics or accesses through generic addresses, whose main loop
+takes more instructions beside its work, or, if it is a product's, lacks one that it is written for;
+and for kernels and lines of the budget without their counterpart. Kernels of CUB and Thrust are
+left out. --write writes the budget anew. cuobjdump: $CUOBJDUMP, from PATH, beside nvcc, or from
+PyPI into build/cuobjdump; without one a line says so.
 """
 import argparse
 import collections
@@ -39,6 +40,9 @@ WIDTHS = {"U8": 1, "S8": 1, "U16": 2, "S16": 2, "64": 8, "128": 16, "256": 32}
 MOST_WARPS = {"sm_86": 48, "sm_89": 48, "sm_120": 48}  # of a multiprocessor; 64 elsewhere
 MOST_BLOCKS = {"sm_86": 16, "sm_89": 24, "sm_120": 24}  # 32 elsewhere
 WIDE = 16
+# Through an address that may be of any memory: slower, and not among what is counted. Atomics give
+# sums by the order of arrival; no kernel of ours has them.
+GENERIC = ("LD", "ST", "ATOM", "ATOMG", "ATOMS", "RED", "REDG")
 # What the main loop of a product has: a verb that fell back to plain code would pass every test of
 # results.
 COPIES = ("LDGSTS.E.BYPASS.128", "LDGDEPBAR")
@@ -76,6 +80,7 @@ class Found:
     step: int = 0
     work: int = 0
     local: int = 0  # bytes of stack and instructions that use local memory
+    generic: int = 0  # instructions of GENERIC
     loop: frozenset = frozenset()  # opcodes of the main loop
 
 
@@ -139,6 +144,8 @@ def found_in(code):
         kind = opcode.split(".")[0]
         if kind in ("LDL", "STL"):
             found.local += 1
+        elif kind in GENERIC:
+            found.generic += 1
         elif kind in ("LDG", "LDGSTS"):
             width = width_of(opcode)
             found.load = max(found.load, width)
@@ -300,6 +307,9 @@ def judge(kernels, budget):
         if one.local:
             wrong.append(f"{name}: expected no stack or local memory, found {one.local} bytes and "
                          f"uses on {where['local']}")
+        if one.generic:
+            wrong.append(f"{name}: expected no atomics or generic accesses, found {one.generic} on "
+                         f"{where['generic']}")
         if name not in budget:
             wrong.append(f"{name}: expected a line in the budget, found none")
             continue

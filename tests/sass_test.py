@@ -69,7 +69,10 @@ def main():
             ("expected HMMA.16816.F32.BF16 in the main loop, found none",
              CODE.replace("HMMA.16816", "HMMA.1688")),
             ("expected LDSM.16. in the main loop, found none", CODE.replace("LDSM.16", "LDS")),
-            ("expected no stack or local memory", CODE.replace("MOV R1,", "STL [R1],"))):
+            ("expected no stack or local memory", CODE.replace("MOV R1,", "STL [R1],")),
+            *(("expected no atomics or generic accesses, found 1 on sm_80",
+               CODE.replace("MOV R1,", opcode + " R1,"))
+              for opcode in ("LD.E.128", "ST.E", "ATOM.E.ADD", "ATOMG.E.ADD.F32", "RED.E.ADD"))):
         wrong = problems(planted)
         assert any(f"{SHORT}: {what}" in line for line in wrong), (what, wrong)
     assert "expected at least 2 resident blocks, found 1" in problems(blocks=1)[0]
