@@ -8,9 +8,10 @@ kernels/cuda/sass_budget.txt. Fails, a line for each, for a kernel that has loca
 of which fewer blocks fit on a multiprocessor, whose widest access of global memory is narrower or
 which has more narrow ones, which has atomics or accesses through generic addresses, whose main loop
 takes more instructions beside its work, or, if it is a product's, lacks one that it is written for;
-and for kernels and lines of the budget without their counterpart. Kernels of CUB and Thrust are
-left out. --write writes the budget anew. cuobjdump: $CUOBJDUMP, from PATH, beside nvcc, or from
-PyPI into build/cuobjdump; without one a line says so.
+for one that an architecture that is shipped has not; and for kernels and lines of the budget
+without their counterpart. Kernels of CUB and Thrust are left out. --write writes the budget anew.
+cuobjdump: $CUOBJDUMP, from PATH, beside nvcc, or from PyPI into build/cuobjdump; without one a line
+says so.
 """
 import argparse
 import collections
@@ -31,6 +32,7 @@ INSTRUCTION = re.compile(r"^\s*/\*([0-9a-f]{4,})\*/\s+(?:@!?U?P\w+\s+)?([A-Z][\w
 RESOURCES = re.compile(r"REG:(\d+) STACK:(\d+) SHARED:(\d+) LOCAL:(\d+)")
 ENTRY = re.compile(r"\.entry (\w+)\(")
 MOST_THREADS = re.compile(r"^\s*\.maxntid (\d+)")
+SHIPPED = re.compile(r"\b(\d+a?)-real\b")
 TARGET = re.compile(r"\b0x([0-9a-f]+)\s*$")
 
 NOT_OURS = ("cub::", "thrust::")  # kernels that come out of the toolkit's headers
@@ -263,6 +265,12 @@ def by_kernel(found):
     return kernels
 
 
+def shipped_archs():
+    """Those of which a build has machine code, if it is not told others."""
+    text = (ROOT / "cmake/Dependencies.cmake").read_text()
+    return {"sm_" + arch for arch in SHIPPED.findall(text)}
+
+
 def read_budget(path):
     budget = {}
     for line in path.read_text().splitlines():
@@ -299,10 +307,12 @@ def needed(name):
     return next((opcodes for loop, opcodes in NEEDED.items() if loop in name), ())
 
 
-def judge(kernels, budget):
-    """What is wrong, a line each."""
+def judge(kernels, budget, archs):
+    """What is wrong, a line each, where machine code for `archs` is expected."""
     wrong = []
     for name in sorted(kernels):
+        wrong += [f"{name}: expected machine code for {arch}, found none (all: the preset cuda)"
+                  for arch in sorted(archs - kernels[name].keys())]
         one, where = worst(kernels[name])
         if one.local:
             wrong.append(f"{name}: expected no stack or local memory, found {one.local} bytes and "
@@ -349,7 +359,7 @@ def main():
     archs = sorted({arch for _, arch in found})
     if args.write:
         args.budget.write_text(budget_text(kernels))
-    wrong = judge(kernels, read_budget(args.budget))
+    wrong = judge(kernels, read_budget(args.budget), shipped_archs())
     print(f"check_sass: {len(kernels)} kernels on {' '.join(archs)}")
     if wrong:
         sys.exit("\n".join(f"check_sass: {line}" for line in wrong) + "\n"

@@ -46,7 +46,7 @@ def problems(code=CODE, blocks=2):
         budget.write_text(check_sass.budget_text(found()))
         kernels = found(code)
         kernels[SHORT]["sm_80"].blocks = blocks
-        return check_sass.judge(kernels, check_sass.read_budget(budget))
+        return check_sass.judge(kernels, check_sass.read_budget(budget), {"sm_80"})
 
 
 def main():
@@ -76,7 +76,10 @@ def main():
         wrong = problems(planted)
         assert any(f"{SHORT}: {what}" in line for line in wrong), (what, wrong)
     assert "expected at least 2 resident blocks, found 1" in problems(blocks=1)[0]
-    assert check_sass.judge({}, {SHORT: one}) and check_sass.judge(found(), {})
+    assert check_sass.judge({}, {SHORT: one}, set()) and check_sass.judge(found(), {}, set())
+    missing, = check_sass.judge(found(), {SHORT: found()[SHORT]["sm_80"]}, {"sm_80", "sm_90a"})
+    assert f"{SHORT}: expected machine code for sm_90a, found none" in missing
+    assert {"sm_80", "sm_90a", "sm_120"} <= check_sass.shipped_archs()
 
     assert check_sass.resident_blocks(128, 256, "sm_80") == 2
     assert check_sass.resident_blocks(129, 256, "sm_80") == 1
