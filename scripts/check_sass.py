@@ -9,7 +9,8 @@ of which fewer blocks fit on a multiprocessor, whose widest access of global mem
 which has more narrow ones, which has atomics or accesses through generic addresses, whose main loop
 takes more instructions beside its work, or, if it is a product's, lacks one that it is written for;
 for one that an architecture that is shipped has not; and for kernels and lines of the budget
-without their counterpart. Kernels of CUB and Thrust are left out. --write writes the budget anew.
+without their counterpart. Kernels of CUB and Thrust are left out. --write writes the budget anew;
+counts that are worse within what is allowed stay, so that many small steps are still seen as one.
 cuobjdump: $CUOBJDUMP, from PATH, beside nvcc, or from PyPI into build/cuobjdump; without one a line
 says so.
 """
@@ -281,16 +282,6 @@ def read_budget(path):
     return budget
 
 
-def budget_text(kernels):
-    text = HEADER
-    for name in sorted(kernels):
-        f = worst(kernels[name])[0]
-        step = f"{f.step:5d} {f.work:4d}" if f.work else f"{'-':>5} {'-':>4}"
-        text += (f"{f.blocks:8d}{f.load:6d} {f.narrow_loads:6d}{f.store:7d} {f.narrow_stores:6d} "
-                 f"{step}  {name}\n")
-    return text
-
-
 # Field, whether more is better, what it is.
 RULES = (("blocks", True, "resident blocks"), ("load", True, "bytes the widest load"),
          ("narrow_loads", False, "narrow loads"), ("store", True, "bytes the widest store"),
@@ -301,6 +292,25 @@ RULES = (("blocks", True, "resident blocks"), ("load", True, "bytes the widest l
 def slack(count):
     """The most that a count may be before its budget has to be written anew."""
     return count + count // 10 + 1
+
+
+def kept(found, old):
+    """What the budget says of `found` where it said `old`: its counts, where they still hold."""
+    counts = {field: getattr(old, field) for field, more_is_better, _ in RULES if not more_is_better
+              and getattr(old, field) < getattr(found, field) <= slack(getattr(old, field))}
+    return dataclasses.replace(found, **counts)
+
+
+def budget_text(kernels, old):
+    """The budget anew, `old` the one before it, or {}."""
+    text = HEADER
+    for name in sorted(kernels):
+        f = worst(kernels[name])[0]
+        f = kept(f, old.get(name, f))
+        step = f"{f.step:5d} {f.work:4d}" if f.work else f"{'-':>5} {'-':>4}"
+        text += (f"{f.blocks:8d}{f.load:6d} {f.narrow_loads:6d}{f.store:7d} {f.narrow_stores:6d} "
+                 f"{step}  {name}\n")
+    return text
 
 
 def needed(name):
@@ -358,7 +368,8 @@ def main():
     kernels = by_kernel(found)
     archs = sorted({arch for _, arch in found})
     if args.write:
-        args.budget.write_text(budget_text(kernels))
+        old = read_budget(args.budget) if args.budget.exists() else {}
+        args.budget.write_text(budget_text(kernels, old))
     wrong = judge(kernels, read_budget(args.budget), shipped_archs())
     print(f"check_sass: {len(kernels)} kernels on {' '.join(archs)}")
     if wrong:

@@ -43,7 +43,7 @@ def found(code=CODE):
 def problems(code=CODE, blocks=2):
     with tempfile.TemporaryDirectory() as folder:
         budget = pathlib.Path(folder) / "budget.txt"
-        budget.write_text(check_sass.budget_text(found()))
+        budget.write_text(check_sass.budget_text(found(), {}))
         kernels = found(code)
         kernels[SHORT]["sm_80"].blocks = blocks
         return check_sass.judge(kernels, check_sass.read_budget(budget), {"sm_80"})
@@ -80,6 +80,13 @@ def main():
     missing, = check_sass.judge(found(), {SHORT: found()[SHORT]["sm_80"]}, {"sm_80", "sm_90a"})
     assert f"{SHORT}: expected machine code for sm_90a, found none" in missing
     assert {"sm_80", "sm_90a", "sm_120"} <= check_sass.shipped_archs()
+
+    # A worse count that holds does not become the budget; a better one, and one beyond it, does.
+    for narrow, said in ((1, 1), (2, 1), (3, 3), (0, 0)):
+        worse = check_sass.dataclasses.replace(one, narrow_stores=narrow)
+        assert check_sass.kept(worse, one).narrow_stores == said, narrow
+        assert f" {said}     3   10  {SHORT}" in check_sass.budget_text(
+            {SHORT: {"sm_80": worse}}, {SHORT: one}), narrow
 
     assert check_sass.resident_blocks(128, 256, "sm_80") == 2
     assert check_sass.resident_blocks(129, 256, "sm_80") == 1
