@@ -101,6 +101,7 @@ json report_of(const Model& model, const Dataset& data, const diabolo_evaluate_o
       if (!progress(now.rows, now.total_rows))
         throw Error(ErrorCode::kInterrupted, "evaluation was stopped by its callback");
     };
+    options.progress({0, 0, data.rows().value_or(0)});
   }
   return evaluate(*model.context->backend, model.file, data, options);
 }

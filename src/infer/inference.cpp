@@ -294,7 +294,8 @@ void Inference::run(const Task& task, std::span<const RawRows> in, std::span<con
     call.add_rows(count);
     for (size_t i = 0; i < takers.size(); ++i) takers[i](result.out[i], first, count);
   };
-  pool_->run({&task, source, options.worst}, job);
+  // Asked before a thread has begun: the others would not wait for the caller's.
+  if (!call.is_stopped()) pool_->run({&task, source, options.worst}, job);
   watch.finish();
   call.finish();
 }

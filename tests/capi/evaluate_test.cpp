@@ -200,10 +200,10 @@ TEST_F(EvaluateFile, RowsInMemoryHaveNoFieldsOfFiles) {
   EXPECT_EQ(evaluate(options), DIABOLO_OK) << diabolo_last_error();
 }
 
-TEST_F(Evaluate, ProgressStopsIt) {
+TEST_F(Evaluate, ProgressStopsItBeforeTheFirstRows) {
   auto options = sized<diabolo_evaluate_options>();
   options.progress = [](const diabolo_file_progress* now, void*) -> int32_t {
-    return now->struct_size == sizeof *now && now->total_rows == kRows;
+    return now->struct_size == sizeof *now && now->total_rows == kRows && now->rows == 0;
   };
   EXPECT_EQ(evaluate(options), DIABOLO_INTERRUPTED);
   EXPECT_NE(std::strstr(diabolo_last_error(), "stopped by its callback"), nullptr);
