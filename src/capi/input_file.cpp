@@ -52,7 +52,7 @@ std::unique_ptr<Dataset> open_input(const char* argument, const char* path, cons
                                     const ModelFile& model, const TensorDesc& usual, RowsAre rows) {
   const std::string name = required_path(argument, path);
   OpenOptions open = open_options_of(given);
-  open.usual = usual_reading(model.config.data, usual, rows);
+  open.usual = usual_reading(model, usual, rows);
   return open_dataset(name, open);
 }
 

@@ -133,7 +133,7 @@ DataConfig data_config(const DataOptions& options) {
 std::unique_ptr<Dataset> open_rows(const std::string& path, const DataOptions& options,
                                    const ModelFile& model, const TensorDesc& row, RowsAre rows) {
   OpenOptions open = open_options(data_config(options));
-  open.usual = usual_reading(model.config.data, row, rows);
+  open.usual = usual_reading(model, row, rows);
   return open_dataset(path, open);
 }
 

@@ -13,6 +13,7 @@ namespace diabolo {
 struct CsvColumns {
   struct Column {
     std::string name;                // of the header, or its number
+    bool is_named = false;           // by the header
     bool is_kept = true;             // else its cells are passed over
     FieldRole role = FieldRole::kX;  // kX, kLabel or kId
 

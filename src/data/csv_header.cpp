@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "data/csv_number.h"
 #include "data/csv_roles.h"
+#include "data/csv_usual.h"
 
 namespace diabolo {
 namespace {
@@ -48,21 +49,42 @@ FirstLine look_at(const std::vector<std::string>& cells, const CsvColumns& numbe
   return out;
 }
 
-// Whether a column that is named and no number stands in the first line.
+// Whether a name that is asked for, and no number, stands in the first line.
 bool has_wanted_name(const std::vector<std::string>& cells, const OpenOptions& options) {
   for (const ColumnNames* names : {&options.table.columns, &options.usual.table.columns})
-    for (const auto& [wanted, role] : wanted_columns(*names))
-      if (!is_number(wanted) && std::ranges::find(cells, wanted) != cells.end()) return true;
+    for (const auto& [wanted, role] : wanted_columns(*names)) {
+      const bool is_told = names == &options.table.columns && !wanted.number;
+      const bool is_name = wanted.may_be_name() && (is_told || !is_number(wanted.name));
+      if (is_name && std::ranges::find(cells, wanted.name) != cells.end()) return true;
+    }
   return false;
+}
+
+// All names of features, of which one at least is no number: those may be a row of data.
+bool has_telling_features(const UsualReading& usual, const std::vector<std::string>& cells) {
+  return has_usual_features(usual, cells) && !std::ranges::all_of(usual.features, is_number);
+}
+
+// A first line that is usually names, but here has as many numbers as there are features.
+void require_no_row(const std::string& name, const UsualReading& usual,
+                    const std::vector<std::string>& cells) {
+  const auto numbers = static_cast<size_t>(std::ranges::count_if(cells, is_number));
+  const size_t features = usual.row ? static_cast<size_t>(usual.row->elems()) : cells.size();
+  if (numbers < std::max<size_t>(1, features) || has_usual_features(usual, cells)) return;
+  throw Error(ErrorCode::kUsage,
+              cat(name, ": the first line is numbers, and none of the names that the training's ",
+                  "table has there; say --header no if it is data, --header yes if it is names"));
 }
 
 }  // namespace
 
 bool is_csv_header(const std::string& name, const std::vector<std::string>& first,
                    const std::vector<std::string>& second, const OpenOptions& options) {
-  for (const TableReading* reading : {&options.table, &options.usual.table})
-    if (reading->header) return *reading->header == HeaderLine::kYes;
-  if (has_wanted_name(first, options) || has_usual_features(options.usual, first)) return true;
+  if (options.table.header) return *options.table.header == HeaderLine::kYes;
+  const auto& usual = options.usual.table.header;
+  if (usual == HeaderLine::kYes) require_no_row(name, options.usual, first);
+  if (usual) return *usual == HeaderLine::kYes;
+  if (has_wanted_name(first, options) || has_telling_features(options.usual, first)) return true;
   CsvColumns numbered;
   numbered.columns = columns_called(std::vector<std::string>(first.size()));
   give_free_roles(name, options.table.columns, numbered);

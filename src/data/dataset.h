@@ -41,7 +41,8 @@ struct FieldRows {
   std::span<std::string> texts = {};  // of text: one a row
 };
 
-// Columns of a table by their names in its header, or their numbers from 0; empty: none.
+// Columns of a table by their names in its header, or their numbers from 0 (column_reference.h);
+// empty: none.
 struct ColumnNames {
   std::string label = {};
   std::string id = {};
@@ -138,7 +139,8 @@ struct UsualReading {
   std::optional<TensorDesc> row = {};      // of raw files; of tables, how many columns are features
   std::optional<DType> dtype = {};         // of tables, where it was chosen
   TableReading table = {};                 // what the table lacks is passed over
-  std::vector<std::string> features = {};  // in a header that has all of them, others are none
+  std::vector<std::string> features = {};  // in a header that has all of them, `row` is none
+  bool has_ids_first = false;              // nor then the first column: as we write results
 };
 
 struct OpenOptions {

@@ -97,19 +97,48 @@ OpenOptions open_options(const DataConfig& config) {
   return options;
 }
 
-UsualReading usual_reading(const DataConfig& trained_on, const TensorDesc& row, RowsAre rows) {
-  UsualReading usual{.row = row};
-  if (rows == RowsAre::kCodes) {
-    usual.table.columns.id = trained_on.table.columns.id;
-    for (const TaskOutput& output : kEncodeTask.outputs)
-      for (int64_t i = 0; output.is_code && i < row.elems(); ++i)
-        usual.features.push_back(output.csv_name_of(i));
-    return usual;
-  }
+namespace {
+
+// As results have them.
+std::vector<std::string> names_of(const TaskOutput& output, int64_t count) {
+  std::vector<std::string> names;
+  for (int64_t i = 0; i < count; ++i) names.push_back(output.csv_name_of(i));
+  return names;
+}
+
+UsualReading usual_codes(const ModelFile& model, const TensorDesc& row) {
+  UsualReading usual{.row = row, .has_ids_first = true};
+  usual.table.columns.id = model.config.data.table.columns.id;
+  for (const TaskOutput& output : kEncodeTask.outputs)
+    if (output.is_code) usual.features = names_of(output, row.elems());
+  return usual;
+}
+
+UsualReading usual_data(const DataConfig& trained_on, const TensorDesc& row,
+                        std::vector<std::string> features) {
+  UsualReading usual{.row = row, .features = std::move(features)};
   // Nothing is taken for raw numbers that is not called so.
   if (trained_on.format != "raw") usual.format = trained_on.format;
   if (trained_on.dtype != "auto") usual.dtype = dtype_from_name(trained_on.dtype);
   usual.table = trained_on.table;
+  return usual;
+}
+
+}  // namespace
+
+std::vector<std::string> feature_names(const ModelFile& model) {
+  if (!model.texts.feature_names.empty()) return model.texts.feature_names;
+  return names_of(kReconstructTask.outputs.front(), model.features());
+}
+
+UsualReading usual_reading(const ModelFile& model, const TensorDesc& row, RowsAre rows) {
+  if (rows == RowsAre::kCodes) return usual_codes(model, row);
+  return usual_data(model.config.data, row, feature_names(model));
+}
+
+UsualReading usual_reading(const DataConfig& trained_on, const Dataset& data) {
+  UsualReading usual = usual_data(trained_on, data.x().row, data.feature_names());
+  usual.table.columns = data.columns();
   return usual;
 }
 

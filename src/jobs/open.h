@@ -4,10 +4,12 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "backend/backend.h"
 #include "data/dataset.h"
 #include "model/config.h"
+#include "model/model_file.h"
 
 namespace diabolo {
 
@@ -29,10 +31,15 @@ void check_precision(const DeviceInfo& device, Precision precision);
 // How data files of a configuration are opened. Throws Error{kUsage}.
 OpenOptions open_options(const DataConfig& config);
 
-// How files are usually read that go through a model, beside the one that it was trained on; `row`
-// is one of theirs. Of codes it is how encode writes them, with the training's ids.
+// How files are usually read that go through a model; `row` is one of theirs. Of codes it is how
+// encode writes them, with the training's ids.
 enum class RowsAre { kData, kCodes };
-UsualReading usual_reading(const DataConfig& trained_on, const TensorDesc& row,
+UsualReading usual_reading(const ModelFile& model, const TensorDesc& row,
                            RowsAre rows = RowsAre::kData);
+// The same beside data that a model is trained on.
+UsualReading usual_reading(const DataConfig& trained_on, const Dataset& data);
+
+// What the features are called: in the training's table, else in results.
+std::vector<std::string> feature_names(const ModelFile& model);
 
 }  // namespace diabolo

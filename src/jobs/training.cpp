@@ -64,8 +64,7 @@ std::unique_ptr<Dataset> open_validation(const Config& config, const Dataset& da
   if (text.empty() || validation_fraction(config)) return nullptr;
   const bool is_raw = config.data.dtype != "auto" && !config.data.shape.empty();
   OpenOptions options;
-  options.usual = usual_reading(config.data, data.x().row);
-  options.usual.table.columns = data.columns();
+  options.usual = usual_reading(config.data, data);
   options.usual.format = config.data.format.empty() && is_raw ? "raw" : config.data.format;
   return open_dataset(text, options);
 }

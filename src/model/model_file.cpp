@@ -10,6 +10,7 @@
 #include <set>
 
 #include "base/memory_file.h"
+#include "data/column_reference.h"
 #include "data/wide.h"
 #include "model/model_description.h"
 #include "model/safetensors.h"
@@ -130,6 +131,8 @@ ModelFile read_model(const SafetensorsFile& file) {
   read_tensors(file, model);
   model.texts = read_texts(file);
   check_texts(model.texts, model.features());
+  ColumnNames& columns = model.config.data.table.columns;
+  columns = settled(columns, !model.texts.feature_names.empty());
   model.hash = file.content_hash();
   return model;
 }

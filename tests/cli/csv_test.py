@@ -216,6 +216,39 @@ def test_columns_by_number_are_kept_by_name(folder):
     assert (folder / "a.csv").read_bytes() == (folder / "b.csv").read_bytes()
 
 
+def test_names_and_numbers_stay_what_they_were(folder):
+    """Digits that are names, and numbers of a table without any."""
+    numbers = rows(60, features=5).astype(float)
+
+    def table(name, names, columns):
+        lines = [names] if names else []
+        lines += [[repr(float(v)) for v in row] for row in columns]
+        (folder / name).write_text("\n".join(",".join(line) for line in lines) + "\n")
+        return folder / name
+
+    both = numpy.hstack([numpy.arange(60)[:, None], numbers])
+    named = table("named.csv", ["id", "0", "1", "2", "3", "4"], both)
+    plain = table("plain.csv", None, both)
+    train(named, folder / "m", "--epochs", "1", "--header", "yes", "--drop-columns", "1")
+    assert 'drop_columns = "name:1"' in (folder / "m" / "config.toml").read_text()
+    run("train", "--resume", "-o", folder / "m", "--epochs", "2")
+    error = error_of("score", folder / "m", plain, "-o", folder / "o.csv", code=2)
+    assert "plain.csv: the first line is numbers" in error, error
+    error = error_of("score", folder / "m", plain, "-o", folder / "o.csv", "--header", "no", code=3)
+    assert "column '1' of the training (left out) is known by name" in error, error
+    outputs = []
+    for at, of, options in ((0, named, []), (1, plain, ["--header", "no", "--drop-columns", "2"])):
+        run("score", folder / "m", of, "-o", folder / f"{at}.csv", *options)
+        outputs.append((folder / f"{at}.csv").read_bytes())
+    assert outputs[0] == outputs[1]
+    # A number of a table without names is that column, whatever the others are called.
+    train(plain, folder / "n", "--epochs", "1", "--label-column", "0")
+    moved = table("moved.csv", ["y", "0", "1", "2", "3", "4"], both)
+    for name, of, options in (("a.csv", plain, []), ("b.csv", moved, ["--header", "yes"])):
+        run("score", folder / "n", of, "-o", folder / name, *options)
+    assert (folder / "a.csv").read_bytes() == (folder / "b.csv").read_bytes()
+
+
 def test_codes_go_back_as_they_are(folder):
     """With the ids that encode was asked for, and with the numbers of the rows."""
     table, model = prepared(folder)

@@ -112,7 +112,7 @@ TEST(CsvTest, TheListOfRowsStaysShort) {
 TEST(CsvTest, NoRowOfDataIsTakenForNames) {
   const TableOptions id{.columns = {.id = "0"}};
   EXPECT_THAT(read_csv("p7,1\n12,2\n", id).ids, ElementsAre("p7", "12"));
-  EXPECT_THAT(read_csv("p7,1\n12,2\n", {.usual = {.drop = "0"}, .usual_features = 1}).x,
+  EXPECT_THAT(read_csv("p7,1\n12,2\n", {.usual = {.drop = "number:0"}, .usual_features = 1}).x,
               ElementsAre(1, 2));
   for (const std::string missing : {"?", "-", "None", "unknown", "<NA>"}) {
     const Error error = csv_error(missing + ",1\n3,4\n");
