@@ -51,6 +51,7 @@ BOARDS = {
 LAUNCH_S = 1.1e-6  # between dependent launches of a graph
 EMPTY_S = 1.0e-6  # of a kernel: parameters, first instructions, one way to memory, its end
 MEMORY_CYCLES = 700  # one way to memory and back
+BARRIER_CYCLES = 300  # of a chain's layer
 ELEMENT_CYCLES = 0.2  # of an epilogue: four accesses of 4 bytes of shared memory, its stores
 SHARED_RATE, BLOCK_CACHE_RATE, ISSUE_RATE = 128, 64, 4  # bytes, bytes, warp instructions a cycle
 SHARED_WITHOUT_OPT_IN = 48 << 10
@@ -73,10 +74,11 @@ class Tile:
 
 
 def read_tiles():
-    """{(op's epilogue, is bf16, rows, columns): Tile}, of both ways round the worse."""
+    """{(epilogue or dense_chain, is bf16, rows, columns): Tile}, of both ways round the worse."""
     tiles = {}
-    pattern = re.compile(r"(\d+) +\d+ +\d+ +\d+ +\d+ +(\d+) +(\d+)  tile_product_kernel<(MmaLoop<"
-                         r"(Bf16)|FfmaLoop<)?,?(\d+),(\d+),(\d+),(\d+),(\d+),\d,\d>,(\w+Epilogue)")
+    pattern = re.compile(r"(\d+) +\d+ +\d+ +\d+ +\d+ +(\d+) +(\d+)  (?:tile_product_kernel|"
+                         r"dense_chain_kernel<ChainShape)<(MmaLoop<(Bf16)|FfmaLoop<)?,?(\d+),"
+                         r"(\d+),(\d+),(\d+),(\d+),\d,\d>,(?:(\w+Epilogue)|(\d),(\d)>)")
     for line in BUDGET.read_text().splitlines():
         match = pattern.search(line)
         if not match:
@@ -88,17 +90,53 @@ def read_tiles():
         # A warp of mma reads its rows and columns; a thread of FMA its own, which a warp shares.
         across, along = (one, other) if loop.startswith("Mma") else (warps / 2, 2)
         read = (m * along + n * across) * k * elem
-        stage = (m + n) * k * elem
+        stage = ((m if epilogue else 0) + n) * k * elem
         stages = 3 if m > 128 else min(SHARED_WITHOUT_OPT_IN // stage, 4)
+        stages = int(match[12]) if match[12] else stages
         tile = Tile(warps, k, blocks, step + work, stage + read, stages, stage)
-        key = (epilogue, bf16, m, n)
+        key = (epilogue or "dense_chain", bf16, m, n)
         if key not in tiles or tiles[key].instructions < tile.instructions:
             tiles[key] = tile
     return tiles
 
 
+def step_cycles(tile, area, shared, busy, bf16, board):
+    """{what may limit a step over k: cycles} of `shared` blocks of a multiprocessor."""
+    peak = board.peak_bf16 * board.mma_share if bf16 else board.peak_f32
+    a_cycle = peak / 2 / board.multiprocessors / board.clock
+    return {"mma.sync" if bf16 else "FMA": shared * area * tile.depth / a_cycle,
+            "issue slots": shared * tile.warps * tile.instructions / ISSUE_RATE,
+            "shared memory": shared * tile.shared_bytes / SHARED_RATE,
+            "second-level cache": shared * tile.stage_bytes / cache_rate(busy, board),
+            "way from memory": MEMORY_CYCLES / (tile.stages - 1)}
+
+
+def cache_rate(busy, board):
+    return min(BLOCK_CACHE_RATE, board.cache / board.clock / busy)
+
+
+def chain_seconds(step, bf16, tiles, board):
+    """The same of a chain of layers, whose rows stay where they are: weights alone are staged."""
+    layers = step["chain"]
+    rows, columns = layers[0]["tile_m"], layers[0]["tile_n"]
+    tile = tiles[("dense_chain", bf16, rows, columns)]
+    blocks = math.ceil(layers[0]["m"] / rows)
+    of_one = math.ceil(blocks / board.multiprocessors)
+    shared = min(of_one, tile.resident)
+    cycles = step_cycles(tile, rows * columns, shared, min(blocks, board.multiprocessors), bf16,
+                         board)
+    limit = max(cycles, key=cycles.get)
+    waves = of_one / shared
+    steps = sum(math.ceil(layer["k"] / tile.depth) for layer in layers)
+    ends = MEMORY_CYCLES + len(layers) * (
+        MEMORY_CYCLES + BARRIER_CYCLES + shared * rows * columns * ELEMENT_CYCLES)
+    return waves * steps * cycles[limit] / board.clock, limit, waves * ends / board.clock
+
+
 def product_seconds(step, bf16, tiles, board):
     """(seconds, what limits a step over k, seconds of first copies and epilogues)"""
+    if "chain" in step:
+        return chain_seconds(step, bf16, tiles, board)
     p = step["product"]
     rows, columns = p["tile_m"], p["tile_n"]
     tile = tiles[(EPILOGUES[step["op"]], bf16, rows, columns)]
@@ -109,25 +147,20 @@ def product_seconds(step, bf16, tiles, board):
     busy = min(blocks, board.multiprocessors)
     of_one = math.ceil(blocks / board.multiprocessors)
     shared = min(of_one, resident)
-    peak = board.peak_bf16 * board.mma_share if bf16 else board.peak_f32
-    a_cycle = peak / 2 / board.multiprocessors / board.clock
-    cache_rate = min(BLOCK_CACHE_RATE, board.cache / board.clock / busy)
-    cycles = {"mma.sync" if bf16 else "FMA": shared * rows * columns * tile.depth / a_cycle,
-              "issue slots": shared * tile.warps * tile.instructions / ISSUE_RATE,
-              "shared memory": shared * tile.shared_bytes / SHARED_RATE,
-              "second-level cache": shared * tile.stage_bytes / cache_rate,
-              "way from memory": MEMORY_CYCLES / (tile.stages - 1)}
+    cycles = step_cycles(tile, rows * columns, shared, busy, bf16, board)
     limit = max(cycles, key=cycles.get)
     waves = math.ceil(of_one / resident)
     area = rows * columns
     ends = waves * (2 * MEMORY_CYCLES + shared * area * ELEMENT_CYCLES)
     if p["splits"] > 1:  # parts: 4 bytes an output to the cache, 4 back
-        ends += waves * shared * area * 8 / cache_rate
+        ends += waves * shared * area * 8 / cache_rate(busy, board)
     return waves * steps * cycles[limit] / board.clock, limit, ends / board.clock
 
 
-def plan(args, mode, batch, precision):
-    command = [args.diabolo, "plan", "--features", "784", "--code-size", "64", "--mode", mode,
+def plan(args, mode, batch, precision, widths):
+    features, *hidden, code = widths
+    command = [args.diabolo, "plan", "--features", str(features), "--code-size", str(code),
+               "--set", f"model.encoder.hidden={hidden}", "--mode", mode,
                "--batch-size", str(batch), "--precision", precision, "--for", "sm_90", "--json"]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
@@ -147,7 +180,7 @@ def predict(steps, precision, tiles, board):
     for step in steps:
         spent["launches"] += launches_of(step) * (LAUNCH_S + EMPTY_S)
         moved = step["bytes"] / rate
-        if "product" not in step:
+        if "product" not in step and "chain" not in step:
             spent[moving] += moved
             continue
         inner, limit, ends = product_seconds(step, precision == "bf16", tiles, board)
@@ -182,14 +215,20 @@ def main():
     board, tiles = BOARDS[args.board], read_tiles()
     print("| row | goal µs | floor µs | predicted µs | launches | limits |")
     print("|---|---|---|---|---|---|")
-    for name, goal, mode, batch, times in [
-            ("G1 train, batch 256", "30", "train", 256, 1),
-            ("G2 train, batch 4096", "75", "train", 4096, 1),
-            ("G3 train, batch 65536", "780", "train", 65536, 1),
-            ("G5 score of 2²⁰ rows", "4200", "score", 65536, 16),
-            ("G12 encode of 1 row", "8", "encode", 1, 1)]:
+    deep = (784, 512, 256, 64)
+    for name, goal, mode, batch, times, widths in [
+            ("G1 train, batch 256", "30", "train", 256, 1, deep),
+            ("G2 train, batch 4096", "75", "train", 4096, 1, deep),
+            ("G3 train, batch 65536", "780", "train", 65536, 1, deep),
+            ("G4 4 layers of 64, 2²⁰ rows", "112", "encode", 65536, 16, (64,) * 5),
+            ("G4 4 layers of 128, 2²⁰ rows", "255", "encode", 65536, 16, (128,) * 5),
+            ("G4 4 layers of 256, 2²⁰ rows", "1060", "encode", 65536, 16, (256,) * 5),
+            ("G5 score of 2²⁰ rows", "4200", "score", 65536, 16, deep),
+            ("score of 4096 rows, 30-64-16-8", "", "score", 4096, 1, (30, 64, 16, 8)),
+            ("encode of 1 row, 30-64-16-8", "", "encode", 1, 1, (30, 64, 16, 8)),
+            ("G12 encode of 1 row", "8", "encode", 1, 1, deep)]:
         for precision in ("bf16", "f32"):
-            steps = plan(args, mode, batch, precision)["steps"]
+            steps = plan(args, mode, batch, precision, widths)["steps"]
             print_row(f"{name}, {precision}", goal if precision == "bf16" else "",
                       floor_of(steps, precision, board), predict(steps, precision, tiles, board),
                       sum(map(launches_of, steps)), times)

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "kernels/cuda/rates.h"
+
 namespace diabolo::kernels::cuda {
 namespace {
 
@@ -19,16 +21,10 @@ constexpr int64_t kMaxDepth = int64_t{1} << 30;  // of one tile's sum: loaders c
 constexpr int64_t kFlatSumElems = 16384;         // 64 a thread
 constexpr int64_t kMaxFlatBlocks = 4096;
 
-// Costs in cycles of one multiprocessor of an H100; arithmetic, not measured. A launch: 1.1 us.
-constexpr double kLaunchCycles = 1900;
-// Multiply-adds a cycle: mma.sync at 63 % of the peak rate, and fused multiply-adds.
-constexpr double kBf16Rate = 1290, kFfmaRate = 128;
-// Bytes a cycle: shared memory; the second-level cache for one multiprocessor, and for all.
-constexpr double kSharedRate = 128, kCacheRate = 64, kAllCacheRate = 3200;
-// Of a tile: the first copies' way, the barriers of the slabs; for each element, four accesses of 4
-// bytes in shared memory and its stores. A part: 8 bytes an output, to the cache and back, and in
-// the launch that adds them up a share of a way to the cache, four loads being in flight together.
-constexpr double kTileCycles = 1500, kElementCycles = 0.2, kPartCycles = 8.0 / 24;
+// Of a tile: the first copies' way, the barriers of the slabs. A part: 8 bytes an output, to the
+// cache and back, and in the launch that adds them up a share of a way to the cache, four loads
+// being in flight together.
+constexpr double kTileCycles = 1500, kPartCycles = 8.0 / 24;
 constexpr double kCyclesOfAddedPart = 300.0 / 4;
 
 struct TileCosts {
@@ -39,18 +35,18 @@ struct TileCosts {
 constexpr TileCosts kTileCosts[] = {
     {2816, 11, 1.0}, {2048, 11, 1.0}, {1152, 8, 1.0}, {768, 7.5, 1.1}, {384, 4, 1.4}};
 
-// Cycles for one row of k of a tile, with `busy` multiprocessors at it.
-double row_cycles(TileSize tile, ProductMath math, double busy) {
+// Of the forward product, by math and tile: blocks of a multiprocessor, by sass_budget.txt and by
+// an H100's shared memory.
+constexpr int kResident[3][5] = {{1, 1, 1, 4, 6}, {1, 2, 1, 1, 6}, {1, 2, 3, 5, 6}};
+
+RowCosts row_costs(TileSize tile, ProductMath math) {
   const TileCosts& costs = kTileCosts[static_cast<int>(tile)];
   const auto [m, n] = extents(tile);
   const double elem = math == ProductMath::kBf16 ? 2 : 4;
-  const double cache_rate = std::min(kCacheRate, kAllCacheRate / busy);
-  const double moved = std::max({costs.shared_bytes * elem / 2 / kSharedRate,
-                                 (m + n) * elem / cache_rate, costs.wait * elem / 2});
   const double area = double{1} * m * n;
   const double computed =
       math == ProductMath::kF32 ? area / kFfmaRate * costs.ffma : area / (kBf16Rate * 2 / elem);
-  return std::max(moved, computed);
+  return {costs.shared_bytes * elem / 2, (m + n) * elem, computed, costs.wait * elem / 2};
 }
 
 double product_cycles(const GemmShape& shape, TileSize tile, int64_t splits, int64_t depth,
@@ -60,7 +56,7 @@ double product_cycles(const GemmShape& shape, TileSize tile, int64_t splits, int
   const auto busy = static_cast<double>(std::min<int64_t>(blocks, device.multiprocessors));
   const double elements = double{1} * extents(tile).m * extents(tile).n;
   const double of_tile = kTileCycles + kElementCycles * elements;
-  const double of_rows = static_cast<double>(depth) * row_cycles(tile, math, busy);
+  const double of_rows = static_cast<double>(depth) * row_cycles(row_costs(tile, math), 1, busy);
   if (splits == 1) return waves * (of_rows + of_tile);
   return waves * (of_rows + of_tile + kPartCycles * elements) + kLaunchCycles +
          kCyclesOfAddedPart * static_cast<double>(splits);
@@ -117,6 +113,20 @@ ProductChoice choose_product(const GemmShape& shape, TileSet set, ProductMath ma
     }
   }
   return best;
+}
+
+double side_by_side_cycles(const GemmShape& shape, TileSize tile, ProductMath math,
+                           const Device& device) {
+  const int64_t blocks = tile_count(shape.m, shape.n, tile);
+  const auto busy = static_cast<double>(std::min<int64_t>(blocks, device.multiprocessors));
+  const double elements = double{1} * extents(tile).m * extents(tile).n;
+  const RowCosts row = row_costs(tile, math);
+  return waves_cycles(ceil_div(blocks, device.multiprocessors),
+                      kResident[static_cast<int>(math)][static_cast<int>(tile)],
+                      [&](double resident) {
+                        return static_cast<double>(shape.k) * row_cycles(row, resident, busy) +
+                               kTileCycles + resident * kElementCycles * elements;
+                      });
 }
 
 TileSize choose_loss_tile(const DenseShape& s, ProductMath math, const Device& device) {

@@ -66,6 +66,11 @@ struct ProductChoice {
 ProductChoice choose_product(const GemmShape& shape, TileSet set, ProductMath math,
                              const Device& device, int64_t most_splits = 1);
 
+// The cycles of a forward product in one part, without its launch, where blocks share
+// multiprocessors, which choose_product does not count.
+double side_by_side_cycles(const GemmShape& shape, TileSize tile, ProductMath math,
+                           const Device& device);
+
 // The tile of a loss, of which each leaves a partial sum in scratch.
 TileSize choose_loss_tile(const DenseShape& shape, ProductMath math, const Device& device);
 

@@ -48,15 +48,20 @@ nlohmann::json values_json(const Plan& plan, const std::vector<ValueId>& ids) {
   return list;
 }
 
-// Of a product by the CUDA tiles what bench/predict.py counts.
-void add_product(nlohmann::json& entry, const Plan& plan, const Step& step) {
+nlohmann::json product_json(const ProductWork& work) {
+  return {{"m", work.shape.m},     {"n", work.shape.n},     {"k", work.shape.k},
+          {"tile_m", work.tile.m}, {"tile_n", work.tile.n}, {"splits", work.splits}};
+}
+
+// Of products by the CUDA tiles what bench/predict.py counts.
+void add_products(nlohmann::json& entry, const Plan& plan, const Step& step) {
   const Node& node = plan.graph().node(step.node);
   std::vector<TensorDesc> in;
   for (const ValueId id : node.in) in.push_back(plan.graph().value(id).desc);
   const auto work = product_work(*node.op, *step.kernel, node.attrs, in, plan.device());
-  if (!work) return;
-  entry["product"] = {{"m", work->shape.m},     {"n", work->shape.n},     {"k", work->shape.k},
-                      {"tile_m", work->tile.m}, {"tile_n", work->tile.n}, {"splits", work->splits}};
+  if (work.size() == 1) entry["product"] = product_json(work[0]);
+  if (work.size() < 2) return;
+  for (const ProductWork& layer : work) entry["chain"].push_back(product_json(layer));
 }
 
 }  // namespace
@@ -105,7 +110,7 @@ nlohmann::json plan_json(const Plan& plan) {
                             {"scratch_bytes", step.scratch_bytes},
                             {"scratch_offset", step.scratch_offset},
                             {"rejected", nlohmann::json::array()}};
-    add_product(entry, plan, step);
+    add_products(entry, plan, step);
     for (const Rejection& rejection : step.rejected)
       entry["rejected"].push_back(
           {{"kernel", rejection.kernel->name}, {"reason", rejection.reason}});

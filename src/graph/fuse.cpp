@@ -10,10 +10,8 @@
 #include "ops/row_score.h"
 
 namespace diabolo {
-namespace {
 
-// How many nodes read the value, in whatever shape, and how many outputs are the value in another.
-int64_t readers(const std::vector<Node>& nodes, const Graph& graph, ValueId value) {
+int64_t readers(std::span<const Node> nodes, const Graph& graph, ValueId value) {
   int64_t count = std::ranges::count_if(graph.values(), [&](const Value& other) {
     return other.alias_of == value && other.role == Role::kOutput;
   });
@@ -21,6 +19,8 @@ int64_t readers(const std::vector<Node>& nodes, const Graph& graph, ValueId valu
     count += std::ranges::count_if(node.in, [&](ValueId in) { return graph.root(in) == value; });
   return count;
 }
+
+namespace {
 
 // dx = dense_data_grad(dz, W); dz' = activation_grad(dx, saved)
 //   ->  dz' = dense_data_grad(dz, W, saved), the derivative in the product's epilogue.

@@ -6,6 +6,10 @@
 
 namespace diabolo {
 
+// How many of `nodes` read the value, in whatever shape, and how many outputs are the value in
+// another.
+int64_t readers(std::span<const Node> nodes, const Graph& graph, ValueId value);
+
 // The graph with every rule applied until none fits.
 Graph fuse(const Graph& graph);
 

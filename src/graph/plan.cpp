@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "graph/chain.h"
 #include "graph/fuse.h"
 
 namespace diabolo {
@@ -45,6 +46,7 @@ Plan Plan::compile(const Graph& graph, const DeviceInfo& device, const Policy& p
   plan.device_ = device;
   plan.device_.cuda.allows_tf32 = policy.allows_tf32;
   plan.policy_ = policy;
+  if (policy.fuse) plan.graph_ = chain_layers(plan.graph_, plan.device_, policy);
   plan.choose_kernels();
   plan.lay_out_memory();
   return plan;

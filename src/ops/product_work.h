@@ -1,8 +1,8 @@
 // How the CUDA tiles cut up a dense op: for what is said of a plan, not for running it.
 #pragma once
 
-#include <optional>
 #include <span>
+#include <vector>
 
 #include "kernels/cuda/choose.h"
 #include "ops/op.h"
@@ -15,8 +15,8 @@ struct ProductWork {
   int64_t splits = 1;  // of k, each with blocks of its own; a second launch adds them up
 };
 
-// None for what is no dense op, or not of our tiles.
-std::optional<ProductWork> product_work(const OpDef& op, const Kernel& kernel, const Attrs& attrs,
-                                        std::span<const TensorDesc> in, const DeviceInfo& device);
+// One, or of a chain one a layer; none for what is no dense op, or not of our tiles.
+std::vector<ProductWork> product_work(const OpDef& op, const Kernel& kernel, const Attrs& attrs,
+                                      std::span<const TensorDesc> in, const DeviceInfo& device);
 
 }  // namespace diabolo

@@ -11,6 +11,7 @@
   X(Add)                \
   X(Advance)            \
   X(Corrupt)            \
+  X(DenseChain)         \
   X(DenseDataGrad)      \
   X(DenseForward)       \
   X(DenseLoss)          \

@@ -93,6 +93,13 @@ class Tracked {
     return error_ + (terms_ - 1) * (P::kUnit * sum_abs_ + P::kTiny);
   }
 
+  // Rounded to bf16 on its way through memory: 8 significant bits.
+  Tracked kept_in_bf16() const {
+    const double e = error();
+    if (e == 0 && std::fabs(value_) <= 0x1p8 * quantum_) return *this;
+    return rounded(value_, e + 0x1p-9 * (std::fabs(value_) + e), 0);
+  }
+
   friend Tracked operator+(const Tracked& a, const Tracked& b) { return sum(a, b, b.value_); }
   friend Tracked operator-(const Tracked& a, const Tracked& b) { return sum(a, b, -b.value_); }
   Tracked operator-() const {

@@ -13,6 +13,7 @@
 #include "graph/plan.h"
 #include "kernels/cuda/cublaslt_library.h"
 #include "model/training_graph.h"
+#include "ops/dense.h"
 #include "train/training_fixture.h"
 
 namespace diabolo {
@@ -89,6 +90,23 @@ TEST_F(Cublaslt, OnlyPlansOfPolicyFastTakeIt) {
     config.train.fast_policy = false;
     EXPECT_EQ(count_cublaslt(kernels_of(config)), 0);
   }
+}
+
+// Layers that it is expected to win are not joined to chains of ours.
+TEST_F(Cublaslt, ItsLayersAreNotChained) {
+  Graph graph;
+  ValueId x = graph.add_input("x", TensorDesc(DType::kF32, {64, 16}));
+  for (const char* name : {"one", "two", "three"}) {
+    const ValueId weight = graph.add_parameter(name, TensorDesc(DType::kF32, {16, 16}));
+    x = graph.add(kDenseForward, DenseForwardAttrs{.has_bias = false}, {x, weight}, name)[0];
+  }
+  graph.mark_output(x, "y");
+  const auto backend = create_cuda_backend();
+  const Plan strict = Plan::compile(graph, backend->info(), {});
+  ASSERT_EQ(strict.steps().size(), 1u);
+  const Plan fast = Plan::compile(graph, backend->info(), {.fast = true});
+  ASSERT_EQ(fast.steps().size(), 3u);
+  for (const Step& step : fast.steps()) EXPECT_THAT(step.kernel->name, HasSubstr("cublaslt"));
 }
 
 TEST_F(Cublaslt, BitsDoNotDependOnCaptureOrLateness) {

@@ -18,6 +18,7 @@ VERBS = ("cuda_verbs_native_test", "verb_kernels_cu", "*")
 SUMS = ("cuda_verbs_native_test", "verb_kernels_cu", "*.WarpAndBlock")
 FORWARD = ("cuda_dense_native_test", "dense_forward_cu", "*.Forward")
 WEIGHTS = ("cuda_dense_native_test", "dense_weight_grad_cu", "*.WeightGrad")
+CHAIN = ("cuda_dense_native_test", "dense_chain_cu", "ChainKernels/*.KeepRowsApart")
 MMA_A = r"(mma\.sync[^;]*\}, *\{)([^,}]*),([^,}]*),([^,}]*),([^,}]*)(\}, *\{[^,}]*,[^,}]*\})"
 MMA_B = r"(mma\.sync[^;]*\}, *\{[^,}]*,[^,}]*,[^,}]*,[^,}]*\}, *\{)([^,}]*),([^,}]*)\}"
 GENERIC = (r"\1{ .reg .b64 %generic; .reg .b32 %low;\n cvt.u64.u32 %generic, \3; "
@@ -87,6 +88,15 @@ PLANTED = (
      r"(ldmatrix\S*\.x4)\.trans", r"\1", "results"),
     ("copies of a product read whole chunks", FORWARD,
      r"(cp\.async\.cg\S* [^;]*), %r\d+;", r"\1;", "results|out of bounds"),  # by what lies there
+    ("one group too many pending in a chain", CHAIN,
+     r"cp\.async\.wait_group (\d)", lambda m: f"cp.async.wait_group {int(m[1]) + 1}",
+     "asynchronous copy not waited for"),
+    ("a chain without barriers", CHAIN,
+     r"bar\.sync\s*0;", "", "race|uninitialised shared memory"),
+    ("a chain's weights read as they do not lie", CHAIN,
+     r"(ldmatrix\S*\.x4)\.trans", r"\1", "results"),
+    ("a chain's rows read as they do not lie", CHAIN,
+     r"(ldmatrix\S*\.x4)\.shared", r"\1.trans.shared", "results"),
 )
 
 

@@ -36,8 +36,10 @@ struct StagedTile {
   // Floats along the width are read four lanes (k) by eight (m or n) at a time, two neighbouring
   // chunks per k: shift the rows by two chunks. Everything else is read by eight rows at one chunk;
   // rows of 64 bytes share a 128-byte line with their neighbour.
+  static constexpr bool kIsFloatsWide = kElemBytes == 4 && kAlong == Along::kWidth;
+  static constexpr int kSwizzleRows = kIsFloatsWide ? 4 : 8;  // it repeats after so many
   DIABOLO_HD static constexpr int swizzle(int row) {
-    if (kElemBytes == 4 && kAlong == Along::kWidth) return (row & 3) * 2;
+    if (kIsFloatsWide) return (row & 3) * 2;
     return kRowChunks >= 8 ? row & 7 : (row >> 1) & 3;
   }
 

@@ -31,7 +31,7 @@ struct ThreadChunks {
   static constexpr int kCount = Tile::kOuter / kRowStep;
   static constexpr int kBytesApart = kRowStep * Tile::kRowChunks * kChunkBytes;
   static_assert(kThreads % Tile::kRowChunks == 0 && Tile::kOuter % kRowStep == 0);
-  static_assert(kRowStep % 8 == 0, "the swizzle repeats after eight rows");
+  static_assert(kRowStep % Tile::kSwizzleRows == 0, "rows of a thread have one swizzle");
 
   GPU_VERB static int row() { return static_cast<int>(threadIdx.x) / Tile::kRowChunks; }
   GPU_VERB static int chunk() { return static_cast<int>(threadIdx.x) % Tile::kRowChunks; }
