@@ -202,6 +202,18 @@ std::optional<RunDirectory> claimed_directory(const TrainArguments& arguments) {
   return open_run_directory(arguments.output, use_of(arguments));
 }
 
+// What config.toml calls by a relative name lies where the training was begun.
+std::unique_ptr<Dataset> open_data(const TrainArguments& arguments, const Config& config) {
+  const std::string& path = config.data.train;
+  const bool is_remembered = arguments.data.empty() && arguments.resume && path != "-";
+  if (is_remembered && !path.starts_with('/') && !path_exists(path))
+    throw Error(ErrorCode::kData,
+                cat(path, ": is not there; ", RunDirectory{arguments.output}.config(),
+                    " names it from the folder where the training was begun: go on there, or say "
+                    "where it is (train DATA --resume)"));
+  return open_dataset(path, open_options(config.data));
+}
+
 int run(const TrainArguments& arguments) {
   Terminal terminal(arguments.out);
   if (arguments.help_config) return help_config(arguments, configuration(arguments), terminal);
@@ -217,7 +229,7 @@ int run(const TrainArguments& arguments) {
   // A resumed training may read the configuration that it writes again.
   if (directory && !arguments.resume && arguments.config.config_file)
     require_not_written(*directory, *arguments.config.config_file);
-  const auto data = open_dataset(config.data.train, open_options(config.data));
+  const auto data = open_data(arguments, config);
   const auto backend =
       open_backend(config.train.device, config.train.threads, terminal, DeviceLine::kAlways);
   check_precision(backend->info(), config.train.precision);

@@ -75,6 +75,7 @@ TrainResult run_training(Backend& backend, const Config& asked, const Dataset& d
   Config config = asked;
   config.data.table.columns = data.columns();  // numbers are of this file, names of others too
   require_utf8(config);
+  for (const std::string& line : idle_keys(asked)) options.log.warning(line);
   say_reading(data, options.log);
   if (validation) {
     say_reading(*validation, options.log);

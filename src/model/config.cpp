@@ -103,8 +103,11 @@ bool is_of_type(const ConfigKey& key, const ConfigValue& value) {
 
 bool is_in_range(const ConfigKey& key, const ConfigValue& value) {
   const auto within = [&](double number) { return number >= key.low && number <= key.high; };
-  if (const auto* integer = std::get_if<int64_t>(&value))
-    return within(static_cast<double>(*integer));
+  if (const auto* integer = std::get_if<int64_t>(&value)) {
+    const auto number = static_cast<double>(*integer);
+    const bool is_widened = key.type == ConfigType::kFloat;
+    return within(number) && (is_widened || static_cast<int64_t>(number) == *integer);
+  }
   if (const auto* number = std::get_if<double>(&value)) return within(*number);
   if (const auto* list = std::get_if<std::vector<int64_t>>(&value))
     return list->size() <= kMaxListItems && std::ranges::all_of(*list, [&](int64_t item) {

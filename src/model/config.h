@@ -218,4 +218,8 @@ Config config_from_json(const nlohmann::json& json);
 // Throws Error{kUsage}.
 Config resolved(const Config& config, Scale default_scale);
 
+// What was set and means nothing beside another key, a line each: "optimizer.momentum = 0.5 means
+// nothing with optimizer.kind = "adam"". Of a configuration that is not resolved.
+std::vector<std::string> idle_keys(const Config& config);
+
 }  // namespace diabolo

@@ -2,9 +2,17 @@
 #include "base/error.h"
 #include "model/block.h"
 #include "model/config.h"
+#include "model/presets.h"
 
 namespace diabolo {
 namespace {
+
+// The widths that nobody asked for; a preset of another version has those of the defaults.
+std::vector<int64_t> preset_hidden(const std::string& name) {
+  for (const Preset& preset : presets())
+    if (preset.name == name) return preset.make().model.encoder.hidden;
+  return EncoderConfig().hidden;
+}
 
 // Lines that no layer has, and lines beside widths.
 void check_layers(const ModelConfig& model) {
@@ -16,14 +24,50 @@ void check_layers(const ModelConfig& model) {
                                          ".layers; set it to [], or the layers"));
   };
   const auto& hidden = model.encoder.hidden;
-  check("model.encoder", model.encoder.layers, !hidden.empty() && hidden != EncoderConfig().hidden);
+  const bool is_told = !hidden.empty() && hidden != preset_hidden(model.preset);
+  check("model.encoder", model.encoder.layers, is_told);
   check("model.decoder", model.decoder.layers, !model.decoder.hidden.empty());
   if (model.decoder.mirror && !model.decoder.layers.empty())
     throw Error(ErrorCode::kUsage,
                 "model.decoder.layers: set model.decoder.mirror = false to use them");
 }
 
+// Keys whose meaning hangs on that of another, in 0.1 already, so that they cannot be refused.
+struct IdleKeys {
+  const char* of;  // the key that would have to be otherwise
+  std::vector<const char*> keys;
+  bool are_idle;
+};
+std::vector<IdleKeys> idle_keys_of(const Config& config) {
+  const bool is_sgd = config.optimizer.kind == kernels::Optimizer::kSgd;
+  const ScheduleKind schedule = config.schedule.kind;
+  return {
+      {"optimizer.kind", {"optimizer.momentum"}, !is_sgd},
+      {"optimizer.kind", {"optimizer.beta1", "optimizer.beta2", "optimizer.epsilon"}, is_sgd},
+      {"schedule.kind", {"schedule.final_fraction"}, schedule != ScheduleKind::kCosine},
+      {"schedule.kind",
+       {"schedule.step_epochs", "schedule.step_factor"},
+       schedule != ScheduleKind::kStep},
+      {"model.corruption.kind",
+       {"model.corruption.amount"},
+       config.model.corruption.kind == CorruptionKind::kNone},
+  };
+}
+
 }  // namespace
+
+std::vector<std::string> idle_keys(const Config& config) {
+  std::vector<std::string> out;
+  const Config standard;
+  for (const IdleKeys& some : idle_keys_of(config))
+    for (const char* path : some.keys) {
+      const ConfigKey& key = *find_config_key(path);
+      if (!some.are_idle || key.get(config) == key.get(standard)) continue;
+      out.push_back(cat(path, " = ", value_text(key.get(config)), " means nothing with ", some.of,
+                        " = ", value_text(find_config_key(some.of)->get(config))));
+    }
+  return out;
+}
 
 Config resolved(const Config& config, Scale default_scale) {
   Config out = config;

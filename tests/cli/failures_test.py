@@ -30,6 +30,19 @@ def test_usage_is_2(folder):
     assert error_of(code=2) == "a command is required (diabolo --help lists them)"
 
 
+def test_a_training_goes_on_where_its_data_are(folder):
+    numpy.save(folder / "x.npy", rows(100))
+    train("x.npy", "run", "--epochs", "1", cwd=folder)
+    other = folder / "other"
+    other.mkdir()
+    error = error_of("train", "--resume", "-o", folder / "run", "--epochs", "2", code=3, cwd=other)
+    assert error.startswith("x.npy: is not there") and "train DATA --resume" in error, error
+    run("train", "../x.npy", "--resume", "-o", "../run", "--epochs", "2", cwd=other)
+    said = train(folder / "x.npy", folder / "m", "--epochs", "1", "--set",
+                 "optimizer.momentum=0.5").stderr.decode()
+    assert "warning: optimizer.momentum = 0.5 means nothing with" in said, said
+
+
 def test_usage_errors_say_what_was_expected(folder):
     data, model = prepared(folder)
     encode = ["encode", model, data, "-o", folder / "c.npy"]

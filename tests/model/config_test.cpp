@@ -239,6 +239,43 @@ TEST(Config, LayersAreLinesAndEachMistakeIsNamed) {
   EXPECT_EQ(LayerLine::parse(config.model.encoder.layers[0], "").text(), "dense 7 linear");
 }
 
+// The widths of a preset were not asked for.
+TEST(Config, LayersStandInForThePresetsWidths) {
+  for (const char* preset : {"dense", "deep", "vae"}) {
+    Config config = preset_config(preset);
+    config.model.encoder.layers = {"dense 7"};
+    EXPECT_NO_THROW(resolved(config, Scale::kUnit)) << preset;
+    config.model.encoder.hidden = {7, 5};
+    EXPECT_THAT(message_of([&] { resolved(config, Scale::kUnit); }),
+                HasSubstr("model.encoder.hidden: expected none beside"))
+        << preset;
+  }
+}
+
+TEST(Config, IntegersKeepTheirDigits) {
+  Config config;
+  set_config(config, "train.seed", int64_t{1} << 53);
+  EXPECT_THAT(message_of([&] { set_config(config, "train.seed", (int64_t{1} << 53) + 1); }),
+              HasSubstr("train.seed: expected an integer from 0 to 9007199254740992"));
+}
+
+TEST(Config, KeysThatMeanNothingBesideOthersAreSaid) {
+  Config config = preset_config("denoising");
+  EXPECT_TRUE(idle_keys(config).empty());
+  config.optimizer.momentum = 0.5;
+  config.schedule.step_epochs = 3;
+  config.model.corruption.amount = 0.25;
+  EXPECT_THAT(idle_keys(config),
+              testing::ElementsAre(
+                  "optimizer.momentum = 0.5 means nothing with optimizer.kind = \"adam\"",
+                  "schedule.step_epochs = 3 means nothing with schedule.kind = \"constant\""));
+  config.optimizer.kind = kernels::Optimizer::kSgd;
+  config.schedule.kind = ScheduleKind::kStep;
+  EXPECT_TRUE(idle_keys(config).empty());
+  config.model.corruption.kind = CorruptionKind::kNone;
+  EXPECT_EQ(idle_keys(config).size(), 1u);
+}
+
 TEST(Presets, AreWhatTheirNamesSay) {
   EXPECT_EQ(preset_config("dense").model.encoder.hidden, (std::vector<int64_t>{512, 256}));
   EXPECT_EQ(preset_config("deep").model.encoder.hidden, (std::vector<int64_t>{1000, 500, 250}));
