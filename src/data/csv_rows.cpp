@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "base/error.h"
 #include "data/csv_number.h"
@@ -39,6 +40,12 @@ constexpr size_t kMaxIdBytes = 4 << 10;
 bool is_some_number(std::string_view cell) {
   double value = 0;
   return parse_cell(cell, value) == CellKind::kNumber;
+}
+
+// Of a number: what rounds to 0 is none, where any other number is an anomaly.
+bool is_not_zero(std::string_view number) {
+  const std::string_view digits = number.substr(0, number.find_first_of("eE"));
+  return digits.find_first_of("123456789") != std::string_view::npos;
 }
 
 // Where one row's cells go; null: nobody wants them.
@@ -108,7 +115,8 @@ void CsvRowParser::put_label(const CsvRow& row, size_t column, std::string_view 
     const auto value = number<int64_t>(row, column, cell);
     std::memcpy(label, &value, sizeof value);
   } else {
-    const auto value = number<double>(row, column, cell);
+    auto value = number<double>(row, column, cell);
+    if (value == 0 && is_not_zero(cell)) value = std::numeric_limits<double>::denorm_min();
     std::memcpy(label, &value, sizeof value);
   }
 }

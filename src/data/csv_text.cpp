@@ -106,7 +106,7 @@ std::optional<std::string_view> CsvRecords::next() {
     at_ = std::min(end + 1, size_);
     line_ += 1 + (has_quotes_ ? static_cast<uint64_t>(std::ranges::count(record, '\n')) : 0);
     if (record.ends_with('\r')) record.remove_suffix(1);
-    if (!record.empty() || takes_empty_) return record;
+    if (takes_empty_ || record.find_first_not_of(' ') != std::string_view::npos) return record;
   }
 }
 

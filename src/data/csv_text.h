@@ -38,7 +38,8 @@ class CsvRecords {
   // Where the one after it does.
   CsvPlace here() const { return {base_ + at_, line_}; }
 
-  // Lines without a character are records, as they are in a table of one column, not passed over.
+  // Lines without a character but spaces are records, as they are in a table of one column, not
+  // passed over.
   void take_empty_lines() { takes_empty_ = true; }
   // Goes on from a place that was seen before and is kept.
   void restart(const CsvPlace& place);

@@ -51,11 +51,12 @@ TEST(CsvTest, SeparatorsAreFoundOrTold) {
 }
 
 TEST(CsvTest, LineEndsMarksAndLinesWithoutText) {
-  for (const std::string text : {"\xef\xbb\xbf"
-                                 "a,b\r\n1,2\r\n3,4",
-                                 "a,b\n1,2\n\n3,4\n\n\n", "\n\na,b\n\r\n1,2\n3,4\r\n",
-                                 "\xef\xbb\xbf"
-                                 "1,2\n3,4"})
+  for (const std::string text :
+       {"\xef\xbb\xbf"
+        "a,b\r\n1,2\r\n3,4",
+        "a,b\n1,2\n\n3,4\n\n\n", "\n\na,b\n\r\n1,2\n3,4\r\n", "a,b\n1,2\n  \n3,4\n \r\n",
+        "\xef\xbb\xbf"
+        "1,2\n3,4"})
     EXPECT_THAT(read_csv(text).x, ElementsAre(1, 2, 3, 4)) << text;
   // In a table of one column a line without text is an empty cell.
   const Content one = read_csv("a\n1\n\n3\n");
@@ -188,6 +189,17 @@ TEST(CsvTest, LabelsOf64BitsKeepTheirDigits) {
   MemoryFileSystem fs(real);
   const auto data = open_dataset("t.csv", with_table({.fs = &fs}, table));
   EXPECT_EQ(data->fields()[1].row.dtype(), DType::kF64);
+}
+
+// 0 is ordinary, and nothing else is.
+TEST(CsvTest, LabelsThatRoundToZeroAreNotZero) {
+  MemoryFileSystem fs("a,y\n1,1e-400\n2,0e9\n3,-1e-999\n");
+  const auto data = open_dataset("t.csv", with_table({.fs = &fs}, {.columns = {.label = "y"}}));
+  std::vector<double> labels(3);
+  data->read(1, 0, 3, std::as_writable_bytes(std::span(labels)));
+  EXPECT_GT(labels[0], 0);
+  EXPECT_EQ(labels[1], 0);
+  EXPECT_NE(labels[2], 0);
 }
 
 TEST(CsvTest, WhatIsMissingIsNaN) {
