@@ -624,11 +624,13 @@ DIABOLO_API diabolo_status diabolo_score_device(const diabolo_model* model,
 typedef struct diabolo_file_options {
   uint64_t struct_size;
   const char* input_format;                   /* as diabolo --format; null: by content and name */
-  diabolo_dtype input_dtype;                  /* of raw files; 0: as in training */
+  diabolo_dtype input_dtype;                  /* of raw files; 0: the training's or codes' */
   uint32_t input_rank;                        /* of raw files; 0: as in training */
   uint64_t input_shape[DIABOLO_MAX_ROW_RANK]; /* of one row */
-  const char* output_format;                  /* "npy", "raw", "csv"; null: by name */
-  diabolo_dtype output_dtype;                 /* F32, F16 or BF16; 0: the model's, or F32 */
+  const char* output_format;                  /* "npy", "raw", "csv", "tsv"; null: by name */
+  /* F32, F16 or BF16; 0: of codes the model's (in CSV F32), of rows in a raw file the training's,
+   * of whatever else F32. */
+  diabolo_dtype output_dtype;
   diabolo_bad_value on_bad_value;
   int32_t resume;      /* continue OUTPUT.partial of a run that was interrupted */
   uint64_t batch_rows; /* in flight at a time; results do not depend on it */
@@ -657,6 +659,7 @@ typedef struct diabolo_file_result {
  * OUTPUT.partial; output appears when it is whole. result may be null. Paths only, not "-":
  * standard streams belong to the program. Where rows may be left out (SKIP), CSV numbers its rows
  * in a column `row`; beside another output there is OUTPUT.rows.npy, the numbers of the rows in it.
+ * Rows that bring such a column keep their numbers.
  * DATA: input missing, damaged, a bad value or a result that is not finite (by row and column),
  * rows that do not fit the model. USAGE: output is the input, or the file that the model was loaded
  * from or last saved to, or another of its run directory; a threshold that is negative, not finite

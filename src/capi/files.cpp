@@ -16,11 +16,6 @@ namespace diabolo::capi {
 
 namespace {
 
-DType output_dtype_of(const diabolo_file_options& options, const Task& task, const Model& model) {
-  if (options.output_dtype) return dtype_of("file options.output_dtype", options.output_dtype);
-  return usual_output_dtype(task, model.file);
-}
-
 std::function<bool(const PipelineProgress&)> progress_of(const diabolo_file_options& options) {
   if (!options.progress) return {};
   return [&options](const PipelineProgress& now) {
@@ -36,7 +31,8 @@ PipelineOptions pipeline_options(const Model& model, const Task& task,
   PipelineOptions out;
   out.task = &task;
   if (options.output_format) out.output_format = options.output_format;
-  out.output_dtype = output_dtype_of(options, task, model);
+  if (options.output_dtype)
+    out.output_dtype = dtype_of("file options.output_dtype", options.output_dtype);
   if (options.batch_rows > 0) {
     constexpr uint64_t kMostRows = uint64_t{1} << 20;
     if (options.batch_rows > kMostRows)

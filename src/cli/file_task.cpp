@@ -38,7 +38,6 @@ PipelineOptions pipeline_options(const FileTaskArguments& arguments, const Model
   options.output = arguments.output;
   options.model_path = model_path(arguments.model);
   options.output_format = arguments.output_format;
-  options.output_dtype = usual_output_dtype(*arguments.task, model);
   if (arguments.output_dtype) options.output_dtype = *dtype_from_name(*arguments.output_dtype);
   if (arguments.batch_rows) options.batch_rows = *arguments.batch_rows;
   options.on_bad_value = bad_value(arguments.data, model);
@@ -150,8 +149,11 @@ void describe(Arguments& arguments, FileTaskArguments& target) {
   if (target.task->gives_codes())
     arguments.optional_choice("--code-dtype", target.output_dtype, {"f32", "f16", "bf16"},
                               "type of the codes; bf16 for raw output only");
-  arguments.choice("--output-format", target.output_format, {"npy", "raw", "csv"},
-                   "else by the name of OUT: .npy, .csv, or raw");
+  else if (std::ranges::any_of(target.task->outputs, &TaskOutput::is_scaled))
+    arguments.optional_choice("--output-dtype", target.output_dtype, {"f32", "f16", "bf16"},
+                              "type of the rows; else f32, and in a raw file the training's");
+  arguments.choice("--output-format", target.output_format, {"npy", "raw", "csv", "tsv"},
+                   "else by the name of OUT: .npy, .csv, .tsv, .raw, .bin");
   if (target.task->names_worst)
     arguments.integer("--explain", target.worst, 1, 32,
                       "also the N features that are worst in each row; .csv only");

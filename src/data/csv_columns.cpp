@@ -119,6 +119,9 @@ void find_fields(const std::string& name, const OpenOptions& options, CsvRecords
   for (const CsvColumns::Column& column : table.columns)
     if (column.is_kept && column.role == FieldRole::kId)
       table.fields.push_back({column.name, TensorDesc(), FieldRole::kId, true});
+  for (const CsvColumns::Column& column : table.columns)
+    if (column.is_kept && column.role == FieldRole::kRow)
+      table.fields.push_back({column.name, TensorDesc(DType::kU64, {}), FieldRole::kRow});
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ struct CsvColumns {
     std::string name;                // of the header, or its number
     bool is_named = false;           // by the header
     bool is_kept = true;             // else its cells are passed over
-    FieldRole role = FieldRole::kX;  // kX, kLabel or kId
+    FieldRole role = FieldRole::kX;  // kX, kLabel, kId or kRow
 
     // Whether it is a feature, as it is where nobody says otherwise.
     bool is_free() const { return is_kept && role == FieldRole::kX; }
@@ -26,7 +26,7 @@ struct CsvColumns {
   DType x_dtype = DType::kF64;
   DType label_dtype = DType::kI64;  // kF64 where one of the first labels is no integer
   CsvPlace first_row;               // behind the header
-  std::vector<Field> fields;        // x, then label and id where there are any
+  std::vector<Field> fields;        // x, then label, id and row where there are any
   std::string as_usual;             // what was taken from OpenOptions::usual, in words
 
   // What the first line is, "names;" or "data;", and a letter a column, of its role or - where it

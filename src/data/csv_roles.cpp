@@ -101,7 +101,7 @@ ColumnNames other_columns(const CsvColumns& table) {
   ColumnNames out;
   for (size_t i = 0; i < table.columns.size(); ++i) {
     const CsvColumns::Column& column = table.columns[i];
-    if (column.is_free()) continue;
+    if (column.is_free() || column.role == FieldRole::kRow) continue;
     if (!column.is_kept) out.drop += (out.drop.empty() ? "" : ",") + reference(i);
     if (column.is_kept) (column.role == FieldRole::kId ? out.id : out.label) = reference(i);
   }

@@ -52,6 +52,7 @@ bool is_not_zero(std::string_view number) {
 struct Places {
   std::byte* x = nullptr;
   std::byte* label = nullptr;
+  std::byte* row = nullptr;
   std::string* id = nullptr;
 };
 
@@ -61,6 +62,7 @@ Places places_of(const CsvColumns& table, uint64_t to, std::span<const FieldRows
     const Field& field = table.fields[place.field];
     if (field.role == FieldRole::kX) out.x = place.bytes.data() + to * field.row.bytes();
     if (field.role == FieldRole::kLabel) out.label = place.bytes.data() + to * field.row.bytes();
+    if (field.role == FieldRole::kRow) out.row = place.bytes.data() + to * field.row.bytes();
     if (field.role == FieldRole::kId) out.id = &place.texts[to];
   }
   return out;
@@ -84,6 +86,9 @@ void CsvRowParser::fail_cell(const CsvRow& row, size_t column, std::string_view 
              is_float(dtype) ? ""
                              : ", the first of them integers (write one of those as 0.0, and they "
                                "are numbers)"));
+  if (table_.columns[column].role == FieldRole::kRow)
+    fail(row, column,
+         cat(place, shown(cell), " is no number of a row (--drop-columns row leaves them out)"));
   if (is_missing(cell))
     fail(row, column,
          cat(place, cell.empty() ? "an empty cell" : shown(cell), " is no ", diabolo::name(dtype),
@@ -138,6 +143,9 @@ void CsvRowParser::parse_as(const CsvRow& row, uint64_t to,
       places.x += sizeof value;
     } else if (is.role == FieldRole::kLabel && places.label) {
       put_label(row, column, cell, places.label);
+    } else if (is.role == FieldRole::kRow && places.row) {
+      const auto value = number<uint64_t>(row, column, cell);
+      std::memcpy(places.row, &value, sizeof value);
     } else if (is.role == FieldRole::kId && places.id) {
       if (cell.size() > kMaxIdBytes)
         fail(row, column,

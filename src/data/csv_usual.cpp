@@ -43,16 +43,25 @@ std::vector<std::string> names_of(const CsvColumns& table) {
   return names;
 }
 
+void require_no_ids(const std::string& name, const CsvColumns& table) {
+  for (const CsvColumns::Column& column : table.columns)
+    if (column.is_kept && column.role == FieldRole::kId)
+      throw Error(ErrorCode::kUsage,
+                  cat(name, ": columns ", shown(table.columns.front().name), " and ",
+                      shown(column.name), " may both hold ids; say --id-column COLUMN"));
+}
+
 // Where the header has the names of all features, what stands beside them is none: `row`, as
-// results have it where rows were left out, and ids in the first column.
+// results have it where rows were left out, which are their numbers, and ids in the first column.
 void give_beside_features(const std::string& name, const UsualReading& usual, CsvColumns& table) {
   if (!table.has_header || !has_usual_features(usual, names_of(table))) return;
   for (size_t i = 0; i < table.columns.size(); ++i) {
     CsvColumns::Column& column = table.columns[i];
     if (is_feature(usual, column.name) || !column.is_free()) continue;
     if (column.name == "row") {
-      give(column, std::nullopt);
+      give(column, FieldRole::kRow);
     } else if (i == 0 && usual.has_ids_first) {
+      require_no_ids(name, table);
       give(column, FieldRole::kId);
     }
   }

@@ -10,7 +10,7 @@
 namespace diabolo {
 
 const char* name(FieldRole role) {
-  constexpr std::array kNames = {"x", "label", "id", "target", "weight", "mask"};
+  constexpr std::array kNames = {"x", "label", "id", "target", "weight", "mask", "row"};
   return kNames.at(static_cast<size_t>(role));
 }
 

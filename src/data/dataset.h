@@ -23,6 +23,7 @@ enum class FieldRole : uint8_t {
   kTarget,  // what is to be rebuilt, where that is not x itself
   kWeight,  // how much the row counts
   kMask,    // which of its numbers are known
+  kRow,     // u64: its number in what it was made from, where rows were left out on the way
 };
 const char* name(FieldRole role);  // "x", "label" …
 

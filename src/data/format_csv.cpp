@@ -1,5 +1,6 @@
 // CSV and TSV files: rows of text, found again by a list of where some of them begin.
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -153,9 +154,8 @@ CsvRecords::Pull pull_once(ByteSource source) {
 }
 
 bool sniff(const ByteSource& source, const OpenOptions&) {
-  const std::string& name = source.name();
-  const auto ends = [&](const char* end) { return name.ends_with(end); };
-  return ends(".csv") || ends(".tsv") || ends(".csv.gz") || ends(".tsv.gz");
+  constexpr std::array kEnds = {".csv", ".tsv", ".csv.gz", ".tsv.gz"};
+  return std::ranges::any_of(kEnds, [&](const char* end) { return source.is_called(end); });
 }
 
 std::unique_ptr<Dataset> open(ByteSource source, const OpenOptions& options) {

@@ -8,7 +8,7 @@ namespace {
 
 // Nothing in the file tells it is one: the options do, or its name where rows are of a kind.
 bool sniff(const ByteSource& source, const OpenOptions& options) {
-  const bool is_named = source.name().ends_with(".raw") || source.name().ends_with(".bin");
+  const bool is_named = source.is_called(".raw") || source.is_called(".bin");
   return (options.dtype && !options.row_shape.empty()) || (options.usual.row && is_named);
 }
 
@@ -38,7 +38,14 @@ std::unique_ptr<Dataset> open(ByteSource source, const OpenOptions& given) {
     }
     rows = *size / row.bytes();
   }
-  return row_file_dataset(std::move(source), {.row = row, .rows = rows});
+  const bool is_usual = !given.dtype && given.usual.row;
+  return row_file_dataset(
+      std::move(source),
+      {.row = row,
+       .rows = rows,
+       .as_usual = is_usual ? cat("raw rows, taken for ", row.text(),
+                                  " as the model has them (--dtype says otherwise)")
+                            : ""});
 }
 
 }  // namespace

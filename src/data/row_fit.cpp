@@ -57,6 +57,7 @@ void require_rows_fit(const TensorDesc& expected, const Dataset& found, const st
 
 void say_reading(const Dataset& found, const Log& log) {
   const std::string is = first_line(found);
+  if (is.empty() && !found.as_usual().empty()) log.info(found.name(), ": ", found.as_usual());
   if (is.empty()) return;
   log.info(found.name(), ": first line: ", is,
            found.as_usual().empty() ? "" : "; as in training: " + found.as_usual());

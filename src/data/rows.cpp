@@ -34,6 +34,7 @@ class RowFileDataset final : public Dataset {
         start_(source_.position()) {
     is_stream_ = source_.is_stream();
     gives_parts_ = !is_stream_;
+    as_usual_ = options_.as_usual;
     if (!is_stream_) identity_ = source_.file().identity();
     if (is_stream_) expect_end();
   }

@@ -48,6 +48,7 @@ struct RowFileOptions {
   TensorDesc row;
   std::optional<uint64_t> rows = {};  // nothing: a stream's rows until it ends
   ByteOrder order = ByteOrder::kLittle;
+  std::string as_usual = {};  // Dataset::as_usual
 };
 
 // Rows that follow the source's position.

@@ -1,6 +1,7 @@
 #include "data/source.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cstring>
 
 namespace diabolo {
@@ -15,6 +16,15 @@ ByteSource ByteSource::open(const std::string& path, FileSystem* fs) {
     source.file_.pread(0, source.head_);
   }
   return source;
+}
+
+bool ByteSource::is_called(std::string_view end) const {
+  const auto is_same = [](char a, char b) {
+    return std::tolower(static_cast<unsigned char>(a)) == static_cast<unsigned char>(b);
+  };
+  if (name().size() < end.size()) return false;
+  return std::equal(end.begin(), end.end(), name().end() - static_cast<ptrdiff_t>(end.size()),
+                    [&](char b, char a) { return is_same(a, b); });
 }
 
 std::optional<uint64_t> ByteSource::size_bytes() const {

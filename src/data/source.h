@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/file.h"
@@ -19,6 +20,8 @@ class ByteSource {
   static ByteSource open(const std::string& path, FileSystem* fs);
 
   const std::string& name() const { return file_.name(); }
+  // Whether the name ends so, in capitals or not; end: in small letters.
+  bool is_called(std::string_view end) const;
   const File& file() const { return file_; }
   bool is_stream() const { return !file_.is_regular(); }
   // Nothing for a stream.

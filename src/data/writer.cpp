@@ -1,6 +1,8 @@
 #include "data/writer.h"
 
+#include <algorithm>
 #include <array>
+#include <cctype>
 
 #include "base/error.h"
 #include "data/npy_header.h"
@@ -89,7 +91,33 @@ class RawWriter final : public RowWriter {
   void finish(Sink&, uint64_t) override {}
 };
 
+// "npy" of "a/b.NPY"; empty where the name has no dot but in front.
+std::string end_of(const std::string& path) {
+  const std::string name = path.substr(path.rfind('/') + 1);
+  const size_t dot = name.rfind('.');
+  if (dot == std::string::npos || dot == 0) return "";
+  std::string end = name.substr(dot + 1);
+  std::ranges::transform(end, end.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return end;
+}
+
 }  // namespace
+
+RowFormat row_format(const std::string& path, std::string_view format) {
+  const std::string is = format.empty() ? end_of(path) : std::string(format);
+  if (is == "npy") return RowFormat::kNpy;
+  if (is == "csv") return RowFormat::kCsv;
+  if (is == "tsv") return RowFormat::kTsv;
+  if (is == "raw" || (format.empty() && (is == "bin" || is.empty()))) return RowFormat::kRaw;
+  if (!format.empty())
+    throw Error(ErrorCode::kUsage,
+                cat("output format ", format, ": expected npy, raw, csv or tsv"));
+  throw Error(ErrorCode::kUsage,
+              cat(path, ": .", is,
+                  " is no format of outputs; they end in .npy, .csv, .tsv, .raw or "
+                  ".bin, or --output-format says what it is"));
+}
 
 std::string npy_header(const TensorDesc& row, uint64_t rows) {
   const uint64_t longest = npy_dictionary(row, UINT64_MAX).size() + 1;
@@ -106,15 +134,16 @@ std::string npy_header(const TensorDesc& row, uint64_t rows) {
 
 std::unique_ptr<RowWriter> make_row_writer(const std::string& path, std::string_view format,
                                            const TensorDesc& row) {
-  const bool is_npy = format.empty() ? path.ends_with(".npy") : format == "npy";
-  if (!is_npy && !format.empty() && format != "raw") {
+  const RowFormat is = row_format(path, format);
+  if (is_text(is)) {
     throw Error(ErrorCode::kUsage,
-                cat("rows cannot be written as ", format, "; there are npy and raw"));
+                cat(path, ": rows of numbers cannot be written as text; there are npy and raw"));
   }
-  if (!is_npy) return std::make_unique<RawWriter>();
+  if (is == RowFormat::kRaw) return std::make_unique<RawWriter>();
   if (npy_descr(row.dtype()) == nullptr) {
-    throw Error(ErrorCode::kUsage, cat(path, ": .npy files do not have the type ",
-                                       name(row.dtype()), "; use f32, f16 or the raw format"));
+    throw Error(ErrorCode::kUsage,
+                cat(path, ": .npy files do not have the type ", name(row.dtype()),
+                    "; use --code-dtype f32 or f16, or the raw format"));
   }
   return std::make_unique<NpyWriter>(row);
 }

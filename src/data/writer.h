@@ -1,4 +1,4 @@
-// Row outputs: .npy and raw.
+// Row outputs: their formats, and the writers of .npy and raw.
 #pragma once
 
 #include <cstddef>
@@ -13,6 +13,14 @@
 #include "base/tensor.h"
 
 namespace diabolo {
+
+enum class RowFormat { kNpy, kRaw, kCsv, kTsv };
+inline bool is_text(RowFormat format) {
+  return format == RowFormat::kCsv || format == RowFormat::kTsv;
+}
+// format: "npy", "raw", "csv" or "tsv"; empty: by the end of the path, in capitals or not, where
+// .raw, .bin and no end at all are raw. Throws Error{kUsage} for another.
+RowFormat row_format(const std::string& path, std::string_view format);
 
 // Appends rows to a sink. Every size that a format writes into its header has room for any number
 // of rows, so header_bytes() is known before the first row.
@@ -30,9 +38,8 @@ class RowWriter {
   // Rows themselves go to the sink as they are: contiguous, row-major, little-endian.
 };
 
-// The writer for a path by its name: ".npy", else raw; format ("npy", "raw" or empty) decides if
-// given. row: type and shape of one row; Error{kUsage} where the format lacks the type (bf16 in
-// .npy).
+// The writer for a path by row_format; Error{kUsage} for text. row: type and shape of one row;
+// Error{kUsage} where the format lacks the type (bf16 in .npy).
 std::unique_ptr<RowWriter> make_row_writer(const std::string& path, std::string_view format,
                                            const TensorDesc& row);
 

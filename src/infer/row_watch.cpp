@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <string_view>
 #include <vector>
 
 #include "data/numbers.h"
@@ -31,12 +32,12 @@ bool all_below(std::span<const float> values, uint32_t limit) {
 
 Error beyond_type(const BlockPlace& place, const char* what, uint64_t column, float value,
                   DType type) {
-  return Error(
-      ErrorCode::kData,
-      cat(place.name, ": row ", place.first_row, ", column ", column, " of the ", what, " is ",
-          value, ", which ", name(type), " cannot hold (use ",
-          type == DType::kF16 ? "--code-dtype f32, or bf16 in a raw file)" : "--code-dtype f32)"),
-      DataPosition{place.first_row, column});
+  return Error(ErrorCode::kData,
+               cat(place.name, ": row ", place.first_row, ", column ", column, " of the ", what,
+                   " is ", value, ", which ", name(type), " cannot hold (use ",
+                   std::string_view(what) == "codes" ? "--code-dtype" : "--output-dtype", " f32",
+                   type == DType::kF16 ? ", or bf16 in a raw file)" : ")"),
+               DataPosition{place.first_row, column});
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "jobs/encode_pipeline.h"
 
 #include <algorithm>
+#include <cstring>
 #include <exception>
 #include <mutex>
 #include <system_error>
@@ -54,6 +55,7 @@ class Pipeline {
   bool is_read_in_parts_;             // by the threads that compute, right before they do
   std::vector<size_t> input_fields_;  // of the task's inputs
   std::optional<size_t> id_field_;    // of the input, where the output has room for ids
+  std::optional<size_t> row_field_;   // the same of the numbers that rows bring
   RowOutput output_;
   std::vector<Block> blocks_ = std::vector<Block>(kPipelineBlocks);
   HandoverQueue<Block*> free_, read_, computed_;
@@ -74,6 +76,7 @@ Pipeline::Pipeline(Backend& backend, const ModelFile& model, const Dataset& inpu
       is_read_in_parts_(is_read_in_parts(input, backend.info().space)),
       input_fields_(input_fields(*options.task, input, model.row, model.network())),
       id_field_(carried_ids(input, options)),
+      row_field_(carried_numbers(input, options)),
       output_(
           output_options(model, input, options, pipeline_identity(backend, model, input, options)),
           options.fs ? *options.fs : real_file_system()) {
@@ -105,12 +108,20 @@ uint64_t Pipeline::read_rows(Block& block, BlockReader& reader, uint64_t first) 
   if (is_read_in_parts_) return std::min(block_rows_, *input_.rows() - first);
   reader.next(block.input);
   if (id_field_) block.ids.swap(block.input.columns[*id_field_].texts);
+  if (row_field_) {
+    const std::span<const std::byte> numbers = block.input.columns[*row_field_].bytes;
+    block.given.resize(block.input.rows);
+    std::memcpy(block.given.data(), numbers.data(), numbers.size());
+  }
   return block.input.rows;
 }
 
 void Pipeline::fetch(Block& block, uint64_t first, uint64_t count, std::span<std::byte> to) const {
   std::vector<FieldRows> wanted = {{0, to, {}}};
   if (id_field_) wanted.push_back({*id_field_, {}, std::span(block.ids).subspan(first, count)});
+  if (row_field_)
+    wanted.push_back(
+        {*row_field_, std::as_writable_bytes(std::span(block.given).subspan(first, count)), {}});
   input_.read(block.first + first, count, wanted);
 }
 
@@ -128,6 +139,7 @@ void Pipeline::read_blocks() {
   std::vector<FieldRole> roles;
   for (const TaskInput& each : options_.task->inputs) roles.push_back(each.role);
   if (id_field_) roles.push_back(FieldRole::kId);
+  if (row_field_) roles.push_back(FieldRole::kRow);
   BlockReader reader(input_, block_rows_, roles, first);
   while (const auto block = free_.pop()) {
     Block& next = **block;
@@ -143,7 +155,7 @@ RowRules Pipeline::rules(Block& block) const {
   RowRules out;
   out.on_bad_value = options_.on_bad_value;
   out.place = BlockPlace::of(input_, block.first);
-  out.result_type = options_.output_dtype;
+  out.result_type = output_dtype(model_, options_);
   if (options_.on_bad_value != BadValue::kSkip) return out;
   block.states.resize(block.rows);
   out.states = block.states;
@@ -154,6 +166,7 @@ RowRules Pipeline::rules(Block& block) const {
 std::vector<RawRows> Pipeline::inputs(Block& block) {
   std::vector<RawRows> in;
   if (is_read_in_parts_ && id_field_) block.ids.resize(block.rows);
+  if (is_read_in_parts_ && row_field_) block.given.resize(block.rows);
   for (const size_t field : input_fields_) {
     RawRows& rows = in.emplace_back();
     rows.dtype = input_.fields()[field].row.dtype();
@@ -278,8 +291,11 @@ PipelineResult run_pipeline(Backend& backend, const ModelFile& model, const Data
                                        ": a stream cannot be read again from the "
                                        "middle; leave out --resume");
   if (input.find(FieldRole::kId) && !carried_ids(input, options))
-    options.log.info(options.output, ": has no room for the ids of the rows; .csv has");
+    options.log.warning(options.output, ": has no room for the ids of the rows; .csv has");
+  if (input.find(FieldRole::kRow) && !carried_numbers(input, options))
+    options.log.warning(options.output, ": has no room for the numbers of the rows; .csv has");
   say_reading(input, options.log);
+  say_raw_type(model, options);
   if (!options.task->reads_codes()) {
     require_columns_fit(model.texts.feature_names, input, options.log);
     warn_of_unit_floats(input, model.row, model.scaling, options.log);

@@ -25,9 +25,10 @@ struct PipelineOptions {
   const Task* task = &kEncodeTask;
   std::string output;           // path, "-": standard output
   std::string model_path = {};  // where the model lies, which no output replaces; empty: nowhere
-  std::string output_format;    // "npy", "raw", "csv"; empty: by name
-  DType output_dtype = DType::kF32;  // f32, f16, bf16 (bf16: raw only)
-  int64_t batch_rows = 0;            // per slot of the ring; 0: what handing over is cheap for
+  std::string output_format;    // "npy", "raw", "csv", "tsv"; empty: by name (row_format)
+  // f32, f16, bf16 (bf16: raw only); nothing: as the model has it (output_dtype, pipeline_plan.h).
+  std::optional<DType> output_dtype = {};
+  int64_t batch_rows = 0;  // per slot of the ring; 0: what handing over is cheap for
   BadValue on_bad_value = BadValue::kError;
   bool resume = false;  // continue OUT.partial
   int64_t worst = 0;    // of a task that names features: how many per row; csv only
@@ -50,8 +51,6 @@ struct PipelineResult {
 // One row of a task's first input, for files that do not say. Throws Error{kUsage} for a task that
 // does not read one table: without inputs, or with several of rows or codes.
 TensorDesc input_row(const Task& task, const TensorDesc& row, const Network& network);
-// What floats are stored as where nobody says.
-DType usual_output_dtype(const Task& task, const ModelFile& model);
 
 // Throws Error: kData for bad input and shapes that do not fit the model, kResource for memory and
 // disk, kUsage for an output that would replace what is read or what somebody else made.

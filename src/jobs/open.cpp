@@ -107,10 +107,13 @@ std::vector<std::string> names_of(const TaskOutput& output, int64_t count) {
 }
 
 UsualReading usual_codes(const ModelFile& model, const TensorDesc& row) {
-  UsualReading usual{.row = row, .has_ids_first = true};
-  usual.table.columns.id = model.config.data.table.columns.id;
+  const DType dtype = is_float(row.dtype()) ? model.config.output.code_dtype : row.dtype();
+  UsualReading usual{.row = TensorDesc(dtype, row.extents()), .has_ids_first = true};
   for (const TaskOutput& output : kEncodeTask.outputs)
     if (output.is_code) usual.features = names_of(output, row.elems());
+  // Ids of the name of a code have another one beside codes.
+  const std::string& id = model.config.data.table.columns.id;
+  if (std::ranges::find(usual.features, id) == usual.features.end()) usual.table.columns.id = id;
   return usual;
 }
 

@@ -29,6 +29,8 @@ void Block::drop_rows() {
   for (std::vector<std::byte>& column : columns) keep_rows(column, *this);
   for (uint64_t i = 0; i < numbers.size() && !ids.empty(); ++i)
     if (numbers[i] != first + i) ids[i] = std::move(ids[numbers[i] - first]);
+  for (uint64_t i = 0; i < numbers.size() && !given.empty(); ++i)
+    given[i] = given[numbers[i] - first];
   rows = numbers.size();
 }
 

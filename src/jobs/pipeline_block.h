@@ -21,8 +21,9 @@ struct Block {
   std::vector<std::vector<std::byte>> columns;  // results
   std::vector<RowState> states;                 // where rows may be left out
   std::vector<uint64_t> numbers;                // then: of the rows kept, in the input
+  std::vector<uint64_t> given;  // numbers that the rows bring, where the output takes them
 
-  ResultRows results() const { return {rows, columns, numbers, ids}; }
+  ResultRows results() const { return {rows, columns, given.empty() ? numbers : given, ids}; }
   // Rows that were left out go.
   void drop_rows();
 };

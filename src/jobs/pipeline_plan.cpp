@@ -4,6 +4,7 @@
 
 #include "base/hash.h"
 #include "data/row_fit.h"
+#include "jobs/open.h"
 #include "jobs/output_check.h"
 
 namespace diabolo {
@@ -70,8 +71,36 @@ std::vector<size_t> input_fields(const Task& task, const Dataset& input, const T
   return fields;
 }
 
-DType usual_output_dtype(const Task& task, const ModelFile& model) {
-  return task.gives_codes() ? model.config.output.code_dtype : DType::kF32;
+namespace {
+
+RowFormat format_of(const PipelineOptions& options) {
+  return row_format(options.output, options.output_format);
+}
+
+bool gives_rows(const Task& task) {
+  return std::ranges::any_of(task.outputs, &TaskOutput::is_scaled);
+}
+
+// What a raw file of the task's results is taken for by the commands that read it.
+DType raw_dtype(const ModelFile& model, const Task& task) {
+  if (task.gives_codes()) return model.config.output.code_dtype;
+  return gives_rows(task) ? model.row.dtype() : DType::kF32;
+}
+
+}  // namespace
+
+DType output_dtype(const ModelFile& model, const PipelineOptions& options) {
+  if (options.output_dtype) return *options.output_dtype;
+  const RowFormat format = format_of(options);
+  if (options.task->gives_codes() && !is_text(format)) return model.config.output.code_dtype;
+  if (format != RowFormat::kRaw) return DType::kF32;
+  const DType raw = raw_dtype(model, *options.task);
+  if (!is_float(raw))
+    throw Error(ErrorCode::kUsage,
+                cat(options.output, ": the model's rows are ", name(raw),
+                    " and those that it gives are not whole, which a raw file does not say; write "
+                    ".npy or .csv, or say --output-dtype f32, and --dtype f32 where it is read"));
+  return raw;
 }
 
 void require_pipeline(const ModelFile& model, const Dataset& input,
@@ -92,12 +121,13 @@ namespace {
 // for, but where there is one a row, as a score, nothing is saved by halving it.
 OutputColumn output_column(const TaskColumn& column, const ModelFile& model,
                            const PipelineOptions& options) {
-  const DType wanted = options.output_dtype;
-  if (wanted != DType::kF32 && wanted != DType::kF16 && wanted != DType::kBf16)
+  const DType wanted = output_dtype(model, options);
+  const bool is_asked = options.output_dtype.has_value();
+  if (is_asked && wanted != DType::kF32 && wanted != DType::kF16 && wanted != DType::kBf16)
     throw Error(ErrorCode::kUsage,
                 cat("output type: expected f32, f16 or bf16, found ", name(wanted)));
   const bool is_float = column.dtype() == DType::kF32;
-  if (!is_float && wanted != DType::kF32 && column.output->is_code)
+  if (!is_float && is_asked && wanted != DType::kF32 && column.output->is_code)
     throw Error(ErrorCode::kUsage,
                 cat("output type: ", column.output->what, " are ", name(column.dtype()), ", not ",
                     name(wanted), "; leave the type out"));
@@ -107,6 +137,19 @@ OutputColumn output_column(const TaskColumn& column, const ModelFile& model,
 }
 
 }  // namespace
+
+void say_raw_type(const ModelFile& model, const PipelineOptions& options) {
+  const Task& task = *options.task;
+  if (!task.gives_codes() && !gives_rows(task)) return;
+  if (options.output == "-" || format_of(options) != RowFormat::kRaw) return;
+  const OutputColumn column = output_column(result_columns(model, options).front(), model, options);
+  const DType is = column.row.dtype();
+  const DType taken = raw_dtype(model, task);
+  if (!is_float(is) || is == taken) return;
+  options.log.warning(options.output, ": raw ", column.output->what, " of ", name(is),
+                      ", which are taken for ", name(taken), " unless --dtype ", name(is),
+                      " says otherwise");
+}
 
 RowOutputOptions output_options(const ModelFile& model, const Dataset& input,
                                 const PipelineOptions& options, std::string identity) {
@@ -119,24 +162,28 @@ RowOutputOptions output_options(const ModelFile& model, const Dataset& input,
   out.resume = options.resume;
   out.rows = input.rows();
   if (const auto ids = carried_ids(input, options)) out.id_name = input.fields()[*ids].name;
+  out.feature_names = feature_names(model);
   out.may_skip = options.on_bad_value == BadValue::kSkip;
+  out.is_numbered = out.may_skip || carried_numbers(input, options).has_value();
   return out;
 }
 
 std::optional<size_t> carried_ids(const Dataset& input, const PipelineOptions& options) {
-  RowOutputOptions output;
-  output.path = options.output;
-  output.format = options.output_format;
-  return is_csv(output) ? input.find(FieldRole::kId) : std::nullopt;
+  return is_text(format_of(options)) ? input.find(FieldRole::kId) : std::nullopt;
+}
+
+std::optional<size_t> carried_numbers(const Dataset& input, const PipelineOptions& options) {
+  const bool has_room = is_text(format_of(options)) || options.on_bad_value == BadValue::kSkip;
+  return has_room ? input.find(FieldRole::kRow) : std::nullopt;
 }
 
 std::string pipeline_identity(const Backend& backend, const ModelFile& model, const Dataset& input,
                               const PipelineOptions& options) {
   const std::string text =
       cat(options.task->number - 1, " ", input.identity(), " ", input.text(), " ",
-          model_identity(model), " ", name(options.output_dtype), " ", options.output_format, " ",
-          name(options.on_bad_value), " ", options.worst, " ", name(options.inference.precision),
-          " ", options.inference.fast_policy, " ",
+          model_identity(model), " ", name(output_dtype(model, options)), " ",
+          options.output_format, " ", name(options.on_bad_value), " ", options.worst, " ",
+          name(options.inference.precision), " ", options.inference.fast_policy, " ",
           backend.info().space == Space::kHost ? "cpu" : backend.info().name, input.layout());
   return hash_of(text).hex();
 }
@@ -148,7 +195,8 @@ bool is_read_in_parts(const Dataset& input, Space space) {
 namespace {
 
 uint64_t id_bytes(const Dataset& input, const PipelineOptions& options) {
-  return carried_ids(input, options) ? kIdBytes : 0;
+  return (carried_ids(input, options) ? kIdBytes : 0) +
+         (carried_numbers(input, options) ? sizeof(uint64_t) : 0);
 }
 
 }  // namespace
@@ -181,7 +229,7 @@ uint64_t writing_bytes(const RowOutputOptions& output) {
   for (const OutputColumn& column : output.columns) {
     const auto numbers = static_cast<uint64_t>(column.row.elems());
     if (is_csv(output)) bytes += numbers * kCsvNumberBytes;
-    if (size_bytes(column.row.dtype()) == sizeof(uint16_t)) bytes += numbers * sizeof(uint16_t);
+    if (column.row.dtype() != DType::kF32) bytes += numbers * size_bytes(column.row.dtype());
   }
   return bytes;
 }

@@ -20,8 +20,15 @@ RowOutputOptions output_options(const ModelFile& model, const Dataset& input,
 // kData where it is not what the task reads.
 std::vector<size_t> input_fields(const Task& task, const Dataset& input, const TensorDesc& row,
                                  const Network& network);
-// The field of ids that goes through to the output, if the input has one and the output is CSV.
+// The field of ids that goes through to the output, if the input has one and the output is CSV; the
+// same of the numbers that rows bring, for which there is also room where rows may be left out.
 std::optional<size_t> carried_ids(const Dataset& input, const PipelineOptions& options);
+std::optional<size_t> carried_numbers(const Dataset& input, const PipelineOptions& options);
+// The type that floats are stored in: as asked; else of codes the model's, but in CSV, of rows in a
+// raw file the training's, and f32. Throws Error{kUsage} where such a file could not be read back.
+DType output_dtype(const ModelFile& model, const PipelineOptions& options);
+// Says of what a raw file holds that it is not what reading it takes it for.
+void say_raw_type(const ModelFile& model, const PipelineOptions& options);
 // Everything that decides the bytes of the output, as one hash.
 std::string pipeline_identity(const Backend& backend, const ModelFile& model, const Dataset& input,
                               const PipelineOptions& options);

@@ -1,6 +1,7 @@
 #include "jobs/row_output.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/checked.h"
 #include "base/file_calls.h"
@@ -11,22 +12,9 @@
 namespace diabolo {
 namespace {
 
-// A comma and the number.
-template <class Number>
-void append_number(std::string& text, Number value) {
-  text += ',';
-  append_csv_number(text, value);
-}
-
-// A comma and the text.
-void append_text(std::string& text, std::string_view cell) {
-  text += ',';
-  append_csv_text(text, cell);
-}
-
 void append_number(std::string& text, DType dtype, const std::byte* numbers, uint64_t at) {
   const auto append = [&]<class Number>(Number) {
-    append_number(text, reinterpret_cast<const Number*>(numbers)[at]);
+    append_csv_number(text, reinterpret_cast<const Number*>(numbers)[at]);
   };
   switch (dtype) {
     case DType::kF32:
@@ -48,6 +36,35 @@ std::span<const std::byte> bytes_of(const std::string& text) {
 
 bool is_half(DType type) {
   return type == DType::kF16 || type == DType::kBf16;
+}
+
+// What results are called, in a header where each name tells one column.
+std::string free_name(std::string name, const std::vector<std::string>& others) {
+  while (std::ranges::find(others, name) != others.end()) name += '_';
+  return name;
+}
+
+template <class Stored, class Convert>
+void store(std::span<const float> values, std::vector<std::byte>& stored, Convert convert) {
+  stored.resize(values.size() * sizeof(Stored));
+  for (size_t i = 0; i < values.size(); ++i) {
+    const Stored value = convert(values[i]);
+    std::memcpy(stored.data() + i * sizeof value, &value, sizeof value);
+  }
+}
+
+void store_as(DType dtype, std::span<const float> values, std::vector<std::byte>& stored) {
+  switch (dtype) {
+    case DType::kF16:
+      return store<uint16_t>(values, stored, [](float value) { return float_to_half(value); });
+    case DType::kBf16:
+      return store<uint16_t>(values, stored,
+                             [](float value) { return kernels::to_bf16(value).bits; });
+    case DType::kF64:
+      return store<double>(values, stored, [](float value) { return static_cast<double>(value); });
+    default:
+      throw InternalError(cat("floats in files of type ", name(dtype)));
+  }
 }
 
 // One entry of the list of rows.
@@ -75,7 +92,7 @@ void check(const RowOutputOptions& options, bool to_csv, bool streams) {
 }  // namespace
 
 bool is_csv(const RowOutputOptions& options) {
-  return options.format.empty() ? options.path.ends_with(".csv") : options.format == "csv";
+  return is_text(row_format(options.path, options.format));
 }
 
 std::optional<uint64_t> output_bytes(const RowOutputOptions& options) {
@@ -94,6 +111,7 @@ std::string list_path(const std::string& path) {
 
 RowOutput::RowOutput(const RowOutputOptions& options, FileSystem& fs)
     : fs_(fs), options_(options), is_csv_(is_csv(options)) {
+  if (row_format(options.path, options.format) == RowFormat::kTsv) separator_ = '\t';
   const bool streams = is_stream_path(options.path, fs);
   check(options, is_csv_, streams);
   if (!is_csv_) format_ = make_row_writer(options.path, options.format, options.columns[0].row);
@@ -135,29 +153,42 @@ std::span<const OutputColumn> RowOutput::group_at(size_t first) const {
   return left.first(count);
 }
 
-void RowOutput::write_csv_header() {
-  std::string header;
-  if (options_.id_name) append_text(header, *options_.id_name);
-  if (options_.may_skip) header += ",row";
+std::vector<std::string> RowOutput::result_names() const {
+  std::vector<std::string> names;
   for (size_t c = 0; c < options_.columns.size(); c += group_at(c).size())
     for (int64_t i = 0; i < options_.columns[c].row.elems(); ++i)
-      for (const OutputColumn& column : group_at(c)) header += "," + column.output->csv_name_of(i);
+      for (const OutputColumn& column : group_at(c))
+        names.push_back(column.output->is_scaled && !options_.feature_names.empty()
+                            ? options_.feature_names[static_cast<size_t>(i)]
+                            : column.output->csv_name_of(i));
+  return names;
+}
+
+void RowOutput::write_csv_header() {
+  std::vector<std::string> names = result_names();
+  if (options_.is_numbered) names.insert(names.begin(), free_name("row", names));
+  if (options_.id_name) names.insert(names.begin(), free_name(*options_.id_name, names));
+  std::string header;
+  for (const std::string& name : names) {
+    header += separator_;
+    append_csv_text(header, name);
+  }
   sink_->write(header.substr(1) + "\n");
 }
 
 void RowOutput::append_csv(const ResultRows& rows) {
   for (uint64_t row = 0; row < rows.rows; ++row) {
     const size_t begin = text_.size();
-    if (options_.id_name) append_text(text_, rows.ids[row]);
-    if (options_.may_skip) append_number(text_, rows.numbers[row]);
+    if (options_.id_name) append_csv_text(text_ += separator_, rows.ids[row]);
+    if (options_.is_numbered) append_csv_number(text_ += separator_, rows.numbers[row]);
     for (size_t c = 0; c < options_.columns.size(); c += group_at(c).size()) {
       const auto group = group_at(c);
       const auto width = static_cast<uint64_t>(group.front().row.elems());
       for (uint64_t at = row * width; at < (row + 1) * width; ++at)
         for (size_t i = 0; i < group.size(); ++i)
-          append_number(text_, group[i].row.dtype(), rows.columns[c + i].data(), at);
+          append_number(text_ += separator_, group[i].row.dtype(), rows.columns[c + i].data(), at);
     }
-    text_.erase(begin, 1);  // the first comma
+    text_.erase(begin, 1);  // the first separator
     text_ += '\n';
   }
 }
@@ -172,13 +203,11 @@ void RowOutput::write(const ResultRows& rows) {
   if (has_list()) partial_->companion().write(std::as_bytes(rows.numbers));
   const TensorDesc& row = options_.columns.front().row;
   const std::span<const std::byte> bytes = rows.columns.front();
-  if (!is_half(row.dtype())) return sink_->write(bytes);
-  halves_.resize(rows.rows * static_cast<uint64_t>(row.elems()));
   const auto* values = reinterpret_cast<const float*>(bytes.data());
-  for (size_t i = 0; i < halves_.size(); ++i)
-    halves_[i] =
-        row.dtype() == DType::kF16 ? float_to_half(values[i]) : kernels::to_bf16(values[i]).bits;
-  sink_->write(std::as_bytes(std::span(halves_)));
+  const DType dtype = row.dtype();
+  if (dtype == DType::kF32 || !is_float(dtype)) return sink_->write(bytes);
+  store_as(dtype, {values, bytes.size() / sizeof(float)}, stored_);
+  sink_->write(stored_);
 }
 
 void RowOutput::checkpoint(const Progress& progress) {

@@ -22,18 +22,21 @@ struct OutputColumn {
 
 struct RowOutputOptions {
   std::string path;    // "-": standard output
-  std::string format;  // "npy", "raw", "csv"; empty: by the name, else raw
-  // What a row has, each with its type (floats also as f16 or bf16) and shape; only CSV has room
-  // for more than one.
+  std::string format;  // "npy", "raw", "csv", "tsv"; empty: by the name (row_format)
+  // What a row has, each with its type (floats also as f16, bf16 or f64) and shape; only CSV has
+  // room for more than one.
   std::vector<OutputColumn> columns;
   std::string identity;  // of everything that decides the bytes; see PartialOptions
   bool resume = false;
   std::optional<uint64_t> rows;  // that will be written, where known
-  // Fewer may come. Then CSV has the number of each row in a column `row`, and beside other files
-  // there is a list of them, list_path(path): .npy, u64 [rows].
+  // Fewer may come. Then rows are numbered, and beside what is not CSV there is a list of the
+  // numbers, list_path(path): .npy, u64 [rows].
   bool may_skip = false;
+  // CSV has the number of each row in a column `row`.
+  bool is_numbered = false;
   // The name of the rows' ids, which CSV has in front of all else; nothing where they have none.
   std::optional<std::string> id_name = {};
+  std::vector<std::string> feature_names = {};  // what CSV calls the numbers of rows of data
 };
 
 // Whole rows of results, column by column; floats are f32.
@@ -44,7 +47,7 @@ struct ResultRows {
   std::span<const std::string> ids = {};   // where they have some
 };
 
-bool is_csv(const RowOutputOptions& options);  // by its format, else by its name
+bool is_csv(const RowOutputOptions& options);  // or TSV, which is CSV with tabs
 
 // "OUT.rows.npy"
 std::string list_path(const std::string& path);
@@ -70,6 +73,7 @@ class RowOutput {
  private:
   void open(uint64_t header_bytes);
   std::span<const OutputColumn> group_at(size_t first) const;
+  std::vector<std::string> result_names() const;
   void write_csv_header();
   void append_csv(const ResultRows& rows);
   bool has_list() const { return options_.may_skip && !is_csv_ && partial_; }
@@ -77,11 +81,12 @@ class RowOutput {
   FileSystem& fs_;
   RowOutputOptions options_;
   bool is_csv_ = false;
+  char separator_ = ',';
   std::unique_ptr<RowWriter> format_;  // null for csv
   std::unique_ptr<Sink> sink_;
   PartialWriter* partial_ = nullptr;  // sink_, where it is one
   Progress resumed_;
-  std::vector<uint16_t> halves_;
+  std::vector<std::byte> stored_;  // as another type
   std::string text_;
 };
 

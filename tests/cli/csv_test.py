@@ -269,6 +269,52 @@ def test_codes_go_back_as_they_are(folder):
     assert "are in another order" in error, error
 
 
+def test_rows_keep_their_numbers(folder):
+    """Those that they were left with when others went, through every command and back."""
+    table, _ = prepared(folder)
+    lines = read(table)
+    lines[4][3] = ""
+    with open(folder / "gap.csv", "w", newline="") as file:
+        csv.writer(file).writerows(lines)
+    train(table, folder / "m", "--epochs", "1", "--id-column", "name", "--drop-columns",
+          "kind,note")
+    expected = [str(i) for i in range(COUNT) if i != 3]
+    skip = ["--on-bad-value", "skip"]
+    run("encode", folder / "m", folder / "gap.csv", "-o", folder / "c.csv", *skip)
+    run("reconstruct", folder / "m", folder / "gap.csv", "-o", folder / "r.csv", *skip)
+    for command, of, options in (("decode", "c.csv", []), ("decode", "c.csv", skip),
+                                 ("score", "r.csv", []), ("encode", "r.csv", skip)):
+        run(command, folder / "m", folder / of, "-o", folder / "o.csv", *options)
+        found = read(folder / "o.csv")
+        assert found[0][:2] == ["name", "row"], (command, found[0])
+        assert [line[1] for line in found[1:]] == expected, command
+        assert found[4][0] == 'id 4, "q"', found[4]
+    assert read(folder / "r.csv")[0] == ["name", "row"] + [f"x{i}" for i in range(16)]
+    run("decode", folder / "m", folder / "c.csv", "-o", folder / "d.npy", *skip)
+    assert numpy.load(folder / "d.npy.rows.npy").tolist() == [int(i) for i in expected]
+    said = run("decode", folder / "m", folder / "c.csv", "-o", folder / "d.npy").stderr.decode()
+    assert "d.npy: has no room for the numbers of the rows" in said, said
+    (folder / "bad.csv").write_text((folder / "c.csv").read_text().replace(",4,", ",four,", 1))
+    error = error_of("decode", folder / "m", folder / "bad.csv", "-o", folder / "o.csv", code=3)
+    assert "column 'row': 'four' is no number of a row" in error, error
+
+
+def test_results_are_called_as_the_table_was(folder):
+    names = ["x0", "a,b", "7", "speed"]
+    numbers = rows(60, features=3).astype(float)
+    with open(folder / "t.csv", "w", newline="") as file:
+        csv.writer(file).writerows([names] + [[f"n{i}", *row] for i, row in enumerate(numbers)])
+    train(folder / "t.csv", folder / "m", "--epochs", "1", "--header", "yes", "--id-column", "x0")
+    run("reconstruct", folder / "m", folder / "t.csv", "-o", folder / "r.csv")
+    assert read(folder / "r.csv")[0] == names
+    said = run("score", folder / "m", folder / "r.csv", "-o", folder / "s.csv").stderr.decode()
+    assert "warning" not in said, said
+    run("encode", folder / "m", folder / "t.csv", "-o", folder / "c.csv")
+    assert read(folder / "c.csv")[0] == ["x0_", "x0", "x1", "x2"]
+    run("decode", folder / "m", folder / "c.csv", "-o", folder / "d.csv")
+    assert [line[0] for line in read(folder / "d.csv")[1:]] == [f"n{i}" for i in range(60)]
+
+
 def test_one_known_column_in_another_place_is_enough(folder):
     table, model = prepared(folder)
     text = table.read_text().replace("x0,x1,x2", "x1,speed,x2", 1)

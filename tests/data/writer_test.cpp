@@ -86,6 +86,21 @@ TEST(RowWriterTest, NpyHasNoBf16) {
   EXPECT_EQ(error_of([&] { make_row_writer("a", "csv", row); }).code(), ErrorCode::kUsage);
 }
 
+TEST(RowWriterTest, FormatsByNameAreThoseThatAreMeant) {
+  const std::vector<std::pair<const char*, RowFormat>> known = {
+      {"a.npy", RowFormat::kNpy},   {"a.NPY", RowFormat::kNpy}, {"d.x/a.Csv", RowFormat::kCsv},
+      {"a.tsv", RowFormat::kTsv},   {"a.raw", RowFormat::kRaw}, {"a.BIN", RowFormat::kRaw},
+      {"d.csv/a", RowFormat::kRaw}, {"-", RowFormat::kRaw},     {"/dev/null", RowFormat::kRaw}};
+  for (const auto& [path, format] : known) EXPECT_EQ(row_format(path, ""), format) << path;
+  EXPECT_EQ(row_format("a.gz", "tsv"), RowFormat::kTsv);
+  for (const char* path : {"a.csv.gz", "a.txt", "a.npz"}) {
+    const Error error = error_of([&] { row_format(path, ""); });
+    EXPECT_EQ(error.code(), ErrorCode::kUsage) << path;
+    EXPECT_THAT(error.what(), HasSubstr("is no format of outputs")) << path;
+  }
+  EXPECT_THAT(error_of([&] { row_format("a.csv", "gz"); }).what(), HasSubstr("expected npy, raw"));
+}
+
 TEST(RowWriterTest, Raw) {
   const TemporaryFolder folder;
   write(folder.file("out.bin"), kRow, std::nullopt, 7);
