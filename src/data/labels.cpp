@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "data/block_reader.h"
 #include "data/numbers.h"
+#include "data/row_fit.h"
 
 namespace diabolo {
 namespace {
@@ -78,6 +79,7 @@ FileStamp labels_of_training(const std::string& path, const Dataset& data, bool 
     require_labels(data);
     if (path.empty()) return {};
     const auto labels = open_dataset(path);
+    say_reading(*labels, log);
     read_labels(*labels, data);
     return stamp_of(*labels, log).stamp;
   } catch (const Error& error) {

@@ -256,7 +256,10 @@ nlohmann::json evaluate(Backend& backend, const ModelFile& model, const Dataset&
     require_columns_fit(model.texts.feature_names, *options.pca_from, options.log);
   }
   std::vector<uint8_t> labels;
-  if (options.labels) labels = labels_of(*options.labels, data);
+  if (options.labels) {
+    say_reading(*options.labels, options.log);
+    labels = labels_of(*options.labels, data);
+  }
   std::optional<Pca> pca;
   if (options.pca_from) pca.emplace(fitted_pca(model, options));
   FittingInference inference(backend, model, options.inference, options.log);

@@ -357,6 +357,16 @@ def test_labels_are_checked_when_training(folder):
     assert "is compressed" in error and "unpack it first" in error, error
 
 
+def test_how_labels_are_read_is_said(folder):
+    table, model = prepared(folder)
+    (folder / "kind.csv").write_text("kind\n" + "0\n" * (COUNT - 1) + "1\n")
+    labels = ["--labels", folder / "kind.csv"]
+    numpy.save(folder / "x.npy", rows(COUNT).astype(float))
+    for said in (train(folder / "x.npy", folder / "l", "--epochs", "1", *labels),
+                 run("evaluate", model, folder / "x.npy", *labels)):
+        assert "kind.csv: first line: names" in said.stderr.decode(), said.stderr
+
+
 def test_labels_of_one_kind_are_said(folder):
     _, model = prepared(folder)
     write(folder / "ordinary.csv", rows(50).astype(float), [0] * 50)

@@ -31,7 +31,7 @@ inline void read_in_blocks(const Dataset& data, uint64_t block_rows) {
 inline void read_fields(const Dataset& data) {
   const uint64_t row_bytes = std::max<uint64_t>(1, data.x().row.bytes());
   BlockReader reader(data, std::clamp<uint64_t>(kBlockBytes / row_bytes, 1, 100),
-                     {FieldRole::kX, FieldRole::kLabel, FieldRole::kId});
+                     {FieldRole::kX, FieldRole::kLabel, FieldRole::kId, FieldRole::kRow});
   RowBlock block;
   while (reader.next(block)) {
   }
@@ -39,13 +39,15 @@ inline void read_fields(const Dataset& data) {
 
 // Options of tables, as the first bytes say.
 inline OpenOptions table_options(std::string_view content) {
-  constexpr std::array kNames = {"", "0", "1", "a", "0,b", "none", "c", "18446744073709551616"};
+  constexpr std::array kNames = {"",         "0",    "number:1", "a",
+                                 "name:0,b", "none", "c",        "18446744073709551616"};
   const auto byte = [&](size_t i) {
     return i < content.size() ? static_cast<unsigned char>(content[i]) : 0u;
   };
   OpenOptions options;
   options.usual.row = TensorDesc(DType::kF64, {2});
   if (byte(2) & 4) options.usual.features = {"a", "c"};
+  options.usual.has_ids_first = (byte(2) & 8) != 0;
   ColumnNames& names = byte(0) & 1 ? options.table.columns : options.usual.table.columns;
   names = {kNames.at(byte(0) >> 1 & 7), kNames.at(byte(1) & 7), kNames.at(byte(1) >> 3 & 7)};
   if (byte(2) & 1) options.table.header = byte(2) & 2 ? HeaderLine::kYes : HeaderLine::kNo;
