@@ -39,7 +39,12 @@ class CallBed {
   }
 
   void time(benchmark::State& state, const Kernel& kernel) {
-    const Call call{attrs_, in_, out_};
+    Call call{attrs_, in_, out_};
+    const uint64_t zeroed_bytes =
+        kernel.zeroed_bytes ? kernel.zeroed_bytes(call, backend_.info()) : 0;
+    const Buffer zeroed(backend_, zeroed_bytes);
+    if (zeroed_bytes > 0) stream_->fill(zeroed.data(), 0, zeroed_bytes);
+    call.zeroed = zeroed.data();
     const Buffer scratch(backend_, kernel.scratch_bytes(call, backend_.info()));
     const kernels::Launch launch = kernel.prepare(call, backend_.info(), scratch.data());
     const bool is_host = backend_.info().space == Space::kHost;

@@ -52,13 +52,15 @@ LAUNCH_S = 1.1e-6  # between dependent launches of a graph
 EMPTY_S = 1.0e-6  # of a kernel: parameters, first instructions, one way to memory, its end
 MEMORY_CYCLES = 700  # one way to memory and back
 BARRIER_CYCLES = 300  # of a chain's layer
+ARRIVAL_CYCLES = 2000  # of the last block: it learns that, reads what the others left, adds it up
 ELEMENT_CYCLES = 0.2  # of an epilogue: four accesses of 4 bytes of shared memory, its stores
 SHARED_RATE, BLOCK_CACHE_RATE, ISSUE_RATE = 128, 64, 4  # bytes, bytes, warp instructions a cycle
 SHARED_WITHOUT_OPT_IN = 48 << 10
 EPILOGUES = {"dense_forward": "ForwardEpilogue", "dense_loss": "LossEpilogue",
              "dense_score": "ScoreEpilogue", "dense_data_grad": "DataGradEpilogue",
              "dense_weight_grad": "WeightGradEpilogue"}
-SUMMED = {"dense_loss", "dense_score", "global_norm", "loss"}  # a second launch adds partial sums
+ARRIVING = {"dense_loss"}  # the last block adds partial sums
+SUMMED = {"dense_score", "global_norm", "loss"}  # a second launch adds partial sums
 
 
 @dataclasses.dataclass
@@ -154,6 +156,8 @@ def product_seconds(step, bf16, tiles, board):
     ends = waves * (2 * MEMORY_CYCLES + shared * area * ELEMENT_CYCLES)
     if p["splits"] > 1:  # parts: 4 bytes an output to the cache, 4 back
         ends += waves * shared * area * 8 / cache_rate(busy, board)
+    if step["op"] in ARRIVING:
+        ends += ARRIVAL_CYCLES
     return waves * steps * cycles[limit] / board.clock, limit, ends / board.clock
 
 

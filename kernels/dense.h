@@ -53,8 +53,9 @@ struct DenseLoss {
   const T* weight = nullptr;
   const Accum<T>* bias = nullptr;
   const T* target = nullptr;
-  T* dz = nullptr;           // null: the loss alone (validation)
-  Accum<T>* loss = nullptr;  // [1]
+  T* dz = nullptr;                    // null: the loss alone (validation)
+  Accum<T>* loss = nullptr;           // [1]
+  std::uint32_t* arrivals = nullptr;  // CUDA: zeroed_bytes of zeros
 };
 
 // Computes score[b] = 1/O * sum over o of (f(x W + b) - target)^2, +inf where that is NaN; y is
@@ -199,6 +200,8 @@ template <class T>
 uint64_t scratch_bytes(const DenseScore<T>& p, const Device& device);
 template <class T>
 uint64_t scratch_bytes(const DenseWeightGrad<T>& p, const Device& device);
+template <class T>
+uint64_t zeroed_bytes(const DenseLoss<T>& p, const Device& device);
 }  // namespace cuda
 
 }  // namespace diabolo::kernels

@@ -44,8 +44,10 @@ MOST_WARPS = {"sm_86": 48, "sm_89": 48, "sm_120": 48}  # of a multiprocessor; 64
 MOST_BLOCKS = {"sm_86": 16, "sm_89": 24, "sm_120": 24}  # 32 elsewhere
 WIDE = 16
 # Through an address that may be of any memory: slower, and not among what is counted. Atomics give
-# sums by the order of arrival; no kernel of ours has them.
+# sums by the order of arrival; of ours some count with one.
 GENERIC = ("LD", "ST", "ATOM", "ATOMG", "ATOMS", "RED", "REDG")
+# Blocks count their arrivals (device/arrive.cuh).
+COUNTS = "ATOMG.E.INC.STRONG.GPU"
 # What the main loop of a product has: a verb that fell back to plain code would pass every test of
 # results.
 COPIES = ("LDGSTS.E.BYPASS.128", "LDGDEPBAR")
@@ -147,7 +149,7 @@ def found_in(code):
         kind = opcode.split(".")[0]
         if kind in ("LDL", "STL"):
             found.local += 1
-        elif kind in GENERIC:
+        elif kind in GENERIC and opcode != COUNTS:
             found.generic += 1
         elif kind in ("LDG", "LDGSTS"):
             width = width_of(opcode)

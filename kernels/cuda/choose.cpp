@@ -162,6 +162,14 @@ uint64_t scratch_bytes(const DenseLoss<T>& p, const Device& device) {
 template uint64_t scratch_bytes(const DenseLoss<float>&, const Device&);
 template uint64_t scratch_bytes(const DenseLoss<Bf16>&, const Device&);
 
+// One word, at which the tiles arrive.
+template <class T>
+uint64_t zeroed_bytes(const DenseLoss<T>&, const Device&) {
+  return sizeof(uint32_t);
+}
+template uint64_t zeroed_bytes(const DenseLoss<float>&, const Device&);
+template uint64_t zeroed_bytes(const DenseLoss<Bf16>&, const Device&);
+
 template <class T>
 uint64_t scratch_bytes(const DenseScore<T>& p, const Device&) {
   const int64_t tiles = ceil_div(p.shape.O, extents(choose_score_tile(p.shape.O)).n);

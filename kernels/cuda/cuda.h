@@ -56,6 +56,13 @@ uint64_t scratch_bytes(const P&, const Device&) {
   return 0;
 }
 
+// Bytes that are zeros when a launch starts and that it leaves so: counts of blocks that arrived
+// (device/arrive.cuh). Where a record asks for some, its `arrivals` points to them.
+template <class P>
+uint64_t zeroed_bytes(const P&, const Device&) {
+  return 0;
+}
+
 // Bytes rounded up so that what follows is 256-byte aligned.
 constexpr uint64_t aligned_bytes(uint64_t bytes) {
   return (bytes + 255) / 256 * 256;

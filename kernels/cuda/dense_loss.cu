@@ -3,13 +3,13 @@
 // Computes    loss = scale / (B O) sum l(f(x W + b), target); dz, its gradient before the
 //             activation
 // Shapes      x [B,I], W [I,O] or [O,I], bias [O] f32, target and dz [B,O], loss [1] f32
-// Work split  as dense_forward; each tile leaves one partial loss, one block adds them
+// Work split  as dense_forward; each tile leaves one partial loss, the last block to come adds them
 // Traffic     (B I + I O + 2 B O) sizeof(T); 2 B I O flops
 // Numerics    float; partial losses per thread in order, then block_sum, then tiles in order: fixed
 //             by shape and device
 // Limits      refuse_dense in choose.cpp
 // Source      kernels/dense.h, kernels/common/losses.h
-#include "kernels/cuda/flat.cuh"
+#include "kernels/cuda/device/arrive.cuh"
 #include "kernels/cuda/tile_product.cuh"
 
 namespace diabolo::kernels::cuda {
@@ -22,6 +22,8 @@ struct LossEpilogue {
     const T* target;
     T* dz;
     float* partials;  // one a tile
+    float* loss;
+    std::uint32_t* arrivals;  // one word of zeros
     float scale;
     Activation activation;
     Loss kind;
@@ -106,6 +108,13 @@ struct LossEpilogue {
     GPU_VERB void finish(const Slab& slab, float* scratch) {
       const float of_tile = gpu::block_sum<Loop::kThreads>(sum, scratch);
       if (threadIdx.x == 0) p.partials[slab.tile] = of_tile;
+      auto* told = reinterpret_cast<std::uint32_t*>(scratch + Loop::kThreads / 32);
+      if (!gpu::comes_last(p.arrivals, gridDim.x, told)) return;
+      float total = 0;
+      for (unsigned tile = threadIdx.x; tile < gridDim.x; tile += Loop::kThreads)
+        total += p.partials[tile];
+      total = gpu::block_sum<Loop::kThreads>(total, scratch);
+      if (threadIdx.x == 0) *p.loss = total * p.scale;
     }
 
     const Params& p;
@@ -119,24 +128,24 @@ template <class T>
 Launch prepare_loss(const DenseLoss<T>& p, const Device& device, void* scratch) {
   const DenseShape& s = p.shape;
   const float scale = p.scale / static_cast<float>(static_cast<double>(s.B * s.O));
-  auto* partials = static_cast<float*>(scratch);
+  if (p.arrivals == nullptr) throw std::logic_error("dense_loss: no arrivals");
   auto call = layer_product<typename LossEpilogue<T>::Params>(s, p.x, p.weight);
   call.epilogue = {p.bias,
                    p.target,
                    p.dz,
-                   partials,
+                   static_cast<float*>(scratch),
+                   p.loss,
+                   p.arrivals,
                    scale,
                    p.activation,
                    p.kind,
                    has_wide_rows(p.target, s.O) && has_wide_rows(p.dz, s.O),
                    gpu::has_vector_rows(p.bias, 4)};
   const TileSize size = choose_loss_tile(s, product_math<T>(device), device);
-  const FinishSum finish{partials, tile_count(s.B, s.O, size), scale, AfterSum::kScale, p.loss};
   const bool is_along_k = s.weight_transposed;
   return [=](void* stream) {
     launch_dense<T, LossEpilogue<T>, TileSet::kLargeAndSmall>(call, size, is_along_k, device,
                                                               stream);
-    launch_finish_sum(finish, stream);
   };
 }
 

@@ -173,7 +173,7 @@ std::map<std::string, uint64_t> memory_of(const Planned& planned, const Subject&
 
 void print(const Plan& plan, const std::map<std::string, uint64_t>& memory,
            const PlanArguments& arguments, const Subject& subject, Terminal& terminal) {
-  uint64_t total = plan.arena_bytes();
+  uint64_t total = plan.arena_bytes() + plan.zeroed_bytes();
   for (const auto& [name, bytes] : memory) total += bytes;
   if (arguments.out.json) {
     nlohmann::json json = plan_json(plan);
@@ -181,12 +181,14 @@ void print(const Plan& plan, const std::map<std::string, uint64_t>& memory,
     json["mode"] = arguments.mode;
     json["memory"] = memory;
     json["memory"]["arena"] = plan.arena_bytes();
+    json["memory"]["zeroed"] = plan.zeroed_bytes();
     json["memory_bytes"] = total;
     return print_json(arguments.out, terminal, std::move(json));
   }
   std::vector<std::vector<std::string>> rows;
   for (const auto& [name, bytes] : memory) rows.push_back({"  " + name, cat(bytes, " bytes")});
   rows.push_back({"  arena", cat(plan.arena_bytes(), " bytes")});
+  if (plan.zeroed_bytes()) rows.push_back({"  zeroed", cat(plan.zeroed_bytes(), " bytes")});
   rows.push_back({"  all", cat(total, " bytes (", bytes_text(total), ")")});
   print_result(plan_text(plan) + "memory\n" + table_text(rows));
 }

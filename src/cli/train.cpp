@@ -91,6 +91,7 @@ nlohmann::json json_of(const TrainEstimate& estimate) {
           {"data_bytes", estimate.data_bytes},
           {"store_bytes", estimate.store_bytes},
           {"arena_bytes", estimate.arena_bytes},
+          {"zeroed_bytes", estimate.zeroed_bytes},
           {"scoring_bytes", estimate.scoring_bytes},
           {"peak_bytes", estimate.peak_bytes}};
 }
@@ -110,7 +111,8 @@ void print_estimate(const TrainEstimate& estimate, const TrainArguments& argumen
                    "\nfeatures    ", estimate.features, "\nparameters  ", estimate.parameters,
                    "\nsteps       ", estimate.steps, "\ndata        ", estimate.data_bytes,
                    " bytes\nstore       ", estimate.store_bytes, " bytes\narena       ",
-                   estimate.arena_bytes, " bytes\nscoring     ", estimate.scoring_bytes,
+                   estimate.arena_bytes, " bytes\nzeroed      ", estimate.zeroed_bytes,
+                   " bytes\nscoring     ", estimate.scoring_bytes,
                    " bytes, at the end\npeak        ", estimate.peak_bytes, " bytes\n"));
 }
 

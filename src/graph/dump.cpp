@@ -69,7 +69,9 @@ void add_products(nlohmann::json& entry, const Plan& plan, const Step& step) {
 std::string plan_text(const Plan& plan) {
   std::ostringstream out;
   out << "plan for " << plan.device().name << ": " << plan.steps().size() << " steps, arena "
-      << plan.arena_bytes() << " bytes\n";
+      << plan.arena_bytes() << " bytes";
+  if (plan.zeroed_bytes()) out << ", zeroed once " << plan.zeroed_bytes() << " bytes";
+  out << "\n";
   for (size_t k = 0; k < plan.steps().size(); ++k) {
     const Step& step = plan.steps()[k];
     const Node& node = plan.graph().node(step.node);
@@ -81,6 +83,8 @@ std::string plan_text(const Plan& plan) {
         << step.cost.bytes / 1e6 << " MB";
     if (step.scratch_bytes)
       out << ", scratch " << step.scratch_bytes << " bytes @" << step.scratch_offset;
+    if (step.zeroed_bytes)
+      out << ", zeroed once " << step.zeroed_bytes << " bytes @" << step.zeroed_offset;
     out << "\n";
     for (const Rejection& rejection : step.rejected)
       out << "       not " << rejection.kernel->name << ": " << rejection.reason << "\n";
@@ -94,6 +98,7 @@ nlohmann::json plan_json(const Plan& plan) {
   const Totals sum = totals(plan);
   nlohmann::json json = {{"device", plan.device().name},
                          {"arena_bytes", plan.arena_bytes()},
+                         {"zeroed_bytes", plan.zeroed_bytes()},
                          {"flops", sum.flops},
                          {"bytes", sum.bytes},
                          {"steps", nlohmann::json::array()}};
@@ -109,6 +114,8 @@ nlohmann::json plan_json(const Plan& plan) {
                             {"bytes", step.cost.bytes},
                             {"scratch_bytes", step.scratch_bytes},
                             {"scratch_offset", step.scratch_offset},
+                            {"zeroed_bytes", step.zeroed_bytes},
+                            {"zeroed_offset", step.zeroed_offset},
                             {"rejected", nlohmann::json::array()}};
     add_products(entry, plan, step);
     for (const Rejection& rejection : step.rejected)

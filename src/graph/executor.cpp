@@ -14,12 +14,13 @@ void Arena::reserve(uint64_t bytes) {
 
 Executor::Executor(const Plan& plan, Backend& backend, const ParameterStore& store,
                    const Arena& arena, Stream& stream, const std::map<std::string, void*>& inputs)
-    : plan_(plan), backend_(backend), stream_(stream) {
+    : plan_(plan), backend_(backend), stream_(stream), zeroed_(backend, plan.zeroed_bytes()) {
   if (plan.device().space != backend.info().space)
     throw Error(ErrorCode::kDevice, cat("the plan is for ", plan.device().name, ", the device is ",
                                         backend.info().name));
   DIABOLO_CHECK(arena.bytes() >= plan.arena_bytes(), arena.bytes(), " < ", plan.arena_bytes());
   bind(store, arena, inputs);
+  if (zeroed_.bytes() > 0) stream_.fill(zeroed_.data(), 0, zeroed_.bytes());
   prepare(arena);
 }
 
@@ -56,7 +57,9 @@ void Executor::prepare(const Arena& arena) {
     for (const ValueId id : node.in) in.push_back(views_[static_cast<size_t>(id)]);
     for (const ValueId id : node.out) out.push_back(views_[static_cast<size_t>(id)]);
     void* scratch = static_cast<char*>(arena.data()) + step.scratch_offset;
-    launches_.push_back(step.kernel->prepare(Call{node.attrs, in, out}, plan_.device(), scratch));
+    void* zeroed = static_cast<char*>(zeroed_.data()) + step.zeroed_offset;
+    const Call call{node.attrs, in, out, step.zeroed_bytes > 0 ? zeroed : nullptr};
+    launches_.push_back(step.kernel->prepare(call, plan_.device(), scratch));
   }
 }
 

@@ -63,6 +63,7 @@ class Executor {
   const Plan& plan_;
   Backend& backend_;
   Stream& stream_;
+  Buffer zeroed_;                  // Plan::zeroed_bytes
   std::vector<TensorView> views_;  // by ValueId
   std::vector<kernels::Launch> launches_;
   std::unique_ptr<Replay> replay_;

@@ -69,6 +69,7 @@ void Plan::choose_kernels() {
     }
     if (!step.kernel) fail_without_kernel(node, step.rejected);
     step.scratch_bytes = step.kernel->scratch_bytes(call, device_);
+    if (step.kernel->zeroed_bytes) step.zeroed_bytes = step.kernel->zeroed_bytes(call, device_);
     step.cost = node.op->cost(node.attrs, descs_of(graph_, node.in), descs_of(graph_, node.out));
     steps_.push_back(std::move(step));
   }
@@ -145,6 +146,12 @@ class Blocks {
 }  // namespace
 
 void Plan::lay_out_memory() {
+  constexpr uint64_t kZeroedAlignment = 256;
+  for (Step& step : steps_) {
+    step.zeroed_offset = zeroed_bytes_;
+    zeroed_bytes_ +=
+        (step.zeroed_bytes + kZeroedAlignment - 1) / kZeroedAlignment * kZeroedAlignment;
+  }
   const Blocks blocks(graph_, steps_);
   std::vector<Lifetime> lifetimes = blocks.lifetimes();
   const size_t scratch_begin = lifetimes.size();

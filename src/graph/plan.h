@@ -28,6 +28,8 @@ struct Step {
   std::vector<Rejection> rejected;  // those before it in the op's list, and why
   uint64_t scratch_bytes = 0;
   uint64_t scratch_offset = 0;  // in the arena
+  uint64_t zeroed_bytes = 0;
+  uint64_t zeroed_offset = 0;  // among the zeroed bytes of the plan
   Cost cost;
 };
 
@@ -42,6 +44,9 @@ class Plan {
   const Policy& policy() const { return policy_; }
   std::span<const Step> steps() const { return steps_; }
   uint64_t arena_bytes() const { return arena_bytes_; }
+  // What steps find zeroed and leave zeroed (Kernel::zeroed_bytes). No other plan may use it: apart
+  // from the arena.
+  uint64_t zeroed_bytes() const { return zeroed_bytes_; }
   // Offset in the arena of a temporary or output; kNotInArena for other roles.
   static constexpr uint64_t kNotInArena = ~uint64_t{0};
   uint64_t offset(ValueId value) const { return offsets_[static_cast<size_t>(value)]; }
@@ -57,6 +62,7 @@ class Plan {
   std::vector<Step> steps_;
   std::vector<uint64_t> offsets_;
   uint64_t arena_bytes_ = 0;
+  uint64_t zeroed_bytes_ = 0;
 };
 
 }  // namespace diabolo

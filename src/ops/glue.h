@@ -101,10 +101,18 @@ uint64_t scratch_bytes_cuda(const Call& call, const DeviceInfo& device) {
   return scratch_bytes(Glue::template params<P>(call), device.cuda);
 }
 
+template <class Glue, class P>
+uint64_t zeroed_bytes_cuda(const Call& call, const DeviceInfo& device) {
+  return zeroed_bytes(Glue::template params<P>(call), device.cuda);
+}
+
 #if DIABOLO_WITH_CUDA
 template <class Glue, class P>
 kernels::Launch prepare_cuda(const Call& call, const DeviceInfo& device, void* scratch) {
-  return prepare(Glue::template params<P>(call), device.cuda, scratch);
+  P params = Glue::template params<P>(call);
+  if constexpr (requires { params.arrivals; })
+    params.arrivals = static_cast<uint32_t*>(call.zeroed);
+  return prepare(params, device.cuda, scratch);
 }
 #endif
 
@@ -115,6 +123,7 @@ constexpr Kernel cuda_kernel(const char* name, std::span<const InPlace> in_place
                 .in_place = in_place,
                 .accepts = accepts_cuda<Glue, P>,
                 .scratch_bytes = scratch_bytes_cuda<Glue, P>,
+                .zeroed_bytes = zeroed_bytes_cuda<Glue, P>,
                 .prepare = nullptr};
 #if DIABOLO_WITH_CUDA
   kernel.prepare = prepare_cuda<Glue, P>;

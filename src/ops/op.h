@@ -27,6 +27,7 @@ struct Call {
   const Attrs& attrs;
   std::span<const TensorView> in;
   std::span<const TensorView> out;
+  void* zeroed = nullptr;  // Kernel::zeroed_bytes of zeros, of this use alone
 };
 
 // An address that is not null and not to be read.
@@ -50,6 +51,9 @@ struct Kernel {
 
   // Scratch bytes that prepare will want, 256-byte aligned.
   uint64_t (*scratch_bytes)(const Call&, const DeviceInfo&);
+
+  // Bytes that prepare finds zeroed in Call::zeroed and that every run leaves zeroed. Null: none.
+  uint64_t (*zeroed_bytes)(const Call&, const DeviceInfo&) = nullptr;
 
   // Called once addresses are fixed; builds whatever a launch needs. Null: not in this build.
   kernels::Launch (*prepare)(const Call&, const DeviceInfo&, void* scratch);

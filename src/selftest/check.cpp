@@ -33,8 +33,12 @@ class Prepared {
     for (size_t k = 0; k < in_.size(); ++k) in_views_.push_back({case_.in[k].desc, in_[k].data()});
     for (size_t k = 0; k < out_.size(); ++k)
       out_views_.push_back({case_.out[k].desc, place_of(k).data()});
-    const Call call{case_.attrs, in_views_, out_views_};
+    Call call{case_.attrs, in_views_, out_views_};
     scratch_.emplace_back(target.backend, kernel.scratch_bytes(call, target.device), 0);
+    scratch_.emplace_front(target.backend,
+                           kernel.zeroed_bytes ? kernel.zeroed_bytes(call, target.device) : 0, 0);
+    scratch_.front().write_garbage(std::byte{}, stream_);  // once: a run leaves them zeroed
+    call.zeroed = scratch_.front().data();
     launch_ = kernel.prepare(call, target.device, scratch_.back().data());
   }
 
@@ -85,14 +89,16 @@ class Prepared {
     }
     for (size_t k = 0; k < out_.size(); ++k)
       if (!out_[k].guards_are_intact()) return cat("writes outside output ", k);
-    if (!scratch_.back().guards_are_intact()) return "writes outside its scratch";
+    for (const Guarded& scratch : scratch_)
+      if (!scratch.guards_are_intact()) return "writes outside its scratch";
+    if (!scratch_.front().is_zeros()) return "leaves its zeroed bytes otherwise";
     return {};
   }
 
   const Case& case_;
   Stream& stream_;
   Placement placement_;
-  std::deque<Guarded> in_, out_, scratch_;
+  std::deque<Guarded> in_, out_, scratch_;  // scratch: the zeroed bytes, the others
   std::vector<TensorView> in_views_, out_views_;
   kernels::Launch launch_;
 };

@@ -39,6 +39,11 @@ class Guarded {
     const auto first = image_.begin() + static_cast<ptrdiff_t>(begin_);
     return {first, first + static_cast<ptrdiff_t>(bytes_)};
   }
+  bool is_zeros() const {
+    for (uint64_t k = begin_; k < begin_ + bytes_; ++k)
+      if (image_[k] != std::byte{}) return false;
+    return true;
+  }
   bool guards_are_intact() const {
     for (uint64_t k = 0; k < image_.size(); ++k) {
       const bool is_guard = k < begin_ || k >= begin_ + bytes_;

@@ -46,6 +46,7 @@ TrainEstimate estimate_training(Backend& backend, const Config& config, const Da
   }
   out.store_bytes = plan.store_bytes();
   out.arena_bytes = plan.arena_bytes();
+  out.zeroed_bytes = plan.zeroed_bytes();
   const RowsToRead& scored = held ? *held : train;
   out.scoring_bytes =
       store_bytes(network, inference_states(network, ready.train.precision)) +
@@ -54,8 +55,8 @@ TrainEstimate estimate_training(Backend& backend, const Config& config, const Da
   // The steps' memory goes when the model is made from it and before the scoring's comes, which has
   // the model's weights in it.
   const uint64_t model_bytes = out.parameters * sizeof(float);
-  out.peak_bytes =
-      out.data_bytes + std::max(out.store_bytes + out.arena_bytes + model_bytes, out.scoring_bytes);
+  const uint64_t step_bytes = out.store_bytes + out.arena_bytes + out.zeroed_bytes;
+  out.peak_bytes = out.data_bytes + std::max(step_bytes + model_bytes, out.scoring_bytes);
   return out;
 }
 

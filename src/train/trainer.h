@@ -99,6 +99,7 @@ struct TrainEstimate {
   uint64_t rows = 0, validation_rows = 0, features = 0;
   uint64_t parameters = 0;
   uint64_t data_bytes = 0, store_bytes = 0, arena_bytes = 0;
+  uint64_t zeroed_bytes = 0;   // that kernels find zeroed and leave so
   uint64_t scoring_bytes = 0;  // at the end, when store and arena of the steps are gone
   uint64_t peak_bytes = 0;     // of all these at once, with the model that is left
   uint64_t steps = 0;

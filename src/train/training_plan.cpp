@@ -89,14 +89,27 @@ uint64_t TrainingPlan::store_bytes() const {
   return diabolo::store_bytes(network_, states());
 }
 
-uint64_t TrainingPlan::arena_bytes() const {
-  uint64_t bytes = step(batch_rows_).arena_bytes();
-  if (tail_rows() > 0) bytes = std::max(bytes, step(tail_rows()).arena_bytes());
-  if (is_resident_ && train_.rows > 0) bytes = std::max(bytes, order().arena_bytes());
-  if (!validation_) return bytes;
+std::vector<Plan> TrainingPlan::all() const {
+  std::vector<Plan> plans;
+  plans.push_back(step(batch_rows_));
+  if (tail_rows() > 0) plans.push_back(step(tail_rows()));
+  if (is_resident_ && train_.rows > 0) plans.push_back(order());
+  if (!validation_) return plans;
   const uint64_t batch = validation_batch_rows();
   for (const uint64_t rows : {batch, validation_->rows % batch})
-    if (rows > 0) bytes = std::max(bytes, validation(rows).arena_bytes());
+    if (rows > 0) plans.push_back(validation(rows));
+  return plans;
+}
+
+uint64_t TrainingPlan::arena_bytes() const {
+  uint64_t bytes = 0;
+  for (const Plan& plan : all()) bytes = std::max(bytes, plan.arena_bytes());
+  return bytes;
+}
+
+uint64_t TrainingPlan::zeroed_bytes() const {
+  uint64_t bytes = 0;
+  for (const Plan& plan : all()) bytes += plan.zeroed_bytes();
   return bytes;
 }
 
@@ -107,7 +120,7 @@ uint64_t TrainingPlan::input_bytes() const {
 }
 
 bool TrainingPlan::fits(uint64_t free_bytes) const {
-  const uint64_t needed = store_bytes() + arena_bytes();
+  const uint64_t needed = store_bytes() + arena_bytes() + zeroed_bytes();
   return needed < free_bytes && input_bytes() < (free_bytes - needed) / 4 * 3;
 }
 

@@ -44,14 +44,16 @@ class TrainingPlan {
 
   // Where the steps run.
   uint64_t store_bytes() const;
-  uint64_t arena_bytes() const;  // that all plans share
-  uint64_t input_bytes() const;  // rows that are resident, or slots; a batch to validate on
+  uint64_t arena_bytes() const;   // that all plans share
+  uint64_t zeroed_bytes() const;  // that each has its own of
+  uint64_t input_bytes() const;   // rows that are resident, or slots; a batch to validate on
   // Whether all that is taken in so many bytes, with something to spare. Of resident rows, whose
   // order takes memory by the row too.
   bool fits(uint64_t free_bytes) const;
 
  private:
   TensorDesc order_desc() const;
+  std::vector<Plan> all() const;
 
   DeviceInfo device_;
   const Config& config_;

@@ -129,6 +129,31 @@ TYPED_TEST(DenseKernelsTest, Loss) {
   });
 }
 
+// Every tile's partial loss reaches the block that comes last, whoever that is. On a GPU there are
+// several waves of blocks, which really meet, many times.
+TYPED_TEST(DenseKernelsTest, LossOfManyTiles) {
+  using T = TypeParam;
+  const bool is_gpu = test::blocks_really_meet();
+  Case c;
+  c.shape = {is_gpu ? 160000 : 200, 8, 32};
+  c.multiprocessors = is_gpu ? 132 : 4;
+  const auto count = [](int64_t a, int64_t b) { return static_cast<std::size_t>(a * b); };
+  const DeviceArray<T> x(count(c.shape.B, 8)), weight(count(8, 32)), dz(count(c.shape.B, 32));
+  const DeviceArray<T> target(std::vector<T>(count(c.shape.B, 32), narrow<T>(1.0f)));
+  EXPECT_GE(cuda::zeroed_bytes(DenseLoss<T>{.shape = c.shape}, device_of(c)), 4U);
+  for (int repeat = 0; repeat < (is_gpu ? 200 : 2); ++repeat) {
+    const DeviceArray<float> loss(unwritten<float>(1));
+    run(DenseLoss<T>{.shape = c.shape,
+                     .x = x.data(),
+                     .weight = weight.data(),
+                     .target = target.data(),
+                     .dz = dz.data(),
+                     .loss = loss.data()},
+        c);
+    ASSERT_NEAR(loss.read()[0], 1, 4 * kEps) << "repeat " << repeat;  // a sum of ones: exact
+  }
+}
+
 // Rows with a NaN, an infinity, and a number whose square f32 cannot hold; the others stay as they
 // are.
 TYPED_TEST(DenseKernelsTest, AScoreThatIsNotFiniteIsInfinite) {

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -14,14 +15,28 @@
 
 namespace diabolo::test {
 
-// Runs the kernel of a record; its scratch holds NaN patterns before.
 template <class P>
-void run_kernel(const P& p, const kernels::cuda::Device& device = {}) {
-  ASSERT_EQ(refusal(p, device), nullptr);
+void run_prepared(const P& p, const kernels::cuda::Device& device) {
   const DeviceArray<unsigned char> scratch(
       std::vector<unsigned char>(scratch_bytes(p, device), 0xFF));
   const kernels::Launch launch = prepare(p, device, scratch.data());
   run_on_device([&](void* stream) { launch(stream); });
+}
+
+// Runs the kernel of a record; its scratch holds NaN patterns before, its zeroed words are zeros
+// before and after.
+template <class P>
+void run_kernel(P p, const kernels::cuda::Device& device = {}) {
+  ASSERT_EQ(refusal(p, device), nullptr);
+  if constexpr (requires { p.arrivals; }) {
+    const std::vector<std::uint32_t> zeros(zeroed_bytes(p, device) / sizeof(std::uint32_t));
+    const DeviceArray<std::uint32_t> zeroed(zeros);
+    p.arrivals = zeroed.data();
+    run_prepared(p, device);
+    EXPECT_EQ(zeroed.read(), zeros) << "zeroed words";
+  } else {
+    run_prepared(p, device);
+  }
 }
 
 // Calls check(length, offset of the bases in elements) over lengths and alignments, under each

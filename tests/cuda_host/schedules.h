@@ -41,7 +41,20 @@ inline void skip_or_fail_without_device() {
   GTEST_SKIP() << "no CUDA device: " << found.why_none;
 }
 
+// True where blocks run at once, and a test is as large as their meeting wants.
+inline bool blocks_really_meet() {
+#if defined(DIABOLO_PTX_DEVICE)
+  return false;
 #else
+  return true;
+#endif
+}
+
+#else
+
+inline bool blocks_really_meet() {
+  return false;
+}
 
 inline constexpr cuda_host::Schedule kSchedules[] = {
     {cuda_host::Schedule::Order::kFifo, 0},

@@ -17,6 +17,7 @@ import tempfile
 VERBS = ("cuda_verbs_native_test", "verb_kernels_cu", "*")
 SUMS = ("cuda_verbs_native_test", "verb_kernels_cu", "*.WarpAndBlock")
 FORWARD = ("cuda_dense_native_test", "dense_forward_cu", "*.Forward")
+LOSS = ("cuda_dense_native_test", "dense_loss_cu", "*.Loss")
 WEIGHTS = ("cuda_dense_native_test", "dense_weight_grad_cu", "*.WeightGrad")
 CHAIN = ("cuda_dense_native_test", "dense_chain_cu", "ChainKernels/*.KeepRowsApart")
 MMA_A = r"(mma\.sync[^;]*\}, *\{)([^,}]*),([^,}]*),([^,}]*),([^,}]*)(\}, *\{[^,}]*,[^,}]*\})"
@@ -84,6 +85,8 @@ PLANTED = (
      "asynchronous copy not waited for"),
     ("a product without barriers", WEIGHTS,
      r"bar\.sync\s*0;", "", "race"),
+    ("arrivals that stay", LOSS,
+     r"atom\.acq_rel\.gpu\.global\.inc\.u32", "atom.acq_rel.gpu.global.add.u32", "results"),
     ("a transposed operand read as it lies", WEIGHTS,
      r"(ldmatrix\S*\.x4)\.trans", r"\1", "results"),
     ("copies of a product read whole chunks", FORWARD,
