@@ -118,7 +118,8 @@ def cache_rate(busy, board):
 
 
 def chain_seconds(step, bf16, tiles, board):
-    """The same of a chain of layers, whose rows stay where they are: weights alone are staged."""
+    """As wave_seconds, of a chain of layers, whose rows stay where they are: weights alone are
+    staged."""
     layers = step["chain"]
     rows, columns = layers[0]["tile_m"], layers[0]["tile_n"]
     tile = tiles[("dense_chain", bf16, rows, columns)]
@@ -135,30 +136,63 @@ def chain_seconds(step, bf16, tiles, board):
     return waves * steps * cycles[limit] / board.clock, limit, waves * ends / board.clock
 
 
-def product_seconds(step, bf16, tiles, board):
-    """(seconds, what limits a step over k, seconds of first copies and epilogues)"""
-    if "chain" in step:
-        return chain_seconds(step, bf16, tiles, board)
+def blocks_of(step):
     p = step["product"]
-    rows, columns = p["tile_m"], p["tile_n"]
-    tile = tiles[(EPILOGUES[step["op"]], bf16, rows, columns)]
-    blocks = math.ceil(p["m"] / rows) * math.ceil(p["n"] / columns) * p["splits"]
-    steps = math.ceil(math.ceil(p["k"] / p["splits"]) / tile.depth)
-    resident = max(1, min(tile.resident,
-                          board.shared_memory // (tile.stages * tile.stage_bytes + 1024)))
-    busy = min(blocks, board.multiprocessors)
-    of_one = math.ceil(blocks / board.multiprocessors)
-    shared = min(of_one, resident)
-    cycles = step_cycles(tile, rows * columns, shared, busy, bf16, board)
+    return math.ceil(p["m"] / p["tile_m"]) * math.ceil(p["n"] / p["tile_n"]) * p["splits"]
+
+
+def tile_of(step, bf16, tiles):
+    p = step["product"]
+    return tiles[(EPILOGUES[step["op"]], bf16, p["tile_m"], p["tile_n"])]
+
+
+def resident_of(tile, board):
+    shared_memory = board.shared_memory // (tile.stages * tile.stage_bytes + 1024)
+    return max(1, min(tile.resident, shared_memory))
+
+
+def wave_seconds(step, bf16, tiles, board, shared, busy):
+    """Of `shared` blocks on each of `busy` multiprocessors: (seconds of the sum over k, what limits
+    it, seconds of first copies and epilogues)"""
+    p = step["product"]
+    tile, area = tile_of(step, bf16, tiles), p["tile_m"] * p["tile_n"]
+    cycles = step_cycles(tile, area, shared, busy, bf16, board)
     limit = max(cycles, key=cycles.get)
+    steps = math.ceil(math.ceil(p["k"] / p["splits"]) / tile.depth)
+    ends = 2 * MEMORY_CYCLES + shared * area * ELEMENT_CYCLES
+    if p["splits"] > 1:  # parts: 4 bytes an output to the cache
+        ends += shared * area * 4 / cache_rate(busy, board)
+    return steps * cycles[limit] / board.clock, limit, ends / board.clock
+
+
+def product_seconds(step, bf16, tiles, board):
+    """[(seconds, what limits a step over k, seconds of first copies and epilogues)]"""
+    if "chain" in step:
+        return [chain_seconds(step, bf16, tiles, board)]
+    of_one = math.ceil(blocks_of(step) / board.multiprocessors)
+    resident = resident_of(tile_of(step, bf16, tiles), board)
     waves = math.ceil(of_one / resident)
-    area = rows * columns
-    ends = waves * (2 * MEMORY_CYCLES + shared * area * ELEMENT_CYCLES)
-    if p["splits"] > 1:  # parts: 4 bytes an output to the cache, 4 back
-        ends += waves * shared * area * 8 / cache_rate(busy, board)
-    if step["op"] in ARRIVING:
-        ends += ARRIVAL_CYCLES
-    return waves * steps * cycles[limit] / board.clock, limit, ends / board.clock
+    inner, limit, ends = wave_seconds(step, bf16, tiles, board, min(of_one, resident),
+                                      min(blocks_of(step), board.multiprocessors))
+    last = ARRIVAL_CYCLES / board.clock if step["op"] in ARRIVING else 0
+    return [(waves * inner, limit, waves * ends + last)]
+
+
+def joined_seconds(pair, bf16, tiles, board):
+    """The same of two steps in one launch, each its share: where they take more than a wave, the
+    last is half full of the shorter."""
+    blocks = sum(map(blocks_of, pair))
+    resident = min(resident_of(tile_of(s, bf16, tiles), board) for s in pair)
+    busy = min(blocks, board.multiprocessors)
+    shared = min(math.ceil(blocks / board.multiprocessors), resident)
+    waves = [wave_seconds(s, bf16, tiles, board, shared, busy) for s in pair]
+    shorter, longer = sorted(waves, key=lambda wave: wave[0] + wave[2])
+    if blocks <= board.multiprocessors * shared:
+        return [longer]
+    shares = [blocks_of(s) / shared / busy + (0.5 if wave is shorter else 0)
+              for s, wave in zip(pair, waves)]
+    return [(share * inner, limit, share * ends)
+            for share, (inner, limit, ends) in zip(shares, waves)]
 
 
 def plan(args, mode, batch, precision, widths):
@@ -169,10 +203,28 @@ def plan(args, mode, batch, precision, widths):
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
+def part_bytes(step):
+    """Of the parts of a product that is cut."""
+    p = step.get("product", {"splits": 1})
+    return 4 * p["splits"] * p["m"] * p["n"] if p["splits"] > 1 else 0
+
+
 def launches_of(step):
-    if step.get("product", {}).get("splits", 1) > 1:
-        return 2
-    return 2 if step["op"] in SUMMED else 1
+    if step.get("joins_previous"):
+        return 0
+    adds_parts = part_bytes(step) and "parts_reader" not in step
+    return 2 if step["op"] in SUMMED or adds_parts else 1
+
+
+def launches_in(steps):
+    """Lists of the steps that a launch does."""
+    lists = []
+    for step in steps:
+        if step.get("joins_previous"):
+            lists[-1].append(step)
+        else:
+            lists.append([step])
+    return lists
 
 
 def predict(steps, precision, tiles, board):
@@ -181,16 +233,19 @@ def predict(steps, precision, tiles, board):
     all_bytes = sum(s["bytes"] for s in steps)
     moving = "memory" if all_bytes > board.cache_bytes else "second-level cache"
     rate = board.copy if moving == "memory" else board.cache
-    for step in steps:
-        spent["launches"] += launches_of(step) * (LAUNCH_S + EMPTY_S)
-        moved = step["bytes"] / rate
-        if "product" not in step and "chain" not in step:
+    for launch in launches_in(steps):
+        spent["launches"] += sum(map(launches_of, launch)) * (LAUNCH_S + EMPTY_S)
+        spent["second-level cache"] += sum(map(part_bytes, launch)) / board.cache
+        moved = sum(s["bytes"] for s in launch) / rate
+        if "product" not in launch[0] and "chain" not in launch[0]:
             spent[moving] += moved
             continue
-        inner, limit, ends = product_seconds(step, precision == "bf16", tiles, board)
-        if moved > inner + ends:
+        how = (precision == "bf16", tiles, board)
+        parts = joined_seconds(launch, *how) if len(launch) > 1 else product_seconds(*launch, *how)
+        if moved > sum(inner + ends for inner, _, ends in parts):
             spent[moving] += moved
-        else:
+            continue
+        for inner, limit, ends in parts:
             spent[limit] += inner
             spent["first copies and epilogues"] += ends
     return spent

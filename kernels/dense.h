@@ -16,6 +16,7 @@
 #include "kernels/common/activations.h"
 #include "kernels/common/kernel.h"
 #include "kernels/common/losses.h"
+#include "kernels/common/parts.h"
 #include "kernels/common/scores.h"
 
 namespace diabolo::kernels {
@@ -94,6 +95,10 @@ struct DenseWeightGrad {
   const T* dz = nullptr;
   Accum<T>* d_weight = nullptr;
   Accum<T>* d_bias = nullptr;  // null: the layer has no bias
+  // CUDA: where the batch is cut, the parts stay in scratch for who reads the sums (parts); one
+  // launch makes the data gradient of the same dz too (joins).
+  bool leaves_parts = false;
+  bool is_joined = false;
 };
 
 template <class T>
@@ -202,6 +207,18 @@ template <class T>
 uint64_t scratch_bytes(const DenseWeightGrad<T>& p, const Device& device);
 template <class T>
 uint64_t zeroed_bytes(const DenseLoss<T>& p, const Device& device);
+
+// What a call that leaves parts has in its scratch; empty where the batch is not cut.
+template <class T>
+std::vector<Parts> parts(const DenseWeightGrad<T>& p, const Device& device, void* scratch);
+
+// Both gradients of a layer in one launch: whether it is quicker than two, and the launch.
+template <class T>
+bool joins(const DenseWeightGrad<T>& weight, const DenseDataGrad<T>& data, const Device& device);
+Launch prepare_joined(const DenseWeightGrad<float>& weight, const DenseDataGrad<float>& data,
+                      const Device& device, void* scratch);
+Launch prepare_joined(const DenseWeightGrad<Bf16>& weight, const DenseDataGrad<Bf16>& data,
+                      const Device& device, void* scratch);
 }  // namespace cuda
 
 }  // namespace diabolo::kernels

@@ -6,10 +6,13 @@
 #pragma once
 
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "kernels/common/kernel.h"
 #include "kernels/common/math.h"
+#include "kernels/common/parts.h"
 #include "kernels/common/step_state.h"
 
 namespace diabolo::kernels {
@@ -41,7 +44,10 @@ struct OptimizerStep {
   T* m = nullptr;  // SGD: the momentum buffer, null if momentum is 0
   T* v = nullptr;  // null for SGD
   Bf16* low = nullptr;
+  // CUDA: sums among grad that stand in parts instead, at most kMaxGradParts.
+  std::span<const Parts> grad_parts = {};
 };
+inline constexpr std::size_t kMaxGradParts = 48;
 
 // Computes norm = sqrt(sum grad^2); grad [n], norm [1].
 template <class T>
@@ -74,7 +80,8 @@ struct Advance {
   float* losses = nullptr;      // [kStepSlots]
   int term_count = 0;           // 0: the terms are not wanted
   const float* terms[kMaxLossTerms] = {};
-  float* term_ring = nullptr;  // [kStepSlots, term_count]
+  float* term_ring = nullptr;         // [kStepSlots, term_count]
+  std::uint32_t* arrivals = nullptr;  // CUDA, joined: a word of zeros
 };
 
 // One element's update. The rule is read once per call, so kernels pass it by value.
@@ -160,6 +167,12 @@ namespace cuda {
 inline uint64_t scratch_bytes(const GlobalNorm<float>& p, const Device&) {
   return flat_sum_bytes(p.n);
 }
+// The update and the advance of the state in one launch, the latter by the last block to come.
+inline bool joins(const OptimizerStep<float>&, const Advance&, const Device&) {
+  return true;
+}
+Launch prepare_joined(const OptimizerStep<float>& update, const Advance& advance,
+                      const Device& device, void* scratch);
 }  // namespace cuda
 
 }  // namespace diabolo::kernels

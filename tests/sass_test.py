@@ -75,6 +75,8 @@ def main():
               for opcode in ("LD.E.128", "ST.E", "ATOM.E.ADD", "ATOMG.E.ADD.F32", "RED.E.ADD"))):
         wrong = problems(planted)
         assert any(f"{SHORT}: {what}" in line for line in wrong), (what, wrong)
+    counting = problems(CODE.replace("MOV R1,", check_sass.COUNTS + " R1,"))
+    assert not any("atomics" in line for line in counting), counting  # arrivals of blocks
     assert "expected at least 2 resident blocks, found 1" in problems(blocks=1)[0]
     assert check_sass.judge({}, {SHORT: one}, set()) and check_sass.judge(found(), {}, set())
     missing, = check_sass.judge(found(), {SHORT: found()[SHORT]["sm_80"]}, {"sm_80", "sm_90a"})

@@ -21,11 +21,11 @@ constexpr int64_t kMaxDepth = int64_t{1} << 30;  // of one tile's sum: loaders c
 constexpr int64_t kFlatSumElems = 16384;         // 64 a thread
 constexpr int64_t kMaxFlatBlocks = 4096;
 
-// Of a tile: the first copies' way, the barriers of the slabs. A part: 8 bytes an output, to the
-// cache and back, and in the launch that adds them up a share of a way to the cache, four loads
-// being in flight together.
-constexpr double kTileCycles = 1500, kPartCycles = 8.0 / 24;
-constexpr double kCyclesOfAddedPart = 300.0 / 4;
+// A launch more, with what a kernel takes that does nothing: 2.1 us.
+constexpr double kSecondLaunchCycles = kLaunchCycles + 1800;
+// Of a tile: the first copies' way, the barriers of the slabs. A part is 4 bytes an output, to the
+// cache and, by whoever adds it up, back.
+constexpr double kTileCycles = 1500;
 
 struct TileCosts {
   double shared_bytes;  // of bf16 through shared memory for a row of k: staging in, fragments out
@@ -49,17 +49,102 @@ RowCosts row_costs(TileSize tile, ProductMath math) {
   return {costs.shared_bytes * elem / 2, (m + n) * elem, computed, costs.wait * elem / 2};
 }
 
-double product_cycles(const GemmShape& shape, TileSize tile, int64_t splits, int64_t depth,
-                      ProductMath math, const Device& device) {
-  const int64_t blocks = tile_count(shape.m, shape.n, tile) * splits;
-  const auto waves = static_cast<double>(ceil_div(blocks, device.multiprocessors));
-  const auto busy = static_cast<double>(std::min<int64_t>(blocks, device.multiprocessors));
-  const double elements = double{1} * extents(tile).m * extents(tile).n;
-  const double of_tile = kTileCycles + kElementCycles * elements;
-  const double of_rows = static_cast<double>(depth) * row_cycles(row_costs(tile, math), 1, busy);
-  if (splits == 1) return waves * (of_rows + of_tile);
-  return waves * (of_rows + of_tile + kPartCycles * elements) + kLaunchCycles +
-         kCyclesOfAddedPart * static_cast<double>(splits);
+// A way to cut a product up, and what its blocks take.
+struct Cut {
+  TileSize tile;
+  int64_t splits, depth;
+  int64_t blocks;
+  double cycles = 0;  // of one block
+
+  double all_cycles() const { return static_cast<double>(blocks) * cycles; }
+};
+
+Cut cut(const GemmShape& shape, TileSize tile, int64_t splits, int64_t depth) {
+  return {tile, splits, depth, tile_count(shape.m, shape.n, tile) * splits};
+}
+
+// `busy`: multiprocessors.
+double block_cycles(const Cut& cut, ProductMath math, double busy) {
+  const double area = double{1} * extents(cut.tile).m * extents(cut.tile).n;
+  const double cycles =
+      static_cast<double>(cut.depth) * row_cycles(row_costs(cut.tile, math), 1, busy) +
+      kTileCycles + kElementCycles * area;
+  return cut.splits > 1 ? cycles + 4 * area / (kAllCacheRate / busy) : cycles;
+}
+
+double busy_at(int64_t blocks, const Device& device) {
+  return static_cast<double>(std::min<int64_t>(blocks, device.multiprocessors));
+}
+
+// For adding parts up: a launch, unless their reader does it, and their way from the cache.
+double adding_cycles(const GemmShape& shape, int64_t splits, bool leaves_parts) {
+  if (splits == 1) return 0;
+  const double bytes = 4.0 * static_cast<double>(splits) * static_cast<double>(shape.m) *
+                       static_cast<double>(shape.n);
+  return (leaves_parts ? 0 : kSecondLaunchCycles) + bytes / kAllCacheRate;
+}
+
+double cycles_alone(const GemmShape& shape, const Cut& cut, bool leaves_parts, ProductMath math,
+                    const Device& device) {
+  const auto waves = static_cast<double>(ceil_div(cut.blocks, device.multiprocessors));
+  return waves * block_cycles(cut, math, busy_at(cut.blocks, device)) +
+         adding_cycles(shape, cut.splits, leaves_parts);
+}
+
+// Two products' blocks in one launch, the longer ones first: in several waves the last
+// is half full of the shorter.
+double cycles_joined(const GemmShape& shape, Cut weight, Cut data, bool leaves_parts,
+                     ProductMath math, const Device& device) {
+  const double busy = busy_at(weight.blocks + data.blocks, device);
+  weight.cycles = block_cycles(weight, math, busy);
+  data.cycles = block_cycles(data, math, busy);
+  const auto [shorter, longer] = std::minmax(weight.cycles, data.cycles);
+  const bool is_one_wave = weight.blocks + data.blocks <= device.multiprocessors;
+  const double all = (weight.all_cycles() + data.all_cycles()) / busy;
+  return (is_one_wave ? longer : std::max(longer, all + shorter / 2)) +
+         adding_cycles(shape, weight.splits, leaves_parts);
+}
+
+struct Best {
+  ProductChoice choice{};
+  double cycles = std::numeric_limits<double>::infinity();
+};
+
+// Calls cycles_of(cut) for every way that is built and takes it that gives the fewest.
+template <class CyclesOf>
+Best fewest_cycles(const GemmShape& shape, TileSet set, ProductMath math, const Device& device,
+                   int64_t most_splits, CyclesOf&& cycles_of) {
+  const int64_t least = most_splits > 1 ? ceil_div(shape.k, kMaxDepth) : 1;
+  const int64_t most = std::clamp(shape.k / kMinDepthOfSplit, least, std::max(most_splits, least));
+  Best best;
+  for (const TileSize tile : kTileSizes) {
+    if (!has_tile(set, math, tile)) continue;
+    for (int64_t wanted = least; wanted <= most; ++wanted) {
+      const int64_t whole = ceil_div(ceil_div(shape.k, wanted), kSplitDepth) * kSplitDepth;
+      const int64_t depth = wanted == 1 ? shape.k : whole;
+      const Cut here = cut(shape, tile, ceil_div(shape.k, depth), depth);
+      if (tile == TileSize::kTall && depth < kMinDepthOfTall &&
+          here.blocks > device.multiprocessors)
+        continue;
+      const double cycles = cycles_of(here);
+      if (cycles < best.cycles) best = {{tile, here.splits, depth}, cycles};
+    }
+  }
+  return best;
+}
+
+Best best_alone(const GemmShape& shape, TileSet set, ProductMath math, const Device& device,
+                int64_t most_splits, bool leaves_parts) {
+  return fewest_cycles(shape, set, math, device, most_splits, [&](const Cut& here) {
+    return cycles_alone(shape, here, leaves_parts, math, device);
+  });
+}
+
+Best best_joined(const DenseShape& s, ProductMath math, const Device& device, bool leaves_parts) {
+  const GemmShape weight = weight_grad_shape(s), data{s.B, s.I, s.O};
+  return fewest_cycles(weight, TileSet::kAll, math, device, kMaxSplits, [&](const Cut& here) {
+    return cycles_joined(weight, here, cut(data, here.tile, 1, data.k), leaves_parts, math, device);
+  });
 }
 
 }  // namespace
@@ -92,27 +177,8 @@ const char* refuse_matrix(int64_t B, int64_t D, const Device& device) {
 }
 
 ProductChoice choose_product(const GemmShape& shape, TileSet set, ProductMath math,
-                             const Device& device, int64_t most_splits) {
-  const int64_t least = most_splits > 1 ? ceil_div(shape.k, kMaxDepth) : 1;
-  const int64_t most = std::clamp(shape.k / kMinDepthOfSplit, least, std::max(most_splits, least));
-  ProductChoice best{};
-  double best_cycles = std::numeric_limits<double>::infinity();
-  for (const TileSize tile : kTileSizes) {
-    if (!has_tile(set, math, tile)) continue;
-    for (int64_t wanted = least; wanted <= most; ++wanted) {
-      const int64_t whole = ceil_div(ceil_div(shape.k, wanted), kSplitDepth) * kSplitDepth;
-      const int64_t depth = wanted == 1 ? shape.k : whole;
-      const int64_t splits = ceil_div(shape.k, depth);
-      if (tile == TileSize::kTall && depth < kMinDepthOfTall &&
-          tile_count(shape.m, shape.n, tile) * splits > device.multiprocessors)
-        continue;
-      const double cycles = product_cycles(shape, tile, splits, depth, math, device);
-      if (cycles >= best_cycles) continue;
-      best = {tile, splits, depth};
-      best_cycles = cycles;
-    }
-  }
-  return best;
+                             const Device& device) {
+  return best_alone(shape, set, math, device, 1, false).choice;
 }
 
 double side_by_side_cycles(const GemmShape& shape, TileSize tile, ProductMath math,
@@ -137,9 +203,33 @@ TileSize choose_score_tile(int64_t n) {
   return n > 32 ? TileSize::kLarge : TileSize::kSmall;
 }
 
-ProductChoice choose_weight_grad(const DenseShape& s, ProductMath math, const Device& device) {
-  const GemmShape shape = s.weight_transposed ? GemmShape{s.O, s.I, s.B} : GemmShape{s.I, s.O, s.B};
-  return choose_product(shape, TileSet::kAll, math, device, kMaxSplits);
+GemmShape weight_grad_shape(const DenseShape& s) {
+  return s.weight_transposed ? GemmShape{s.O, s.I, s.B} : GemmShape{s.I, s.O, s.B};
+}
+
+ProductChoice choose_weight_grad(const DenseShape& s, ProductMath math, const Device& device,
+                                 bool leaves_parts) {
+  return best_alone(weight_grad_shape(s), TileSet::kAll, math, device, kMaxSplits, leaves_parts)
+      .choice;
+}
+
+ProductChoice choose_dense_grads(const DenseShape& s, ProductMath math, const Device& device,
+                                 bool leaves_parts) {
+  return best_joined(s, math, device, leaves_parts).choice;
+}
+
+bool dense_grads_pay(const DenseShape& s, ProductMath math, const Device& device,
+                     bool leaves_parts) {
+  if (math == ProductMath::kTf32) return false;
+  const Best joined = best_joined(s, math, device, leaves_parts);
+  const GemmShape shape = weight_grad_shape(s);
+  const TileSize tile = joined.choice.tile;
+  const int64_t of_weight = tile_count(shape.m, shape.n, tile) * joined.choice.splits;
+  if (tile_count(s.B, s.I, tile) + of_weight > kMaxBlocks) return false;
+  const TileSet all = TileSet::kAll;
+  const double weight = best_alone(shape, all, math, device, kMaxSplits, leaves_parts).cycles;
+  const double data = best_alone({s.B, s.I, s.O}, all, math, device, 1, false).cycles;
+  return joined.cycles < weight + kSecondLaunchCycles + data;
 }
 
 FlatSum choose_flat_sum(int64_t n) {
@@ -184,13 +274,38 @@ uint64_t weight_part_bytes(const DenseShape& s, const ProductChoice& choice) {
 
 template <class T>
 uint64_t scratch_bytes(const DenseWeightGrad<T>& p, const Device& device) {
-  const ProductChoice choice = choose_weight_grad<T>(p.shape, device);
+  const ProductChoice choice = choice_of(p, device);
   if (choice.splits == 1) return 0;
   const uint64_t bias = p.d_bias ? 4 * static_cast<uint64_t>(choice.splits * p.shape.O) : 0;
   return weight_part_bytes(p.shape, choice) + aligned_bytes(bias);
 }
 template uint64_t scratch_bytes(const DenseWeightGrad<float>&, const Device&);
 template uint64_t scratch_bytes(const DenseWeightGrad<Bf16>&, const Device&);
+
+template <class T>
+std::vector<Parts> parts(const DenseWeightGrad<T>& p, const Device& device, void* scratch) {
+  const ProductChoice choice = choice_of(p, device);
+  if (choice.splits == 1) return {};
+  const DenseShape& s = p.shape;
+  const auto* weight = static_cast<const float*>(scratch);
+  std::vector<Parts> all = {{p.d_weight, weight, s.I * s.O, choice.splits}};
+  if (p.d_bias)
+    all.push_back({p.d_bias, weight + weight_part_bytes(s, choice) / 4, s.O, choice.splits});
+  return all;
+}
+template std::vector<Parts> parts(const DenseWeightGrad<float>&, const Device&, void*);
+template std::vector<Parts> parts(const DenseWeightGrad<Bf16>&, const Device&, void*);
+
+// Of one dz, by the shapes: the steps of a graph stand so.
+template <class T>
+bool joins(const DenseWeightGrad<T>& weight, const DenseDataGrad<T>& data, const Device& device) {
+  const DenseShape &a = weight.shape, &b = data.shape;
+  const bool is_one_layer =
+      a.B == b.B && a.I == b.I && a.O == b.O && a.weight_transposed == b.weight_transposed;
+  return is_one_layer && dense_grads_pay(a, product_math<T>(device), device, weight.leaves_parts);
+}
+template bool joins(const DenseWeightGrad<float>&, const DenseDataGrad<float>&, const Device&);
+template bool joins(const DenseWeightGrad<Bf16>&, const DenseDataGrad<Bf16>&, const Device&);
 
 uint64_t flat_sum_bytes(int64_t n) {
   return aligned_bytes(4 * static_cast<uint64_t>(choose_flat_sum(n).blocks));

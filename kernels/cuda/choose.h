@@ -64,7 +64,7 @@ struct ProductChoice {
   int64_t k_per_split;
 };
 ProductChoice choose_product(const GemmShape& shape, TileSet set, ProductMath math,
-                             const Device& device, int64_t most_splits = 1);
+                             const Device& device);
 
 // The cycles of a forward product in one part, without its launch, where blocks share
 // multiprocessors, which choose_product does not count.
@@ -77,11 +77,29 @@ TileSize choose_loss_tile(const DenseShape& shape, ProductMath math, const Devic
 // Scores add up a row tile by tile, so their tile may not depend on the batch.
 TileSize choose_score_tile(int64_t n);
 
-// A weight gradient is a sum over the batch; its parts are added in order.
-ProductChoice choose_weight_grad(const DenseShape& shape, ProductMath math, const Device& device);
+// A weight gradient is a sum over the batch; its parts are added in order, by a launch of their own
+// or (leaves_parts) by who reads the sum.
+GemmShape weight_grad_shape(const DenseShape& shape);
+ProductChoice choose_weight_grad(const DenseShape& shape, ProductMath math, const Device& device,
+                                 bool leaves_parts = false);
 template <class T>
-ProductChoice choose_weight_grad(const DenseShape& shape, const Device& device) {
-  return choose_weight_grad(shape, product_math<T>(device), device);
+ProductChoice choose_weight_grad(const DenseShape& shape, const Device& device,
+                                 bool leaves_parts = false) {
+  return choose_weight_grad(shape, product_math<T>(device), device, leaves_parts);
+}
+
+// Both gradients of a layer in one launch, in tiles of one size; the parts are the weight's. And
+// whether that takes fewer cycles than one after the other. Not built for tf32.
+ProductChoice choose_dense_grads(const DenseShape& shape, ProductMath math, const Device& device,
+                                 bool leaves_parts);
+bool dense_grads_pay(const DenseShape& shape, ProductMath math, const Device& device,
+                     bool leaves_parts);
+// What a weight gradient is made by.
+template <class T>
+ProductChoice choice_of(const DenseWeightGrad<T>& p, const Device& device) {
+  const ProductMath math = product_math<T>(device);
+  return p.is_joined ? choose_dense_grads(p.shape, math, device, p.leaves_parts)
+                     : choose_weight_grad(p.shape, math, device, p.leaves_parts);
 }
 
 // Bytes of the weight's parts in scratch; those of the bias follow.

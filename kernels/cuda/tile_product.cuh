@@ -144,20 +144,17 @@ inline constexpr int kMinBlocks = Loop::kM == 128 && Loop::kN == 128 ? 0 : 1;
 // each, whose values this thread has written its part of (barriers are the epilogue's, but for one
 // after it); then finish(slab, scratch of kFinishBytes in shared memory).
 template <class Loop, class Epilogue, class Call>
-__global__ void __launch_bounds__(Loop::kThreads, kMinBlocks<Loop>)
-    tile_product_kernel(const __grid_constant__ Call p) {
-  GPU_DYN_SHARED(unsigned char, shared);
+GPU_VERB void run_tile(const Call& p, unsigned char* shared, int64_t tile, int64_t split) {
   const int64_t tile_columns = ceil_div(p.n, Loop::kN);
-  const int64_t tile = blockIdx.x;
   const int64_t m0 = tile / tile_columns * Loop::kM;
   const int64_t n0 = tile % tile_columns * Loop::kN;
-  const int64_t k0 = blockIdx.z * p.k_per_split;
+  const int64_t k0 = split * p.k_per_split;
   const int64_t k_left = p.k - k0;
   constexpr int kSlabArea = Epilogue::kSlabCopies * kSlabFloats<Loop> * 4;
   static_assert(kSlabArea + kFinishBytes <= kProductBytes<Loop>);
   auto* values = reinterpret_cast<float*>(shared);
   Slab<typename Call::Output> slab{
-      values,  values + kSlabFloats<Loop>, 0, m0, n0, p.m, p.n, tile, n0 / Loop::kN, blockIdx.z,
+      values,  values + kSlabFloats<Loop>, 0, m0, n0, p.m, p.n, tile, n0 / Loop::kN, split,
       p.output};
   typename Epilogue::template Of<Loop> epilogue(p.epilogue);
 
@@ -178,6 +175,13 @@ __global__ void __launch_bounds__(Loop::kThreads, kMinBlocks<Loop>)
     gpu::sync_block();
   }
   epilogue.finish(slab, values + kSlabArea / 4);
+}
+
+template <class Loop, class Epilogue, class Call>
+__global__ void __launch_bounds__(Loop::kThreads, kMinBlocks<Loop>)
+    tile_product_kernel(const __grid_constant__ Call p) {
+  GPU_DYN_SHARED(unsigned char, shared);
+  run_tile<Loop, Epilogue>(p, shared, blockIdx.x, blockIdx.z);
 }
 
 // The inner loop for each kind of arithmetic and tile. A row of a staged tile along k is 64 bytes,
@@ -234,25 +238,32 @@ void launch_tiles(const Call& call, int64_t splits, void* stream) {
               {static_cast<unsigned>(Loop::kThreads)}, kProductBytes<Loop>, stream, call);
 }
 
-// Launches the kernel with the tile that was chosen. Throws where that one is not built (the choice
-// came from another set): a launch that is left out would leave its output as it was.
-template <ProductMath kMath, Along kA, Along kB, class Epilogue, TileSet kSet, class Call>
-void launch_product(TileSize size, const Call& call, int64_t splits, void* stream) {
-  const auto launch_if = [&]<TileSize kSize>() {
+// Calls f<kSize>() for the tile that was chosen. Throws where that one is not built (the choice is
+// of another set): a launch that is left out would leave its output as it was.
+template <ProductMath kMath, TileSet kSet, class F>
+void with_tile(TileSize size, F&& f) {
+  const auto call_if = [&]<TileSize kSize>() {
     if constexpr (has_tile(kSet, kMath, kSize)) {
-      using Loop = typename LoopOf<kMath, kSize, kA, kB>::Type;
-      if (size == kSize) launch_tiles<Loop, Epilogue>(call, splits, stream);
+      if (size == kSize) f.template operator()<kSize>();
       return size == kSize;
     } else {
       return false;
     }
   };
-  const bool is_launched = launch_if.template operator()<TileSize::kTall>() ||
-                           launch_if.template operator()<TileSize::kLarge>() ||
-                           launch_if.template operator()<TileSize::kLong>() ||
-                           launch_if.template operator()<TileSize::kMedium>() ||
-                           launch_if.template operator()<TileSize::kSmall>();
-  if (!is_launched) throw std::logic_error("tile product: this tile size is not built");
+  const bool is_called = call_if.template operator()<TileSize::kTall>() ||
+                         call_if.template operator()<TileSize::kLarge>() ||
+                         call_if.template operator()<TileSize::kLong>() ||
+                         call_if.template operator()<TileSize::kMedium>() ||
+                         call_if.template operator()<TileSize::kSmall>();
+  if (!is_called) throw std::logic_error("tile product: this tile size is not built");
+}
+
+template <ProductMath kMath, Along kA, Along kB, class Epilogue, TileSet kSet, class Call>
+void launch_product(TileSize size, const Call& call, int64_t splits, void* stream) {
+  with_tile<kMath, kSet>(size, [&]<TileSize kSize>() {
+    using Loop = typename LoopOf<kMath, kSize, kA, kB>::Type;
+    launch_tiles<Loop, Epilogue>(call, splits, stream);
+  });
 }
 
 // A row-major [outer, inner] tensor as an operand.

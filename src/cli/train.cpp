@@ -111,9 +111,11 @@ void print_estimate(const TrainEstimate& estimate, const TrainArguments& argumen
                    "\nfeatures    ", estimate.features, "\nparameters  ", estimate.parameters,
                    "\nsteps       ", estimate.steps, "\ndata        ", estimate.data_bytes,
                    " bytes\nstore       ", estimate.store_bytes, " bytes\narena       ",
-                   estimate.arena_bytes, " bytes\nzeroed      ", estimate.zeroed_bytes,
-                   " bytes\nscoring     ", estimate.scoring_bytes,
-                   " bytes, at the end\npeak        ", estimate.peak_bytes, " bytes\n"));
+                   estimate.arena_bytes, " bytes",
+                   estimate.zeroed_bytes ? cat("\nzeroed      ", estimate.zeroed_bytes, " bytes")
+                                         : std::string(),
+                   "\nscoring     ", estimate.scoring_bytes, " bytes, at the end\npeak        ",
+                   estimate.peak_bytes, " bytes\n"));
 }
 
 RunUse use_of(const TrainArguments& arguments) {

@@ -54,11 +54,11 @@ nlohmann::json product_json(const ProductWork& work) {
 }
 
 // Of products by the CUDA tiles what bench/predict.py counts.
-void add_products(nlohmann::json& entry, const Plan& plan, const Step& step) {
+void add_products(nlohmann::json& entry, const Plan& plan, size_t index) {
+  const Step& step = plan.steps()[index];
   const Node& node = plan.graph().node(step.node);
-  std::vector<TensorDesc> in;
-  for (const ValueId id : node.in) in.push_back(plan.graph().value(id).desc);
-  const auto work = product_work(*node.op, *step.kernel, node.attrs, in, plan.device());
+  const std::vector<TensorView> in = shapes_only(plan.graph(), node.in);
+  const auto work = product_work(*node.op, *step.kernel, plan.call(index, in, {}), plan.device());
   if (work.size() == 1) entry["product"] = product_json(work[0]);
   if (work.size() < 2) return;
   for (const ProductWork& layer : work) entry["chain"].push_back(product_json(layer));
@@ -85,6 +85,8 @@ std::string plan_text(const Plan& plan) {
       out << ", scratch " << step.scratch_bytes << " bytes @" << step.scratch_offset;
     if (step.zeroed_bytes)
       out << ", zeroed once " << step.zeroed_bytes << " bytes @" << step.zeroed_offset;
+    if (step.joins_previous) out << ", in one launch with step " << k - 1;
+    if (step.parts_reader >= 0) out << ", parts are added by step " << step.parts_reader;
     out << "\n";
     for (const Rejection& rejection : step.rejected)
       out << "       not " << rejection.kernel->name << ": " << rejection.reason << "\n";
@@ -102,7 +104,8 @@ nlohmann::json plan_json(const Plan& plan) {
                          {"flops", sum.flops},
                          {"bytes", sum.bytes},
                          {"steps", nlohmann::json::array()}};
-  for (const Step& step : plan.steps()) {
+  for (size_t k = 0; k < plan.steps().size(); ++k) {
+    const Step& step = plan.steps()[k];
     const Node& node = plan.graph().node(step.node);
     nlohmann::json entry = {{"node", node.name},
                             {"op", node.op->name},
@@ -116,8 +119,10 @@ nlohmann::json plan_json(const Plan& plan) {
                             {"scratch_offset", step.scratch_offset},
                             {"zeroed_bytes", step.zeroed_bytes},
                             {"zeroed_offset", step.zeroed_offset},
+                            {"joins_previous", step.joins_previous},
                             {"rejected", nlohmann::json::array()}};
-    add_products(entry, plan, step);
+    add_products(entry, plan, k);
+    if (step.parts_reader >= 0) entry["parts_reader"] = step.parts_reader;
     for (const Rejection& rejection : step.rejected)
       entry["rejected"].push_back(
           {{"kernel", rejection.kernel->name}, {"reason", rejection.reason}});

@@ -46,20 +46,64 @@ void Executor::bind(const ParameterStore& store, const Arena& arena,
   }
 }
 
+namespace {
+
+void require_prepare(bool is_there, const Kernel& kernel) {
+  if (!is_there)
+    throw Error(ErrorCode::kDevice,
+                cat("this build cannot run ", kernel.name, " (configure with -DDIABOLO_CUDA=ON)"));
+}
+
+}  // namespace
+
+// A step's call with all that it refers to.
+struct Executor::Bound {
+  std::vector<TensorView> in, out;
+  std::vector<kernels::Parts> parts;
+  void* scratch = nullptr;
+  void* zeroed = nullptr;
+
+  Call call(const Plan& plan, size_t step) const {
+    Call made = plan.call(step, in, out);
+    made.zeroed = zeroed;
+    made.parts = parts;
+    return made;
+  }
+};
+
+Executor::Bound Executor::bound(const Step& step, const Arena& arena) const {
+  const Node& node = plan_.graph().node(step.node);
+  Bound made;
+  for (const ValueId id : node.in) made.in.push_back(views_[static_cast<size_t>(id)]);
+  for (const ValueId id : node.out) made.out.push_back(views_[static_cast<size_t>(id)]);
+  made.scratch = static_cast<char*>(arena.data()) + step.scratch_offset;
+  if (step.zeroed_bytes > 0) made.zeroed = static_cast<char*>(zeroed_.data()) + step.zeroed_offset;
+  return made;
+}
+
 void Executor::prepare(const Arena& arena) {
-  for (const Step& step : plan_.steps()) {
-    const Node& node = plan_.graph().node(step.node);
-    if (!step.kernel->prepare)
-      throw Error(ErrorCode::kDevice, cat("this build cannot run ", step.kernel->name,
-                                          " (configure with -DDIABOLO_CUDA=ON)"));
-    std::vector<TensorView> in;
-    std::vector<TensorView> out;
-    for (const ValueId id : node.in) in.push_back(views_[static_cast<size_t>(id)]);
-    for (const ValueId id : node.out) out.push_back(views_[static_cast<size_t>(id)]);
-    void* scratch = static_cast<char*>(arena.data()) + step.scratch_offset;
-    void* zeroed = static_cast<char*>(zeroed_.data()) + step.zeroed_offset;
-    const Call call{node.attrs, in, out, step.zeroed_bytes > 0 ? zeroed : nullptr};
-    launches_.push_back(step.kernel->prepare(call, plan_.device(), scratch));
+  const std::span<const Step> steps = plan_.steps();
+  std::vector<Bound> all;
+  for (const Step& step : steps) all.push_back(bound(step, arena));
+  for (size_t k = 0; k < steps.size(); ++k) {
+    if (steps[k].parts_reader < 0) continue;
+    const auto left = steps[k].kernel->parts(all[k].call(plan_, k), plan_.device(), all[k].scratch);
+    auto& read = all[static_cast<size_t>(steps[k].parts_reader)].parts;
+    read.insert(read.end(), left.begin(), left.end());
+  }
+  for (size_t k = 0; k < steps.size(); ++k) {
+    const Kernel& kernel = *steps[k].kernel;
+    const Call call = all[k].call(plan_, k);
+    if (steps[k].joins_next) {
+      const Join& join = *steps[k + 1].kernel->join;
+      require_prepare(join.prepare != nullptr, kernel);
+      launches_.push_back(
+          join.prepare(call, all[k + 1].call(plan_, k + 1), plan_.device(), all[k].scratch));
+      ++k;
+    } else {
+      require_prepare(kernel.prepare != nullptr, kernel);
+      launches_.push_back(kernel.prepare(call, plan_.device(), all[k].scratch));
+    }
   }
 }
 

@@ -50,12 +50,14 @@ class Executor {
 
   Stream& stream() const { return stream_; }
 
-  // The prepared call of each step of the plan, for timing them one by one.
+  // The prepared launches, of a step each or of two that are joined, for timing them one by one.
   std::span<const kernels::Launch> launches() const { return launches_; }
 
  private:
   void bind(const ParameterStore& store, const Arena& arena,
             const std::map<std::string, void*>& inputs);
+  struct Bound;
+  Bound bound(const Step& step, const Arena& arena) const;
   void prepare(const Arena& arena);
   void launch_all(void* native) const;
   void submit();

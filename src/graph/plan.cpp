@@ -7,7 +7,6 @@
 #include "graph/fuse.h"
 
 namespace diabolo {
-namespace {
 
 std::vector<TensorView> shapes_only(const Graph& graph, std::span<const ValueId> ids) {
   std::vector<TensorView> views;
@@ -15,6 +14,8 @@ std::vector<TensorView> shapes_only(const Graph& graph, std::span<const ValueId>
   for (const ValueId id : ids) views.push_back({graph.value(id).desc, unbound()});
   return views;
 }
+
+namespace {
 
 std::vector<TensorDesc> descs_of(const Graph& graph, std::span<const ValueId> ids) {
   std::vector<TensorDesc> descs;
@@ -48,6 +49,11 @@ Plan Plan::compile(const Graph& graph, const DeviceInfo& device, const Policy& p
   plan.policy_ = policy;
   if (policy.fuse) plan.graph_ = chain_layers(plan.graph_, plan.device_, policy);
   plan.choose_kernels();
+  if (policy.fuse) {
+    plan.leave_parts();
+    plan.join_steps();
+  }
+  plan.size_memory();
   plan.lay_out_memory();
   return plan;
 }
@@ -68,8 +74,6 @@ void Plan::choose_kernels() {
       step.rejected.push_back({&kernel, std::move(why_not)});
     }
     if (!step.kernel) fail_without_kernel(node, step.rejected);
-    step.scratch_bytes = step.kernel->scratch_bytes(call, device_);
-    if (step.kernel->zeroed_bytes) step.zeroed_bytes = step.kernel->zeroed_bytes(call, device_);
     step.cost = node.op->cost(node.attrs, descs_of(graph_, node.in), descs_of(graph_, node.out));
     steps_.push_back(std::move(step));
   }
@@ -81,6 +85,11 @@ bool is_in_arena(const Value& value) {
   return value.role == Role::kTemporary || value.role == Role::kOutput;
 }
 
+// Steps of one launch run at once.
+int time_of(std::span<const Step> steps, int step) {
+  return steps[static_cast<size_t>(step)].joins_previous ? step - 1 : step;
+}
+
 // The blocks of an arena: each serves one value, or a chain of values that share it in place.
 class Blocks {
  public:
@@ -88,12 +97,17 @@ class Blocks {
       : graph_(graph), last_read_(graph.values().size(), -1), block_(graph.values().size(), -1) {
     const int end = static_cast<int>(steps.size());
     for (int k = 0; k < end; ++k) {
-      for (const ValueId in : node(steps, k).in) last_read_[root(in)] = k;
+      for (const ValueId in : node(steps, k).in) last_read_[root(in)] = time_of(steps, k);
     }
     for (size_t v = 0; v < last_read_.size(); ++v) {
       if (graph.values()[v].role == Role::kOutput) last_read_[root(static_cast<ValueId>(v))] = end;
     }
-    for (int k = 0; k < end; ++k) place(node(steps, k), *steps[static_cast<size_t>(k)].kernel, k);
+    for (int k = 0; k < end; ++k) {
+      const Step& step = steps[static_cast<size_t>(k)];
+      const bool is_joined = step.joins_next || step.joins_previous;
+      place(node(steps, k), is_joined ? std::span<const InPlace>{} : step.kernel->in_place,
+            time_of(steps, k));
+    }
   }
 
   const std::vector<Lifetime>& lifetimes() const { return lifetimes_; }
@@ -105,13 +119,13 @@ class Blocks {
     return graph_.node(steps[static_cast<size_t>(k)].node);
   }
 
-  void place(const Node& node, const Kernel& kernel, int step) {
+  void place(const Node& node, std::span<const InPlace> in_place, int step) {
     for (size_t k = 0; k < node.out.size(); ++k) {
       const ValueId out = node.out[k];
       const Value& value = graph_.value(out);
       if (!is_in_arena(value)) continue;
       const int last = std::max(step, last_read_[root(out)]);
-      int block = shared_block(node, kernel, static_cast<int>(k), step);
+      int block = shared_block(node, in_place, static_cast<int>(k), step);
       if (block < 0) {
         block = static_cast<int>(lifetimes_.size());
         lifetimes_.push_back({value.desc.bytes(), step, last});
@@ -122,8 +136,8 @@ class Blocks {
   }
 
   // The block of an input that dies here and that the kernel may overwrite with this output.
-  int shared_block(const Node& node, const Kernel& kernel, int out, int step) const {
-    for (const InPlace& pair : kernel.in_place) {
+  int shared_block(const Node& node, std::span<const InPlace> in_place, int out, int step) const {
+    for (const InPlace& pair : in_place) {
       if (pair.out != out) continue;
       const ValueId in = graph_.root(node.in[static_cast<size_t>(pair.in)]);
       const Value& value = graph_.value(in);
@@ -155,8 +169,11 @@ void Plan::lay_out_memory() {
   const Blocks blocks(graph_, steps_);
   std::vector<Lifetime> lifetimes = blocks.lifetimes();
   const size_t scratch_begin = lifetimes.size();
-  for (int k = 0; k < static_cast<int>(steps_.size()); ++k)
-    lifetimes.push_back({steps_[static_cast<size_t>(k)].scratch_bytes, k, k});
+  for (int k = 0; k < static_cast<int>(steps_.size()); ++k) {
+    const Step& step = steps_[static_cast<size_t>(k)];
+    const int from = time_of(steps_, k);
+    lifetimes.push_back({step.scratch_bytes, from, std::max(from, step.parts_reader)});
+  }
   const MemoryPlan memory = plan_memory(lifetimes);
   arena_bytes_ = memory.peak_bytes;
   offsets_.assign(graph_.values().size(), kNotInArena);

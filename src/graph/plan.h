@@ -22,6 +22,9 @@ struct Rejection {
   std::string reason;
 };
 
+// Views of values while they have no addresses.
+std::vector<TensorView> shapes_only(const Graph& graph, std::span<const ValueId> ids);
+
 struct Step {
   NodeId node;
   const Kernel* kernel;
@@ -30,6 +33,9 @@ struct Step {
   uint64_t scratch_offset = 0;  // in the arena
   uint64_t zeroed_bytes = 0;
   uint64_t zeroed_offset = 0;  // among the zeroed bytes of the plan
+  bool joins_next = false;     // one launch does this step and the next (Kernel::join)
+  bool joins_previous = false;
+  int parts_reader = -1;  // the step that adds up what this one leaves (Kernel::parts)
   Cost cost;
 };
 
@@ -43,6 +49,8 @@ class Plan {
   const DeviceInfo& device() const { return device_; }
   const Policy& policy() const { return policy_; }
   std::span<const Step> steps() const { return steps_; }
+  // A step's use of its op, of views in its node's order.
+  Call call(size_t step, std::span<const TensorView> in, std::span<const TensorView> out) const;
   uint64_t arena_bytes() const { return arena_bytes_; }
   // What steps find zeroed and leave zeroed (Kernel::zeroed_bytes). No other plan may use it: apart
   // from the arena.
@@ -54,6 +62,9 @@ class Plan {
  private:
   Plan() = default;
   void choose_kernels();
+  void leave_parts();
+  void join_steps();
+  void size_memory();
   void lay_out_memory();
 
   Graph graph_;

@@ -102,7 +102,9 @@ struct WeightGlue {
         .x = input<T>(call, 0),
         .dz = input<T>(call, 1),
         .d_weight = output<kernels::Accum<T>>(call, 0),
-        .d_bias = attrs.has_bias ? output<kernels::Accum<T>>(call, 1) : nullptr};
+        .d_bias = attrs.has_bias ? output<kernels::Accum<T>>(call, 1) : nullptr,
+        .leaves_parts = call.leaves_parts,
+        .is_joined = call.is_joined};
   }
   template <class T>
   static void reference(const DenseWeightGrad<T>& p) {
@@ -139,16 +141,6 @@ std::string describe_weight(const Attrs& any) {
              attrs.weight_transposed ? ", tied" : "");
 }
 
-constexpr std::array kDataKernels = {
-    glue::cublaslt_kernel<DataGlue, DenseDataGrad<float>>("cuda.dense_data_grad.cublaslt_f32"),
-    glue::cublaslt_kernel<DataGlue, DenseDataGrad<Bf16>>("cuda.dense_data_grad.cublaslt_bf16"),
-    glue::cuda_kernel<DataGlue, DenseDataGrad<float>>("cuda.dense_data_grad.f32"),
-    glue::cuda_kernel<DataGlue, DenseDataGrad<Bf16>>("cuda.dense_data_grad.bf16"),
-    glue::cpu_kernel<DataGlue, DenseDataGrad<float>>("cpu.dense_data_grad.f32"),
-    glue::cpu_kernel<DataGlue, DenseDataGrad<Bf16>>("cpu.dense_data_grad.bf16"),
-    glue::reference_kernel<DataGlue, DenseDataGrad<float>, DenseDataGrad<Bf16>,
-                           DenseDataGrad<double>>("reference.dense_data_grad"),
-};
 constexpr std::array kWeightKernels = {
     glue::cuda_kernel<WeightGlue, DenseWeightGrad<float>>("cuda.dense_weight_grad.f32"),
     glue::cuda_kernel<WeightGlue, DenseWeightGrad<Bf16>>("cuda.dense_weight_grad.bf16"),
@@ -156,6 +148,21 @@ constexpr std::array kWeightKernels = {
     glue::cpu_kernel<WeightGlue, DenseWeightGrad<Bf16>>("cpu.dense_weight_grad.bf16"),
     glue::reference_kernel<WeightGlue, DenseWeightGrad<float>, DenseWeightGrad<Bf16>,
                            DenseWeightGrad<double>>("reference.dense_weight_grad"),
+};
+// A weight gradient comes right before the data gradient of the same dz.
+template <class T>
+constexpr Join kJoin = glue::cuda_join<WeightGlue, DenseWeightGrad<T>, DataGlue, DenseDataGrad<T>>(
+    kWeightKernels[std::is_same_v<T, float> ? 0 : 1], false);
+constexpr std::array kDataKernels = {
+    glue::cublaslt_kernel<DataGlue, DenseDataGrad<float>>("cuda.dense_data_grad.cublaslt_f32"),
+    glue::cublaslt_kernel<DataGlue, DenseDataGrad<Bf16>>("cuda.dense_data_grad.cublaslt_bf16"),
+    glue::cuda_kernel<DataGlue, DenseDataGrad<float>>("cuda.dense_data_grad.f32", {},
+                                                      &kJoin<float>),
+    glue::cuda_kernel<DataGlue, DenseDataGrad<Bf16>>("cuda.dense_data_grad.bf16", {}, &kJoin<Bf16>),
+    glue::cpu_kernel<DataGlue, DenseDataGrad<float>>("cpu.dense_data_grad.f32"),
+    glue::cpu_kernel<DataGlue, DenseDataGrad<Bf16>>("cpu.dense_data_grad.bf16"),
+    glue::reference_kernel<DataGlue, DenseDataGrad<float>, DenseDataGrad<Bf16>,
+                           DenseDataGrad<double>>("reference.dense_data_grad"),
 };
 
 }  // namespace

@@ -117,18 +117,55 @@ kernels::Launch prepare_cuda(const Call& call, const DeviceInfo& device, void* s
 #endif
 
 template <class Glue, class P>
-constexpr Kernel cuda_kernel(const char* name, std::span<const InPlace> in_place = {}) {
+std::vector<kernels::Parts> parts_cuda(const Call& call, const DeviceInfo& device, void* scratch) {
+  return parts(Glue::template params<P>(call), device.cuda, scratch);
+}
+
+template <class Glue, class P>
+constexpr Kernel cuda_kernel(const char* name, std::span<const InPlace> in_place = {},
+                             const Join* join = nullptr) {
   Kernel kernel{.name = name,
                 .space = Space::kCuda,
                 .in_place = in_place,
                 .accepts = accepts_cuda<Glue, P>,
                 .scratch_bytes = scratch_bytes_cuda<Glue, P>,
                 .zeroed_bytes = zeroed_bytes_cuda<Glue, P>,
-                .prepare = nullptr};
+                .adds_parts = requires(P p){p.grad_parts;
+}
+, .join = join, .prepare = nullptr
+};  // namespace diabolo::glue
+if constexpr (requires(P p) { p.leaves_parts; }) kernel.parts = parts_cuda<Glue, P>;
 #if DIABOLO_WITH_CUDA
-  kernel.prepare = prepare_cuda<Glue, P>;
+kernel.prepare = prepare_cuda<Glue, P>;
 #endif
-  return kernel;
+return kernel;
+}
+
+// Two records in one launch: joins(first, second, device) says whether that is quicker, or whether
+// it can be done at all.
+template <class GlueA, class A, class GlueB, class B>
+bool pays_cuda(const Call& first, const Call& second, const DeviceInfo& device) {
+  return joins(GlueA::template params<A>(first), GlueB::template params<B>(second), device.cuda);
+}
+
+#if DIABOLO_WITH_CUDA
+template <class GlueA, class A, class GlueB, class B>
+kernels::Launch prepare_joined_cuda(const Call& first, const Call& second, const DeviceInfo& device,
+                                    void* first_scratch) {
+  B params = GlueB::template params<B>(second);
+  if constexpr (requires { params.arrivals; })
+    params.arrivals = static_cast<uint32_t*>(second.zeroed);
+  return prepare_joined(GlueA::template params<A>(first), params, device.cuda, first_scratch);
+}
+#endif
+
+template <class GlueA, class A, class GlueB, class B>
+constexpr Join cuda_join(const Kernel& first, bool is_ordered, uint64_t zeroed_bytes = 0) {
+  Join join{&first, is_ordered, zeroed_bytes, pays_cuda<GlueA, A, GlueB, B>, nullptr};
+#if DIABOLO_WITH_CUDA
+  join.prepare = prepare_joined_cuda<GlueA, A, GlueB, B>;
+#endif
+  return join;
 }
 
 // The same record computed by cuBLASLt: only where the policy is `fast`, see

@@ -14,6 +14,7 @@
 #include "backend/device_info.h"
 #include "base/tensor.h"
 #include "kernels/common/launch.h"
+#include "kernels/common/parts.h"
 #include "ops/attrs.h"
 
 namespace diabolo {
@@ -27,7 +28,10 @@ struct Call {
   const Attrs& attrs;
   std::span<const TensorView> in;
   std::span<const TensorView> out;
-  void* zeroed = nullptr;  // Kernel::zeroed_bytes of zeros, of this use alone
+  void* zeroed = nullptr;                      // Kernel::zeroed_bytes of zeros, of this use alone
+  bool is_joined = false;                      // launched together with another: Kernel::join
+  bool leaves_parts = false;                   // Kernel::parts
+  std::span<const kernels::Parts> parts = {};  // that stand for elements of the first input
 };
 
 // An address that is not null and not to be read.
@@ -37,6 +41,19 @@ void* unbound();
 struct InPlace {
   int in;
   int out;
+};
+
+struct Kernel;
+
+// How one launch does what two kernels do, of which the other's step comes right before.
+struct Join {
+  const Kernel* first;
+  // Does the second what the first one read or wrote, in this order? Else both run at once.
+  bool is_ordered;
+  uint64_t zeroed_bytes;  // in the second call's `zeroed`
+  bool (*pays)(const Call& first, const Call& second, const DeviceInfo&);
+  kernels::Launch (*prepare)(const Call& first, const Call& second, const DeviceInfo&,
+                             void* first_scratch);  // null: not in this build
 };
 
 struct Kernel {
@@ -54,6 +71,11 @@ struct Kernel {
 
   // Bytes that prepare finds zeroed in Call::zeroed and that every run leaves zeroed. Null: none.
   uint64_t (*zeroed_bytes)(const Call&, const DeviceInfo&) = nullptr;
+
+  // What it can leave in its scratch in place of outputs (Call::leaves_parts). Null: nothing.
+  std::vector<kernels::Parts> (*parts)(const Call&, const DeviceInfo&, void* scratch) = nullptr;
+  bool adds_parts = false;     // takes such parts of its first input (Call::parts)
+  const Join* join = nullptr;  // with the step before
 
   // Called once addresses are fixed; builds whatever a launch needs. Null: not in this build.
   kernels::Launch (*prepare)(const Call&, const DeviceInfo&, void* scratch);

@@ -22,15 +22,20 @@ ProductWork forward_work(const DenseShape& s, TileExtents tile) {
   return {{s.B, s.O, s.I}, tile, 1};
 }
 
-ProductWork data_grad_work(const DenseShape& s, ProductMath math, const Device& device) {
+ProductWork data_grad_work(const DenseShape& s, ProductMath math, const Device& device,
+                           const Call& call) {
   const GemmShape shape{s.B, s.I, s.O};
-  return {shape, extents(choose_product(shape, TileSet::kAll, math, device).tile), 1};
+  const TileSize tile = call.is_joined ? choose_dense_grads(s, math, device, call.leaves_parts).tile
+                                       : choose_product(shape, TileSet::kAll, math, device).tile;
+  return {shape, extents(tile), 1};
 }
 
-ProductWork weight_grad_work(const DenseShape& s, ProductMath math, const Device& device) {
-  const ProductChoice choice = choose_weight_grad(s, math, device);
-  const GemmShape shape = s.weight_transposed ? GemmShape{s.O, s.I, s.B} : GemmShape{s.I, s.O, s.B};
-  return {shape, extents(choice.tile), choice.splits};
+ProductWork weight_grad_work(const DenseShape& s, ProductMath math, const Device& device,
+                             const Call& call) {
+  const ProductChoice choice = call.is_joined
+                                   ? choose_dense_grads(s, math, device, call.leaves_parts)
+                                   : choose_weight_grad(s, math, device, call.leaves_parts);
+  return {weight_grad_shape(s), extents(choice.tile), choice.splits};
 }
 
 template <class T>
@@ -50,8 +55,11 @@ std::vector<ProductWork> chain_work(const DenseChainAttrs& attrs, std::span<cons
 
 }  // namespace
 
-std::vector<ProductWork> product_work(const OpDef& op, const Kernel& kernel, const Attrs& attrs,
-                                      std::span<const TensorDesc> in, const DeviceInfo& info) {
+std::vector<ProductWork> product_work(const OpDef& op, const Kernel& kernel, const Call& call,
+                                      const DeviceInfo& info) {
+  const Attrs& attrs = call.attrs;
+  std::vector<TensorDesc> in;
+  for (const TensorView& view : call.in) in.push_back(view.desc);
   const bool is_ours = std::string_view(kernel.name).find("cublaslt") == std::string_view::npos;
   if (kernel.space != Space::kCuda || !is_ours) return {};
   const Device& device = info.cuda;
@@ -76,12 +84,12 @@ std::vector<ProductWork> product_work(const OpDef& op, const Kernel& kernel, con
     const bool transposed = attrs.as<DenseDataGradAttrs>().weight_transposed;
     const DenseShape back = glue::dense_shape(in[0], in[1], !transposed);
     const DenseShape s{back.B, back.O, back.I, transposed};
-    return {data_grad_work(s, math_of(in[0], device), device)};
+    return {data_grad_work(s, math_of(in[0], device), device, call)};
   }
   if (&op == &kDenseWeightGrad) {
     const bool transposed = attrs.as<DenseWeightGradAttrs>().weight_transposed;
     const DenseShape s{in[0].extent(0), row_elems(in[0]), in[1].extent(1), transposed};
-    return {weight_grad_work(s, math_of(in[0], device), device)};
+    return {weight_grad_work(s, math_of(in[0], device), device, call)};
   }
   if (&op == &kDenseChain) {
     const auto chain = attrs.as<DenseChainAttrs>();

@@ -89,7 +89,8 @@ struct OptimizerGlue {
         .state = input<kernels::StepState>(call, 1),
         .loss = input<float>(call, 2),
         .norm = attrs.rule.clip_norm > 0 ? input<float>(call, 3) : nullptr,
-        .grad = input<float>(call, 0)};
+        .grad = input<float>(call, 0),
+        .grad_parts = call.parts};
     size_t next = 0;
     p.master = output<float>(call, next++);
     if (has_m(attrs.rule)) p.m = output<float>(call, next++);
@@ -226,8 +227,11 @@ std::string describe_advance(const Attrs& any) {
   return cat("by ", any.as<AdvanceAttrs>().batch_rows, " rows");
 }
 
+constexpr Join kAdvanceJoin =
+    glue::cuda_join<OptimizerGlue, OptimizerStep<float>, AdvanceGlue, kernels::Advance>(
+        kOptimizerKernels[0], true, sizeof(uint32_t));
 constexpr std::array kAdvanceKernels = {
-    glue::cuda_kernel<AdvanceGlue, kernels::Advance>("cuda.advance"),
+    glue::cuda_kernel<AdvanceGlue, kernels::Advance>("cuda.advance", {}, &kAdvanceJoin),
     glue::cpu_kernel<AdvanceGlue, kernels::Advance>("cpu.advance"),
     glue::reference_kernel<AdvanceGlue, kernels::Advance>("reference.advance"),
 };

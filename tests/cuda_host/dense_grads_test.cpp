@@ -1,5 +1,6 @@
 // The dense CUDA kernels in the harness, against the double reference with its derived bound, on
 // three schedules: gradients.
+#include <cstring>
 #include <set>
 
 #include "cuda_host/dense_cases.h"
@@ -153,6 +154,122 @@ TYPED_TEST(DenseGradsTest, WeightGrad) {
           c);
       EXPECT_EQ(alone.read(), weight_out.read()) << "without a bias";
     });
+  }
+}
+
+// What both gradients of a layer are made of, and what two launches, or one, make of it.
+template <class T>
+struct Grads {
+  Grads(const Case& the_case, const Layer<T>& layer)
+      : c(the_case),
+        dx(unwritten<T>(layer.x.size()), c.offset),
+        d_weight(unwritten<float>(layer.weight.size()), c.offset),
+        d_bias(unwritten<float>(layer.bias.size()), c.offset),
+        weight{.shape = c.shape,
+               .x = layer.x.data(),
+               .dz = layer.target.data(),
+               .d_weight = d_weight.data(),
+               .d_bias = d_bias.data(),
+               .is_joined = true},
+        data{c.shape, c.activation, weight.dz, layer.weight.data(), layer.x.data(), dx.data()},
+        scratch(std::vector<unsigned char>(scratch_bytes(weight, device_of(c)), 0xFF)) {}
+
+  void run_two() {
+    run(weight, c);
+    run(data, c);
+  }
+  void run_one() {
+    const Launch launch = prepare_joined(weight, data, device_of(c), scratch.data());
+    test::run_on_device([&](void* stream) { launch(stream); });
+  }
+
+  const Case& c;
+  DeviceArray<T> dx;
+  DeviceArray<float> d_weight, d_bias;
+  DenseWeightGrad<T> weight;
+  DenseDataGrad<T> data;
+  DeviceArray<unsigned char> scratch;
+};
+
+// One launch has the bits of two, in every tile that is built.
+TYPED_TEST(DenseGradsTest, InOneLaunch) {
+  using T = TypeParam;
+  std::set<cuda::TileSize> taken, built;
+  std::vector<Case> all = cases();
+  // Deep enough to be cut; whole large tiles, which f32 takes where nothing of them is empty.
+  for (const auto& [shape, multiprocessors] :
+       {std::pair{DenseShape{2000, 33, 7}, 1000}, {DenseShape{128, 256, 128, true}, 4}}) {
+    Case more;
+    more.shape = shape;
+    more.multiprocessors = multiprocessors;
+    all.push_back(more);
+  }
+  for (const Case& c : all) {
+    SCOPED_TRACE(text(c));
+    const auto math = cuda::product_math<T>(device_of(c));
+    taken.insert(cuda::choose_dense_grads(c.shape, math, device_of(c), false).tile);
+    for (const cuda::TileSize size : cuda::kTileSizes)
+      if (has_tile(cuda::TileSet::kAll, math, size)) built.insert(size);
+    const Layer<T> layer(c, this->random_);
+    Grads<T> two(c, layer);
+    two.run_two();
+    for_each_schedule(c, [&] {
+      Grads<T> one(c, layer);
+      one.run_one();
+      EXPECT_TRUE(widened(one.dx.read()) == widened(two.dx.read())) << "dx";
+      EXPECT_TRUE(one.d_weight.read() == two.d_weight.read()) << "d_weight";
+      EXPECT_TRUE(one.d_bias.read() == two.d_bias.read()) << "d_bias";
+    });
+  }
+  EXPECT_EQ(taken, built);
+}
+
+std::vector<float> sum_of(const Parts& parts, const DeviceArray<unsigned char>& scratch) {
+  const std::vector<unsigned char> bytes = scratch.read();
+  const auto* first = reinterpret_cast<const unsigned char*>(parts.parts);
+  std::vector<float> sum(static_cast<std::size_t>(parts.elems));
+  for (std::size_t k = 0; k < sum.size() * static_cast<std::size_t>(parts.count); ++k) {
+    float part;
+    const auto at = static_cast<std::size_t>(first - scratch.data()) + k * sizeof part;
+    std::memcpy(&part, bytes.data() + at, sizeof part);
+    sum[k % sum.size()] += part;
+  }
+  return sum;
+}
+
+// Parts that are left to their reader have the sums that a call adds up itself, which stay as they
+// were then.
+TYPED_TEST(DenseGradsTest, LeavesParts) {
+  using T = TypeParam;
+  Case c;
+  c.shape = {4000, 33, 7};
+  c.multiprocessors = 1000;
+  const Layer<T> layer(c, this->random_);
+  for (const bool is_joined : {false, true}) {
+    Grads<T> left(c, layer);
+    left.weight.is_joined = is_joined;
+    left.weight.leaves_parts = true;
+    const DeviceArray<unsigned char> scratch(
+        std::vector<unsigned char>(scratch_bytes(left.weight, device_of(c)), 0xFF));
+    const std::vector<Parts> parts = cuda::parts(left.weight, device_of(c), scratch.data());
+    ASSERT_EQ(parts.size(), 2U);
+    EXPECT_GT(parts[0].count, 1);
+    EXPECT_EQ(parts[0].sum, left.weight.d_weight);
+    EXPECT_EQ(parts[1].sum, left.weight.d_bias);
+    const std::vector<float> before = left.d_weight.read();
+    const Launch launch = is_joined
+                              ? prepare_joined(left.weight, left.data, device_of(c), scratch.data())
+                              : prepare(left.weight, device_of(c), scratch.data());
+    test::run_on_device([&](void* stream) { launch(stream); });
+    EXPECT_EQ(std::memcmp(left.d_weight.read().data(), before.data(), before.size() * 4), 0);
+    std::vector<double> d_weight(layer.weight.size()), d_bias(layer.bias.size());
+    dense_weight_grad_reference(DenseWeightGrad<double>{c.shape, false, false, layer.dx.data(),
+                                                        layer.dtarget.data(), d_weight.data(),
+                                                        d_bias.data()});
+    const std::vector<double> bound(d_weight.size(), 4000 * 16 * kEps * 4000);
+    test::expect_close(sum_of(parts[0], scratch), d_weight, bound, "d_weight");
+    test::expect_close(sum_of(parts[1], scratch), d_bias, {bound.begin(), bound.begin() + 7},
+                       "d_bias");
   }
 }
 

@@ -30,6 +30,7 @@ void run_kernel(P p, const kernels::cuda::Device& device = {}) {
   ASSERT_EQ(refusal(p, device), nullptr);
   if constexpr (requires { p.arrivals; }) {
     const std::vector<std::uint32_t> zeros(zeroed_bytes(p, device) / sizeof(std::uint32_t));
+    if (zeros.empty()) return run_prepared(p, device);
     const DeviceArray<std::uint32_t> zeroed(zeros);
     p.arrivals = zeroed.data();
     run_prepared(p, device);

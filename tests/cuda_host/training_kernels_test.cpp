@@ -144,6 +144,113 @@ TEST_F(TrainingKernelsTest, Optimizer) {
   }
 }
 
+// Sums that stand in parts have the bits of sums that were made before; what lies in their place is
+// not read. Elements beside and between them, odd lengths, more parts than a loop unrolled takes.
+TEST_F(TrainingKernelsTest, OptimizerAddsParts) {
+  constexpr std::size_t kElems = 64 * 40;
+  const DeviceArray<StepState> state(std::vector<StepState>{state_of_step(1)});
+  const DeviceArray<float> loss(std::vector<float>{1.0f});
+  const struct {
+    std::size_t begin, elems, count;
+  } sums[] = {{64, 7, 9}, {128, 1024, 2}, {64 * 30, 65, 6}};
+  std::vector<float> grad = random_values<float>(kElems, random_), unread = grad;
+  std::vector<DeviceArray<float>> memory;
+  for (const auto& sum : sums) {
+    const std::vector<float> parts = random_values<float>(sum.elems * sum.count, random_);
+    memory.emplace_back(parts);
+    for (std::size_t k = 0; k < sum.elems; ++k) {
+      float total = 0;
+      for (std::size_t p = 0; p < sum.count; ++p) total += parts[p * sum.elems + k];
+      grad[sum.begin + k] = total;
+      unread[sum.begin + k] = std::numeric_limits<float>::quiet_NaN();
+    }
+    // A tensor's padding is 0 in the blob.
+    for (std::size_t k = sum.begin + sum.elems; k % 4 != 0; ++k) grad[k] = unread[k] = 0;
+  }
+  for_each_schedule([&] {
+    std::mt19937 same(7);
+    const Blobs added(kElems, 0, same);
+    same.seed(7);
+    const Blobs parts(kElems, 0, same);
+    const DeviceArray<float> whole(grad), hollow(unread);
+    OptimizerStep<float> p{.n = kElems,
+                           .rule = {},
+                           .state = state.data(),
+                           .loss = loss.data(),
+                           .grad = whole.data(),
+                           .master = added.master.data(),
+                           .m = added.m.data(),
+                           .v = added.v.data(),
+                           .low = added.low.data()};
+    run_kernel(p);
+    p.grad = hollow.data();
+    p.master = parts.master.data();
+    p.m = parts.m.data();
+    p.v = parts.v.data();
+    p.low = parts.low.data();
+    std::vector<Parts> all;
+    for (std::size_t k : {2, 0, 1})
+      all.push_back({hollow.data() + sums[k].begin, memory[k].data(),
+                     static_cast<int64_t>(sums[k].elems), static_cast<int64_t>(sums[k].count)});
+    p.grad_parts = all;
+    run_kernel(p);
+    EXPECT_TRUE(parts.master.read() == added.master.read());
+    EXPECT_TRUE(parts.m.read() == added.m.read());
+    EXPECT_TRUE(parts.v.read() == added.v.read());
+  });
+}
+
+// One launch updates and, when every block has read the state, moves it on: many times natively.
+TEST_F(TrainingKernelsTest, OptimizerAdvances) {
+  const bool is_gpu = test::blocks_really_meet();
+  const std::size_t n = is_gpu ? std::size_t{1} << 21 : 5000;
+  const std::vector<StepScalars> scalars(kStepSlots, {1e-2f, 0.19f, 0.0447f, 0});
+  const DeviceArray<StepScalars> device_scalars(scalars);
+  const DeviceArray<float> losses(unwritten<float>(kStepSlots));
+  const DeviceArray<std::uint32_t> arrivals(1);
+  cuda::Device device;
+  for_each_schedule([&] {
+    const Blobs blobs(n, 0, random_);
+    const DeviceArray<float> zeros(n);
+    const DeviceArray<StepState> state(std::vector<StepState>{state_of_step(1)});
+    const DeviceArray<float> loss(std::vector<float>{3.0f});
+    const OptimizerStep<float> update{.n = static_cast<int64_t>(n),
+                                      .rule = {.kind = Optimizer::kSgd},
+                                      .state = state.data(),
+                                      .loss = loss.data(),
+                                      .grad = blobs.grad.data(),
+                                      .master = zeros.data()};
+    const Advance advance{.batch_rows = 32,
+                          .state = state.data(),
+                          .scalars = device_scalars.data(),
+                          .loss = loss.data(),
+                          .losses = losses.data(),
+                          .arrivals = arrivals.data()};
+    const Launch launch = prepare_joined(update, advance, device, nullptr);
+    const uint64_t steps = is_gpu ? 200 : 3;
+    for (uint64_t k = 0; k < steps; ++k) test::run_on_device([&](void* stream) { launch(stream); });
+    EXPECT_EQ(state.read()[0].step, 1 + steps);
+    EXPECT_EQ(state.read()[0].batch_row, 32 * steps);
+    EXPECT_EQ(losses.read()[1], 3.0f);
+    EXPECT_EQ(arrivals.read()[0], 0U);
+    std::vector<float> expected(n);
+    const std::vector<float> grad = blobs.grad.read();
+    for (uint64_t k = 0; k < steps; ++k)
+      for (std::size_t i = 0; i < n; ++i) expected[i] -= 1e-2f * grad[i];
+    test::expect_close(zeros.read(), widened(expected),
+                       std::vector<double>(n, static_cast<double>(steps * steps) * kEps), "w");
+    const DeviceArray<float> nan(std::vector<float>{std::numeric_limits<float>::quiet_NaN()});
+    OptimizerStep<float> void_update = update;
+    Advance void_advance = advance;
+    void_update.loss = void_advance.loss = nan.data();
+    const std::vector<float> before = zeros.read();
+    const Launch halting = prepare_joined(void_update, void_advance, device, nullptr);
+    test::run_on_device([&](void* stream) { halting(stream); });
+    EXPECT_EQ(state.read()[0].halt, 1U);
+    EXPECT_TRUE(zeros.read() == before);
+  });
+}
+
 // In a void step nothing moves: a loss or a norm that is not finite, or the halt flag.
 TEST_F(TrainingKernelsTest, OptimizerDoesNothingInAVoidStep) {
   const float nan = std::numeric_limits<float>::quiet_NaN();

@@ -12,6 +12,7 @@
 #include "train/stateful_part.h"
 #include "train/train_session.h"
 #include "train/training_fixture.h"
+#include "train/training_plan.h"
 
 namespace diabolo {
 namespace {
@@ -111,6 +112,32 @@ TEST_P(FakeDeviceByCode, TrainsAsTheHostDoes) {
     for (size_t k = 0; k < host.model.parameters[p].size(); ++k)
       // Six steps of Adam move a weight by up to 6 * 3e-3, whatever the gradient's last bits are.
       ASSERT_NEAR(cuda.model.parameters[p][k], host.model.parameters[p][k], 2e-3);
+}
+
+// A batch that is cut into parts, which the optimizer adds up: nothing is clipped, and no penalty
+// adds to the gradients.
+TEST_F(FakeDevice, GradientsInPartsAreAsOnTheHost) {
+  constexpr uint64_t kMany = 1500;
+  const FloatData many(planar_rows(kMany, kFeatures, 1), kFeatures);
+  Config config = small_config();
+  config.train.batch_size = kMany;
+  fake_cuda::reset();
+  auto device = create_cuda_backend();
+  const auto host = create_host_backend();
+  const Config ready = resolved(config, Scale::kStandard);
+  const Network network = Network::of(ready.model, kFeatures);
+  const TrainingPlan plan(device->info(), ready, network, {.rows = kMany}, std::nullopt, true);
+  const Plan step = plan.step(kMany);
+  EXPECT_TRUE(std::ranges::any_of(step.steps(), [](const Step& one) {
+    return one.parts_reader >= 0 && one.scratch_bytes > 0;
+  }));
+  const TrainResult there = train(*device, config, *many.data, nullptr, plain_options(), {});
+  const TrainResult here = train(*host, config, *many.data, nullptr, plain_options(), {});
+  ASSERT_EQ(there.metrics.size(), here.metrics.size());
+  for (size_t epoch = 0; epoch < here.metrics.size(); ++epoch)
+    EXPECT_NEAR(there.metrics[epoch].loss / here.metrics[epoch].loss, 1, 1e-3) << epoch;
+  device.reset();
+  expect_clean("gradients in parts");
 }
 
 TEST_F(FakeDevice, ValidatesAndStopsTheSameWithCaptureOnAndOff) {

@@ -18,6 +18,7 @@ VERBS = ("cuda_verbs_native_test", "verb_kernels_cu", "*")
 SUMS = ("cuda_verbs_native_test", "verb_kernels_cu", "*.WarpAndBlock")
 FORWARD = ("cuda_dense_native_test", "dense_forward_cu", "*.Forward")
 LOSS = ("cuda_dense_native_test", "dense_loss_cu", "*.Loss")
+UPDATE = ("cuda_flat_native_test", "optimizer_cu", "*.OptimizerAdvances")
 WEIGHTS = ("cuda_dense_native_test", "dense_weight_grad_cu", "*.WeightGrad")
 CHAIN = ("cuda_dense_native_test", "dense_chain_cu", "ChainKernels/*.KeepRowsApart")
 MMA_A = r"(mma\.sync[^;]*\}, *\{)([^,}]*),([^,}]*),([^,}]*),([^,}]*)(\}, *\{[^,}]*,[^,}]*\})"
@@ -87,6 +88,10 @@ PLANTED = (
      r"bar\.sync\s*0;", "", "race"),
     ("arrivals that stay", LOSS,
      r"atom\.acq_rel\.gpu\.global\.inc\.u32", "atom.acq_rel.gpu.global.add.u32", "results"),
+    ("arrivals of an update that stay", UPDATE,
+     r"atom\.acq_rel\.gpu\.global\.inc\.u32", "atom.acq_rel.gpu.global.add.u32", "results"),
+    ("an update that arrives without barriers", UPDATE,
+     r"bar\.sync\s*0;", "", "race|uninitialised shared memory"),
     ("a transposed operand read as it lies", WEIGHTS,
      r"(ldmatrix\S*\.x4)\.trans", r"\1", "results"),
     ("copies of a product read whole chunks", FORWARD,

@@ -62,6 +62,77 @@ TEST_F(EstimateTest, RowsAreResidentWhereTheirOrderFitsToo) {
   EXPECT_TRUE(plan.fits(2 * all));
 }
 
+// The step of a deep net on a GPU: a kind of activation that keeps z beside h.
+Plan step_of_deep_net(uint64_t batch, double clip_norm) {
+  Config config = preset_config("dense");
+  config.model.encoder.hidden = {512, 256};
+  config.model.encoder.activation = kernels::Activation::kGelu;
+  config.model.code.size = 64;
+  config.train.batch_size = batch;
+  config.train.precision = Precision::kBf16;
+  config.optimizer.clip_norm = clip_norm;
+  config = resolved(config, Scale::kStandard);
+  const Network network = Network::of(config.model, 784);
+  return TrainingPlan(*device_from_name("sm_90"), config, network, {.rows = 2 * batch},
+                      std::nullopt, true)
+      .step(batch);
+}
+
+// Launches of a step, which no graph's replay makes cheaper: gather, five layers forward and the
+// last with its loss; both gradients of each layer but the first, whose weight's is alone, and one
+// where that does not pay; the update, which adds the weight gradients' parts up and moves the
+// state on.
+TEST_F(EstimateTest, LaunchesOfAStepOnAGpu) {
+  const struct {
+    uint64_t batch;
+    int64_t launches;
+  } goals[] = {{256, 14}, {4096, 14}, {65536, 15}};
+  for (const auto& goal : goals) {
+    const Plan plan = step_of_deep_net(goal.batch, 0);
+    EXPECT_LE(
+        std::ranges::count_if(plan.steps(), [](const Step& step) { return !step.joins_previous; }),
+        goal.launches)
+        << goal.batch;
+    for (const Step& step : plan.steps())
+      EXPECT_EQ(step.parts_reader >= 0, step.kernel->parts != nullptr) << step.kernel->name;
+    const Plan clipped = step_of_deep_net(goal.batch, 1);  // the norm is one more reader
+    for (const Step& step : clipped.steps()) EXPECT_LT(step.parts_reader, 0) << step.kernel->name;
+  }
+}
+
+// What the steps of one launch read and write, and parts until they are read, lie apart.
+TEST_F(EstimateTest, StepsOfOneLaunchShareNoMemory) {
+  const Plan plan = step_of_deep_net(4096, 0);
+  const auto steps = plan.steps();
+  const auto begin_of = [&](ValueId id) { return plan.offset(plan.graph().root(id)); };
+  const auto end_of = [&](ValueId id) {
+    return begin_of(id) + plan.graph().value(id).desc.bytes();
+  };
+  int64_t pairs = 0, looked = 0;
+  for (size_t k = 1; k < steps.size(); ++k) {
+    for (const ValueId out : plan.graph().node(steps[k].node).out) {
+      if (begin_of(out) == Plan::kNotInArena) continue;
+      for (size_t writer = 0; writer < k; ++writer) {
+        const Step& left = steps[writer];
+        if (left.scratch_bytes == 0 || left.parts_reader < static_cast<int>(k)) continue;
+        ++looked;
+        EXPECT_TRUE(end_of(out) <= left.scratch_offset ||
+                    left.scratch_offset + left.scratch_bytes <= begin_of(out))
+            << writer << " leaves parts where " << k << " writes";
+      }
+      if (!steps[k].joins_previous) continue;
+      for (const ValueId in : plan.graph().node(steps[k - 1].node).in) {
+        if (begin_of(in) == Plan::kNotInArena) continue;
+        ++pairs;
+        EXPECT_TRUE(end_of(out) <= begin_of(in) || end_of(in) <= begin_of(out))
+            << k << " writes where " << k - 1 << " reads";
+      }
+    }
+  }
+  EXPECT_GT(pairs, 0);
+  EXPECT_GT(looked, 0);
+}
+
 // What a lane holds is bounded by the rows that there are and, where they are wide, in bytes.
 TEST_F(EstimateTest, ADryRunCountsTheScoringAtTheEnd) {
   constexpr int64_t kWide = 200000;
