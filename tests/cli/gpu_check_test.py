@@ -104,7 +104,8 @@ def check(folder, *parts, **variables):
                    "GTEST_FILTER": QUICK_TESTS, **variables}
     environment.pop("OUT", None)
     done = subprocess.run(["bash", folder / "scripts" / "gpu_check.sh", *parts], text=True,
-                          capture_output=True, env=environment, timeout=200)
+                          capture_output=True, env=environment,
+                          timeout=500 if PROGRAMS else 200)
     report = folder / "results" / f"{'-'.join(('gpu-check', *parts))}.json"
     rows = json.loads(report.read_text())["rows"] if report.exists() else []
     return done, {row["name"]: row for row in rows}
