@@ -121,7 +121,7 @@ void CsvRowParser::put_label(const CsvRow& row, size_t column, std::string_view 
     std::memcpy(label, &value, sizeof value);
   } else {
     auto value = number<double>(row, column, cell);
-    if (value == 0 && is_not_zero(cell)) value = std::numeric_limits<double>::denorm_min();
+    if (value == 0 && is_not_zero(cell)) value = std::numeric_limits<double>::min();
     std::memcpy(label, &value, sizeof value);
   }
 }

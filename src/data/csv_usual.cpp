@@ -33,10 +33,6 @@ bool may_be_number(const std::string& name, const UsualReading& usual, const Wan
                   word.what, ") may be another one here; say ", word.option, " COLUMN, or none"));
 }
 
-bool is_feature(const UsualReading& usual, const std::string& name) {
-  return std::ranges::find(usual.features, name) != usual.features.end();
-}
-
 std::vector<std::string> names_of(const CsvColumns& table) {
   std::vector<std::string> names;
   for (const CsvColumns::Column& column : table.columns) names.push_back(column.name);
@@ -51,14 +47,29 @@ void require_no_ids(const std::string& name, const CsvColumns& table) {
                       shown(column.name), " may both hold ids; say --id-column COLUMN"));
 }
 
-// Where the header has the names of all features, what stands beside them is none: `row`, as
-// results have it where rows were left out, which are their numbers, and ids in the first column.
+// As results have it: `row`, with a _ for each other column of that name.
+std::string name_of_numbers(const CsvColumns& table, const std::set<std::string>& features) {
+  const auto is_taken = [&](const std::string& name) {
+    return features.contains(name) ||
+           std::ranges::any_of(table.columns, [&](const CsvColumns::Column& column) {
+             return column.role == FieldRole::kId && column.name == name;
+           });
+  };
+  std::string name = "row";
+  while (is_taken(name)) name += '_';
+  return name;
+}
+
+// Where the header has the names of all features, what stands beside them is none: the
+// numbers of the rows, as results have them where some were left out, and ids in the first column.
 void give_beside_features(const std::string& name, const UsualReading& usual, CsvColumns& table) {
   if (!table.has_header || !has_usual_features(usual, names_of(table))) return;
+  const std::set<std::string> features(usual.features.begin(), usual.features.end());
+  const std::string numbers = name_of_numbers(table, features);
   for (size_t i = 0; i < table.columns.size(); ++i) {
     CsvColumns::Column& column = table.columns[i];
-    if (is_feature(usual, column.name) || !column.is_free()) continue;
-    if (column.name == "row") {
+    if (features.contains(column.name) || !column.is_free()) continue;
+    if (column.name == numbers) {
       give(column, FieldRole::kRow);
     } else if (i == 0 && usual.has_ids_first) {
       require_no_ids(name, table);

@@ -141,9 +141,8 @@ std::unique_ptr<RowWriter> make_row_writer(const std::string& path, std::string_
   }
   if (is == RowFormat::kRaw) return std::make_unique<RawWriter>();
   if (npy_descr(row.dtype()) == nullptr) {
-    throw Error(ErrorCode::kUsage,
-                cat(path, ": .npy files do not have the type ", name(row.dtype()),
-                    "; use --code-dtype f32 or f16, or the raw format"));
+    throw Error(ErrorCode::kUsage, cat(path, ": .npy files do not have the type ",
+                                       name(row.dtype()), "; use f32 or f16, or the raw format"));
   }
   return std::make_unique<NpyWriter>(row);
 }

@@ -34,8 +34,7 @@ Error beyond_type(const BlockPlace& place, const char* what, uint64_t column, fl
                   DType type) {
   return Error(ErrorCode::kData,
                cat(place.name, ": row ", place.first_row, ", column ", column, " of the ", what,
-                   " is ", value, ", which ", name(type), " cannot hold (use ",
-                   std::string_view(what) == "codes" ? "--code-dtype" : "--output-dtype", " f32",
+                   " is ", value, ", which ", name(type), " cannot hold (use f32",
                    type == DType::kF16 ? ", or bf16 in a raw file)" : ")"),
                DataPosition{place.first_row, column});
 }

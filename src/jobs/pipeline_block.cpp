@@ -31,6 +31,7 @@ void Block::drop_rows() {
     if (numbers[i] != first + i) ids[i] = std::move(ids[numbers[i] - first]);
   for (uint64_t i = 0; i < numbers.size() && !given.empty(); ++i)
     given[i] = given[numbers[i] - first];
+  if (!given.empty()) given.resize(numbers.size());
   rows = numbers.size();
 }
 

@@ -141,7 +141,7 @@ OutputColumn output_column(const TaskColumn& column, const ModelFile& model,
 void say_raw_type(const ModelFile& model, const PipelineOptions& options) {
   const Task& task = *options.task;
   if (!task.gives_codes() && !gives_rows(task)) return;
-  if (options.output == "-" || format_of(options) != RowFormat::kRaw) return;
+  if (format_of(options) != RowFormat::kRaw) return;
   const OutputColumn column = output_column(result_columns(model, options).front(), model, options);
   const DType is = column.row.dtype();
   const DType taken = raw_dtype(model, task);

@@ -166,8 +166,9 @@ std::vector<std::string> RowOutput::result_names() const {
 
 void RowOutput::write_csv_header() {
   std::vector<std::string> names = result_names();
-  if (options_.is_numbered) names.insert(names.begin(), free_name("row", names));
-  if (options_.id_name) names.insert(names.begin(), free_name(*options_.id_name, names));
+  const bool has_ids = options_.id_name.has_value();
+  if (has_ids) names.insert(names.begin(), free_name(*options_.id_name, names));
+  if (options_.is_numbered) names.insert(names.begin() + has_ids, free_name("row", names));
   std::string header;
   for (const std::string& name : names) {
     header += separator_;
@@ -200,7 +201,10 @@ void RowOutput::write(const ResultRows& rows) {
     sink_->write(text_);
     return;
   }
-  if (has_list()) partial_->companion().write(std::as_bytes(rows.numbers));
+  if (has_list()) {
+    DIABOLO_CHECK(rows.numbers.size() == rows.rows, rows.numbers.size());
+    partial_->companion().write(std::as_bytes(rows.numbers));
+  }
   const TensorDesc& row = options_.columns.front().row;
   const std::span<const std::byte> bytes = rows.columns.front();
   const auto* values = reinterpret_cast<const float*>(bytes.data());

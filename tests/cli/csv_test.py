@@ -292,6 +292,14 @@ def test_rows_keep_their_numbers(folder):
     assert read(folder / "r.csv")[0] == ["name", "row"] + [f"x{i}" for i in range(16)]
     run("decode", folder / "m", folder / "c.csv", "-o", folder / "d.npy", *skip)
     assert numpy.load(folder / "d.npy.rows.npy").tolist() == [int(i) for i in expected]
+    coded = read(folder / "c.csv")
+    coded[9][3] = "nan"
+    with open(folder / "hole.csv", "w", newline="") as file:
+        csv.writer(file).writerows(coded)
+    run("decode", folder / "m", folder / "hole.csv", "-o", folder / "h.npy", *skip)
+    left = [int(i) for i in expected if i != coded[9][1]]
+    assert numpy.load(folder / "h.npy.rows.npy").tolist() == left
+    assert (folder / "h.npy.rows.npy").stat().st_size == 128 + 8 * len(left), "numbers too many"
     said = run("decode", folder / "m", folder / "c.csv", "-o", folder / "d.npy").stderr.decode()
     assert "d.npy: has no room for the numbers of the rows" in said, said
     (folder / "bad.csv").write_text((folder / "c.csv").read_text().replace(",4,", ",four,", 1))
@@ -313,6 +321,23 @@ def test_results_are_called_as_the_table_was(folder):
     assert read(folder / "c.csv")[0] == ["x0_", "x0", "x1", "x2"]
     run("decode", folder / "m", folder / "c.csv", "-o", folder / "d.csv")
     assert [line[0] for line in read(folder / "d.csv")[1:]] == [f"n{i}" for i in range(60)]
+
+
+def test_ids_and_features_may_be_called_row(folder):
+    for names, header in ((["row", "a", "b"], ["row", "row_"]), (["id", "row", "b"], ["id", "row_"])):
+        with open(folder / "t.csv", "w", newline="") as file:
+            cells = [[f"n{i}", f"0.{i}1", f"0.{99 - i}2"] for i in range(40)]
+            cells[7][2] = ""
+            csv.writer(file).writerows([names] + cells)
+        skip = ["--on-bad-value", "skip"]
+        train(folder / "t.csv", folder / names[0], "--epochs", "1", "--id-column", names[0], *skip)
+        run("reconstruct", folder / names[0], folder / "t.csv", "-o", folder / "r.csv", *skip)
+        assert read(folder / "r.csv")[0] == header + names[1:]
+        run("encode", folder / names[0], folder / "r.csv", "-o", folder / "c.csv", *skip)
+        run("decode", folder / names[0], folder / "c.csv", "-o", folder / "d.csv", *skip)
+        found = read(folder / "d.csv")
+        assert found[0] == header + names[1:]
+        assert [line[:2] for line in found[7:10]] == [["n6", "6"], ["n8", "8"], ["n9", "9"]]
 
 
 def test_one_known_column_in_another_place_is_enough(folder):

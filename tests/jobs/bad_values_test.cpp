@@ -179,7 +179,7 @@ TEST_F(BadValues, CodesThatTheTypeCannotHoldAreErrorsUnderEveryPolicy) {
     const Error error = error_of(half);
     EXPECT_EQ(error.code(), ErrorCode::kData);
     EXPECT_THAT(error.what(), HasSubstr("row 900, column "));
-    EXPECT_THAT(error.what(), HasSubstr("which f16 cannot hold (use --code-dtype f32"));
+    EXPECT_THAT(error.what(), HasSubstr("which f16 cannot hold (use f32"));
   }
   for (const DType wide : {DType::kF32, DType::kBf16}) {
     auto other = options(kEncodeTask);
