@@ -324,7 +324,8 @@ def test_results_are_called_as_the_table_was(folder):
 
 
 def test_ids_and_features_may_be_called_row(folder):
-    for names, header in ((["row", "a", "b"], ["row", "row_"]), (["id", "row", "b"], ["id", "row_"])):
+    for names, header in ((["row", "a", "b"], ["row", "row_"]),
+                          (["id", "row", "b"], ["id", "row_"])):
         with open(folder / "t.csv", "w", newline="") as file:
             cells = [[f"n{i}", f"0.{i}1", f"0.{99 - i}2"] for i in range(40)]
             cells[7][2] = ""
