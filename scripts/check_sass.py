@@ -67,8 +67,9 @@ HEADER = """\
 # load       bytes of the widest load or asynchronous copy of global memory, and how many narrower
 #            than 16 bytes there are in the code (tails, other alignments)
 # store      the same of stores
-# step       of the main loop, of several that with the widest copies: instructions a warp beside
-#            mma or fused multiply-adds, shared loads and copies; and how many of those
+# step       of the main loop, of several that with the widest copies, of these that with the most:
+#            instructions a warp beside mma or fused multiply-adds, shared loads and copies; and how
+#            many of those
 #
 # blocks  load narrow  store narrow  step work  kernel
 """
@@ -131,16 +132,25 @@ def innermost_loops(code):
             if not any(b != a and a[0] <= b[0] and b[1] <= a[1] for b in has_products)]
 
 
+def beginnings(opcodes):
+    """The opcodes and what stands before each of their dots, dot included."""
+    return frozenset(opcode[:end] for opcode in opcodes
+                     for end in (*(n + 1 for n, c in enumerate(opcode) if c == "."), len(opcode)))
+
+
 def main_loop(code):
-    """(instructions beside the work, work, opcodes) of the product loop with the widest copies."""
-    best = (1, 0, 0, frozenset())
+    """(instructions beside the work, work, opcodes) of the product loop with the widest copies; of
+    several, the most beside the work, and what of opcodes all of them have."""
+    loops = []
     for first, last in innermost_loops(code):
         opcodes = [opcode for _, opcode, _ in code[first:last + 1] if opcode != "NOP"]
         work = sum(opcode.split(".")[0] in WORK for opcode in opcodes)
         widest = max((width_of(o) for o in opcodes if o.startswith("LDGSTS")), default=0)
-        best = min(best, (-widest, len(opcodes) - work, work, frozenset(opcodes)),
-                   key=lambda loop: loop[:3])
-    return best[1:]
+        loops.append((widest, len(opcodes) - work, work, beginnings(opcodes)))
+    if not loops:
+        return 0, 0, frozenset()
+    widest, beside, work, _ = max(loops, key=lambda loop: loop[:3])
+    return beside, work, frozenset.intersection(*(loop[3] for loop in loops if loop[0] == widest))
 
 
 def found_in(code):

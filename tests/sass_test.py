@@ -77,6 +77,16 @@ def main():
         assert any(f"{SHORT}: {what}" in line for line in wrong), (what, wrong)
     counting = problems(CODE.replace("MOV R1,", check_sass.COUNTS + " R1,"))
     assert not any("atomics" in line for line in counting), counting  # arrivals of blocks
+    # Of loops whose copies are as wide the one that takes most is judged; all have what is needed.
+    second = "\n".join(line for line in LOOP.splitlines() if "IADD3" not in line)
+    for at, moved in (("/*00", "/*04"), ("/*01", "/*05"), ("BRA 0x40", "BRA 0x440")):
+        second = second.replace(at, moved)
+    two = CODE.replace("        /*0110*/", second + "\n        /*0110*/")
+    assert found(two)[SHORT]["sm_80"].step == 3, found(two)
+    assert not problems(two.replace("LDSM.16.M88", "LDSM.16.MT88", 1)), two
+    wrong = problems(two.replace("LDSM.16", "LDSM.8", 1))
+    assert len(wrong) == 1 and "expected LDSM.16. in the main loop" in wrong[0], wrong
+
     assert "expected at least 2 resident blocks, found 1" in problems(blocks=1)[0]
     assert check_sass.judge({}, {SHORT: one}, set()) and check_sass.judge(found(), {}, set())
     missing, = check_sass.judge(found(), {SHORT: found()[SHORT]["sm_80"]}, {"sm_80", "sm_90a"})
