@@ -38,7 +38,9 @@ expect kernels/cuda/dense_weight_grad.cu \
   cp.async.cg.shared.global cp.async.wait_group ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 \
   mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 \
   mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 fma.rn.f32 ld.shared.v4 st.global.v4
-expect kernels/cuda/dense_loss.cu atom.acq_rel.gpu.global.inc.u32
+for op in dense_loss optimizer; do
+  expect kernels/cuda/$op.cu atom.acq_rel.gpu.global.inc.u32
+done
 # Epilogues: their stores and loads of 16 bytes are there (how many the rows count, nobody checks).
 for op in forward data_grad loss; do
   expect kernels/cuda/dense_$op.cu st.global.v4.u32 ld.global.v4

@@ -18,6 +18,7 @@ import argparse
 import collections
 import concurrent.futures
 import dataclasses
+import itertools
 import os
 import pathlib
 import re
@@ -46,8 +47,12 @@ WIDE = 16
 # Through an address that may be of any memory: slower, and not among what is counted. Atomics give
 # sums by the order of arrival; of ours some count with one.
 GENERIC = ("LD", "ST", "ATOM", "ATOMG", "ATOMS", "RED", "REDG")
-# Blocks count their arrivals (device/arrive.cuh).
+# Blocks count their arrivals (device/arrive.cuh) in these kernels only. What a block wrote must be
+# out before, and what others wrote must not be read from an old line of the first-level cache
+# after: an order that got lost here would show on a device only, now and then.
 COUNTS = "ATOMG.E.INC.STRONG.GPU"
+COUNTING = ("LossEpilogue", "optimizer_kernel")
+RELEASES, ACQUIRES = "MEMBAR.", "CCTL.IVALL"
 # What the main loop of a product has: a verb that fell back to plain code would pass every test of
 # results.
 COPIES = ("LDGSTS.E.BYPASS.128", "LDGDEPBAR")
@@ -87,6 +92,8 @@ class Found:
     work: int = 0
     local: int = 0  # bytes of stack and instructions that use local memory
     generic: int = 0  # instructions of GENERIC
+    counts: int = 0  # arrivals of blocks
+    unordered: int = 0  # of these without RELEASES before or ACQUIRES behind
     loop: frozenset = frozenset()  # opcodes of the main loop
 
 
@@ -153,6 +160,14 @@ def main_loop(code):
     return beside, work, frozenset.intersection(*(loop[3] for loop in loops if loop[0] == widest))
 
 
+def is_ordered(opcodes, arrival):
+    """True if between the barriers around opcodes[arrival] there are RELEASES and ACQUIRES."""
+    is_barrier = lambda opcode: opcode.startswith("BAR.")
+    before = itertools.takewhile(lambda o: not is_barrier(o), reversed(opcodes[:arrival]))
+    behind = itertools.takewhile(lambda o: not is_barrier(o), opcodes[arrival + 1:])
+    return any(o.startswith(RELEASES) for o in before) and any(o == ACQUIRES for o in behind)
+
+
 def found_in(code):
     found = Found()
     for _, opcode, _ in code:
@@ -170,6 +185,9 @@ def found_in(code):
             found.store = max(found.store, width)
             found.narrow_stores += width < WIDE
     found.step, found.work, found.loop = main_loop(code)
+    opcodes = [opcode for _, opcode, _ in code]
+    arrivals = [n for n, opcode in enumerate(opcodes) if opcode == COUNTS]
+    found.counts, found.unordered = len(arrivals), sum(not is_ordered(opcodes, n) for n in arrivals)
     return found
 
 
@@ -342,6 +360,12 @@ def judge(kernels, budget, archs):
         if one.generic:
             wrong.append(f"{name}: expected no atomics or generic accesses, found {one.generic} on "
                          f"{where['generic']}")
+        if one.unordered:
+            wrong.append(f"{name}: expected MEMBAR before an arrival and {ACQUIRES} behind "
+                         f"it, found {one.unordered} without on {where['unordered']}")
+        if bool(one.counts) != any(kernel in name for kernel in COUNTING):
+            wrong.append(f"{name}: expected {'no' if one.counts else 'some'} arrivals of blocks, "
+                         f"found {one.counts} on {where['counts']}")
         if name not in budget:
             wrong.append(f"{name}: expected a line in the budget, found none")
             continue

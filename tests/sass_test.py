@@ -34,18 +34,18 @@ CODE = f"""
 SHORT = "tile_product_kernel<MmaLoop<Bf16,>>"
 
 
-def found(code=CODE):
+def found(code=CODE, name=SHORT):
     one, = check_sass.parse_sass(code.splitlines()).values()
     one.blocks = 2
-    return {SHORT: {"sm_80": one}}
+    return {name: {"sm_80": one}}
 
 
-def problems(code=CODE, blocks=2):
+def problems(code=CODE, blocks=2, name=SHORT):
     with tempfile.TemporaryDirectory() as folder:
         budget = pathlib.Path(folder) / "budget.txt"
-        budget.write_text(check_sass.budget_text(found(), {}))
-        kernels = found(code)
-        kernels[SHORT]["sm_80"].blocks = blocks
+        budget.write_text(check_sass.budget_text(found(name=name), {}))
+        kernels = found(code, name)
+        kernels[name]["sm_80"].blocks = blocks
         return check_sass.judge(kernels, check_sass.read_budget(budget), {"sm_80"})
 
 
@@ -75,8 +75,19 @@ def main():
               for opcode in ("LD.E.128", "ST.E", "ATOM.E.ADD", "ATOMG.E.ADD.F32", "RED.E.ADD"))):
         wrong = problems(planted)
         assert any(f"{SHORT}: {what}" in line for line in wrong), (what, wrong)
-    counting = problems(CODE.replace("MOV R1,", check_sass.COUNTS + " R1,"))
-    assert not any("atomics" in line for line in counting), counting  # arrivals of blocks
+    # Arrivals of blocks: only in kernels that hand on, and only in order.
+    arrival = "".join(f"        /*00{n}8*/  {opcode} ; /* 0x0 */\n" for n, opcode in enumerate(
+        ("BAR.SYNC.DEFER_BLOCKING 0x0", "MEMBAR.SC.GPU", check_sass.COUNTS + " R1, [R2.64]",
+         "CCTL.IVALL", "BAR.SYNC.DEFER_BLOCKING 0x0")))
+    first = "        /*0000*/"
+    counting = CODE.replace(first, arrival + first)
+    assert any("expected no arrivals" in line for line in problems(counting)), counting
+    for lacking in ("MEMBAR", "CCTL"):
+        wrong = problems(counting.replace(lacking, "NOP"))
+        assert any("expected MEMBAR before an arrival and CCTL.IVALL" in line for line in wrong)
+    counts = "optimizer_kernel"
+    assert problems(counting, name=counts) == [], problems(counting, name=counts)
+    assert any("expected some arrivals" in line for line in problems(name=counts))
     # Of loops whose copies are as wide the one that takes most is judged; all have what is needed.
     second = "\n".join(line for line in LOOP.splitlines() if "IADD3" not in line)
     for at, moved in (("/*00", "/*04"), ("/*01", "/*05"), ("BRA 0x40", "BRA 0x440")):
