@@ -121,6 +121,16 @@ std::vector<kernels::Parts> parts_cuda(const Call& call, const DeviceInfo& devic
   return parts(Glue::template params<P>(call), device.cuda, scratch);
 }
 
+// Named: within an initializer clang-format takes a requires-expression for something else.
+template <class P>
+constexpr bool kAddsParts = requires(P p) {
+  p.grad_parts;
+};
+template <class P>
+constexpr bool kLeavesParts = requires(P p) {
+  p.leaves_parts;
+};
+
 template <class Glue, class P>
 constexpr Kernel cuda_kernel(const char* name, std::span<const InPlace> in_place = {},
                              const Join* join = nullptr) {
@@ -130,15 +140,14 @@ constexpr Kernel cuda_kernel(const char* name, std::span<const InPlace> in_place
                 .accepts = accepts_cuda<Glue, P>,
                 .scratch_bytes = scratch_bytes_cuda<Glue, P>,
                 .zeroed_bytes = zeroed_bytes_cuda<Glue, P>,
-                .adds_parts = requires(P p){p.grad_parts;
-}
-, .join = join, .prepare = nullptr
-};  // namespace diabolo::glue
-if constexpr (requires(P p) { p.leaves_parts; }) kernel.parts = parts_cuda<Glue, P>;
+                .adds_parts = kAddsParts<P>,
+                .join = join,
+                .prepare = nullptr};
+  if constexpr (kLeavesParts<P>) kernel.parts = parts_cuda<Glue, P>;
 #if DIABOLO_WITH_CUDA
-kernel.prepare = prepare_cuda<Glue, P>;
+  kernel.prepare = prepare_cuda<Glue, P>;
 #endif
-return kernel;
+  return kernel;
 }
 
 // Two records in one launch: joins(first, second, device) says whether that is quicker, or whether
