@@ -1,6 +1,9 @@
 // Both gradients of a dense layer in one launch: what its two products do that have the same dz.
 //
-// Computes    dense_data_grad.cu's dx and dense_weight_grad.cu's d_weight and d_bias, bit for bit
+// Computes    dense_data_grad.cu's dx, bit for bit, and dense_weight_grad.cu's d_weight and d_bias,
+//             whose bits are those of a launch of their own with the same tile and cut. Both are
+//             chosen for the two together, so a plan that joins has other last bits than one that
+//             does not (kernels/README.md, Bits of a gradient)
 // Shapes      as there; no tf32
 // Work split  grid x: the data gradient's tiles and the weight gradient's, part by part, those of
 //             the longer sums first, so that short ones fill the last wave; tiles of one size for
@@ -56,9 +59,23 @@ void launch_grads(GradsCall<T> call, const ProductChoice& choice, void* stream) 
   });
 }
 
+// What joins() has seen to.
+template <class T>
+void expect_one_layer(const DenseWeightGrad<T>& weight, const DenseDataGrad<T>& data,
+                      const Device& device) {
+  const DenseShape &a = weight.shape, &b = data.shape;
+  const bool is_one_layer =
+      a.B == b.B && a.I == b.I && a.O == b.O && a.weight_transposed == b.weight_transposed;
+  if (!weight.is_joined || !is_one_layer || weight.dz != data.dz)
+    throw std::logic_error("gradients in one launch: they are not of one layer");
+  if (product_math<T>(device) == ProductMath::kTf32)
+    throw std::logic_error("gradients in one launch: not built for tf32");
+}
+
 template <class T>
 Launch prepare_grads(const DenseWeightGrad<T>& weight, const DenseDataGrad<T>& data,
                      const Device& device, void* scratch) {
+  expect_one_layer(weight, data, device);
   const ProductChoice choice = choice_of(weight, device);
   const GradsCall<T> call{data_product(data), weight_product(weight, choice, scratch)};
   const Launch then = adding_parts(weight, choice, scratch);

@@ -104,6 +104,19 @@ __global__ void advance_kernel(const __grid_constant__ Advance p) {
   if (threadIdx.x == 0) advance_state(p);
 }
 
+// That each lies at a quad of the blob, within it, behind the one before: a quad is read either
+// from the blob or from one sum's parts.
+void expect_apart(const OptimizerCall& call) {
+  int64_t end = 0;
+  for (int k = 0; k < call.part_count; ++k) {
+    const GradPart& part = call.parts[k];
+    if (part.begin % 4 != 0 || part.begin < end || part.elems < 1 || part.count < 1 ||
+        part.elems > call.p.n - part.begin)
+      throw std::logic_error("optimizer: a sum in parts has no quads of its own");
+    end = ceil_div(part.begin + part.elems, 4) * 4;
+  }
+}
+
 OptimizerCall optimizer_call(const OptimizerStep<float>& p) {
   const bool is_vector = gpu::has_vector_rows(p.grad, 4) && gpu::has_vector_rows(p.master, 4) &&
                          gpu::has_vector_rows(p.m, 4) && gpu::has_vector_rows(p.v, 4) &&
@@ -118,6 +131,7 @@ OptimizerCall optimizer_call(const OptimizerStep<float>& p) {
   });
   std::sort(call.parts, call.parts + call.part_count,
             [](const GradPart& a, const GradPart& b) { return a.begin < b.begin; });
+  expect_apart(call);
   return call;
 }
 

@@ -2,6 +2,8 @@
 // gradient: its epilogue, its operands, and what adds its parts up.
 #pragma once
 
+#include <stdexcept>
+
 #include "kernels/cuda/tile_product.cuh"
 
 namespace diabolo::kernels::cuda {
@@ -147,6 +149,8 @@ void launch_reduce_parts(const ReduceParts& parts, void* stream);
 template <class T>
 MatrixCall<WeightGradEpilogue::Params> weight_product(const DenseWeightGrad<T>& p,
                                                       const ProductChoice& split, void* scratch) {
+  if (p.leaves_parts && (p.accumulates_weight || p.accumulates_bias))
+    throw std::logic_error("weight gradient: parts that are left add to nothing");
   const DenseShape& s = p.shape;
   MatrixCall<WeightGradEpilogue::Params> call;
   const gpu::MatrixOperand x = operand(p.x, s.B, s.I);

@@ -157,6 +157,10 @@ TYPED_TEST(DenseGradsTest, WeightGrad) {
   }
 }
 
+bool same_product(const cuda::ProductChoice& a, const cuda::ProductChoice& b) {
+  return a.tile == b.tile && a.splits == b.splits && a.k_per_split == b.k_per_split;
+}
+
 // What both gradients of a layer are made of, and what two launches, or one, make of it.
 template <class T>
 struct Grads {
@@ -191,10 +195,12 @@ struct Grads {
   DeviceArray<unsigned char> scratch;
 };
 
-// One launch has the bits of two, in every tile that is built.
+// One launch has the bits of two with its tile and cut, in every tile that is built; of those that
+// are chosen apart it has those of dx, and of the weight where that comes to the same.
 TYPED_TEST(DenseGradsTest, InOneLaunch) {
   using T = TypeParam;
   std::set<cuda::TileSize> taken, built;
+  int same = 0, others = 0;
   std::vector<Case> all = cases();
   // Deep enough to be cut; whole large tiles, which f32 takes where nothing of them is empty.
   for (const auto& [shape, multiprocessors] :
@@ -213,6 +219,17 @@ TYPED_TEST(DenseGradsTest, InOneLaunch) {
     const Layer<T> layer(c, this->random_);
     Grads<T> two(c, layer);
     two.run_two();
+    Grads<T> apart(c, layer);
+    apart.weight.is_joined = false;
+    apart.run_two();
+    EXPECT_TRUE(widened(apart.dx.read()) == widened(two.dx.read())) << "dx apart";
+    const bool is_same =
+        same_product(choice_of(apart.weight, device_of(c)), choice_of(two.weight, device_of(c)));
+    ++(is_same ? same : others);
+    if (is_same) {
+      EXPECT_TRUE(apart.d_weight.read() == two.d_weight.read()) << "d_weight apart";
+      EXPECT_TRUE(apart.d_bias.read() == two.d_bias.read()) << "d_bias apart";
+    }
     for_each_schedule(c, [&] {
       Grads<T> one(c, layer);
       one.run_one();
@@ -222,6 +239,8 @@ TYPED_TEST(DenseGradsTest, InOneLaunch) {
     });
   }
   EXPECT_EQ(taken, built);
+  EXPECT_GT(same, 0);
+  EXPECT_GT(others, 0);
 }
 
 std::vector<float> sum_of(const Parts& parts, const DeviceArray<unsigned char>& scratch) {
@@ -237,8 +256,8 @@ std::vector<float> sum_of(const Parts& parts, const DeviceArray<unsigned char>& 
   return sum;
 }
 
-// Parts that are left to their reader have the sums that a call adds up itself, which stay as they
-// were then.
+// Parts that are left to their reader, added in their order, have the bits of the sums that a call
+// with the same cut adds up itself; the sums stay as they were then. Nothing can be added to them.
 TYPED_TEST(DenseGradsTest, LeavesParts) {
   using T = TypeParam;
   Case c;
@@ -262,14 +281,15 @@ TYPED_TEST(DenseGradsTest, LeavesParts) {
                               : prepare(left.weight, device_of(c), scratch.data());
     test::run_on_device([&](void* stream) { launch(stream); });
     EXPECT_EQ(std::memcmp(left.d_weight.read().data(), before.data(), before.size() * 4), 0);
-    std::vector<double> d_weight(layer.weight.size()), d_bias(layer.bias.size());
-    dense_weight_grad_reference(DenseWeightGrad<double>{c.shape, false, false, layer.dx.data(),
-                                                        layer.dtarget.data(), d_weight.data(),
-                                                        d_bias.data()});
-    const std::vector<double> bound(d_weight.size(), 4000 * 16 * kEps * 4000);
-    test::expect_close(sum_of(parts[0], scratch), d_weight, bound, "d_weight");
-    test::expect_close(sum_of(parts[1], scratch), d_bias, {bound.begin(), bound.begin() + 7},
-                       "d_bias");
+    Grads<T> added(c, layer);
+    added.weight.is_joined = is_joined;
+    ASSERT_TRUE(
+        same_product(choice_of(added.weight, device_of(c)), choice_of(left.weight, device_of(c))));
+    run(added.weight, c);
+    EXPECT_TRUE(sum_of(parts[0], scratch) == added.d_weight.read()) << "d_weight";
+    EXPECT_TRUE(sum_of(parts[1], scratch) == added.d_bias.read()) << "d_bias";
+    left.weight.accumulates_bias = true;
+    EXPECT_THROW(prepare(left.weight, device_of(c), scratch.data()), std::logic_error);
   }
 }
 
