@@ -139,18 +139,32 @@ TYPED_TEST(DenseKernelsTest, LossOfManyTiles) {
   c.multiprocessors = is_gpu ? 132 : 4;
   const auto count = [](int64_t a, int64_t b) { return static_cast<std::size_t>(a * b); };
   const DeviceArray<T> x(count(c.shape.B, 8)), weight(count(8, 32)), dz(count(c.shape.B, 32));
-  const DeviceArray<T> target(std::vector<T>(count(c.shape.B, 32), narrow<T>(1.0f)));
-  EXPECT_GE(cuda::zeroed_bytes(DenseLoss<T>{.shape = c.shape}, device_of(c)), 4U);
-  for (int repeat = 0; repeat < (is_gpu ? 200 : 2); ++repeat) {
-    const DeviceArray<float> loss(unwritten<float>(1));
-    run(DenseLoss<T>{.shape = c.shape,
-                     .x = x.data(),
-                     .weight = weight.data(),
-                     .target = target.data(),
-                     .dz = dz.data(),
-                     .loss = loss.data()},
-        c);
-    ASSERT_NEAR(loss.read()[0], 1, 4 * kEps) << "repeat " << repeat;  // a sum of ones: exact
+  const DeviceArray<T> target(random_values<T>(count(c.shape.B, 32), this->random_));
+  double expected = 0;
+  for (const double t : widened(target.read())) expected += t * t;
+  expected /= static_cast<double>(target.size());
+  DeviceArray<float> loss(unwritten<float>(1));
+  const DeviceArray<std::uint32_t> arrivals(1);
+  const DenseLoss<T> p{.shape = c.shape,
+                       .x = x.data(),
+                       .weight = weight.data(),
+                       .target = target.data(),
+                       .dz = dz.data(),
+                       .loss = loss.data(),
+                       .arrivals = arrivals.data()};
+  EXPECT_GE(cuda::zeroed_bytes(p, device_of(c)), 4U);
+  const DeviceArray<unsigned char> scratch(
+      std::vector<unsigned char>(cuda::scratch_bytes(p, device_of(c)), 0xFF));
+  const Launch launch = prepare(p, device_of(c), scratch.data());
+  std::vector<float> first;
+  for (int repeat = 0; repeat < (is_gpu ? 200 : 3); ++repeat) {
+    loss.write(unwritten<float>(1));
+    test::for_one_schedule(static_cast<std::size_t>(repeat),
+                           [&] { test::run_on_device([&](void* stream) { launch(stream); }); });
+    if (repeat == 0) first = loss.read();
+    ASSERT_NEAR(loss.read()[0], expected, 1e-5 * expected);
+    ASSERT_EQ(loss.read(), first) << "repeat " << repeat;
+    ASSERT_EQ(arrivals.read()[0], 0U);
   }
 }
 

@@ -188,6 +188,21 @@ __global__ void last_block_kernel(const Call p) {
   if (is_last) p.out[t] = p.halves[kThreads - 1 - t];
 }
 
+template <bool kArrivesFirst>
+__global__ void moving_on_kernel(const Call p) {
+  GPU_SHARED(std::uint32_t, told, 1);
+  constexpr unsigned kHalf = kThreads / 2;
+  bool is_last = false;
+  if (kArrivesFirst) is_last = gpu::comes_last(p.arrivals, 2, told);
+  if (threadIdx.x < kHalf) {
+    const unsigned at = blockIdx.x * kHalf + threadIdx.x;
+    p.out[at] = p.in[kThreads - 1 - at] + p.halves[0];
+  }
+  if (!kArrivesFirst) is_last = gpu::comes_last(p.arrivals, 2, told);
+  gpu::sync_block();  // in its own block all have read
+  if (is_last && threadIdx.x == 0) p.halves[0] = 1;
+}
+
 __global__ void big_shared_kernel(const Call p) {
   GPU_SHARED(float, tile, kThreads);
   GPU_DYN_SHARED(float, rest);
@@ -276,6 +291,12 @@ void last_block_without_barrier_after(const Call& call) {
 }
 void last_block_without_arrival(const Call& call) {
   run(last_block_kernel<LeftOut::kArrival>, call, {2});
+}
+void last_block_moves_on(const Call& call) {
+  run(moving_on_kernel<false>, call, {2});
+}
+void last_block_moves_on_too_early(const Call& call) {
+  run(moving_on_kernel<true>, call, {2});
 }
 
 void too_many_threads(const Call& call) {

@@ -46,6 +46,11 @@ void last_block_without_barrier_before(const Call& call);
 void last_block_without_barrier_after(const Call& call);
 void last_block_without_arrival(const Call& call);
 
+// Two blocks read a word that the last to come changes, as an update reads the step's state. The
+// right one; one whose blocks arrive before they read.
+void last_block_moves_on(const Call& call);
+void last_block_moves_on_too_early(const Call& call);
+
 void too_many_threads(const Call& call);
 void too_many_registers(const Call& call);  // 512 threads of 255
 void grid_too_tall(const Call& call);

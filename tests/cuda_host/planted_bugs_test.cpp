@@ -183,14 +183,17 @@ TEST(PlantedBugs, TwoBlocksWriteOnePlace) {
 }
 
 TEST(PlantedBugs, BlocksThatHandOn) {
-  const Outcome right = outcome(planted::last_block);
-  EXPECT_FALSE(right.thrown.has_value());
-  EXPECT_FALSE(right.is_wrong);
+  for (const Kernel kernel : {planted::last_block, planted::last_block_moves_on}) {
+    const Outcome right = outcome(kernel);
+    EXPECT_FALSE(right.thrown.has_value());
+    EXPECT_FALSE(right.is_wrong);
+  }
   EXPECT_TRUE(outcome(planted::last_block_without_arrival).is_wrong || kRaceBuild);
   if (!kRaceBuild) GTEST_SKIP() << "the rest is found by the race detector, preset harness-race";
   expect_thrown(planted::last_block_without_barrier_before, BugKind::kRace);
   expect_thrown(planted::last_block_without_barrier_after, BugKind::kRace);
   expect_thrown(planted::last_block_without_arrival, BugKind::kRace);
+  expect_thrown(planted::last_block_moves_on_too_early, BugKind::kRace);
 }
 
 TEST(Registers, AreHandedOutToWholeWarps) {

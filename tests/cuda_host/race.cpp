@@ -1,7 +1,8 @@
 // The race detector. The .cu files are compiled with -fsanitize=thread, which puts a call in front
 // of every load and store; instead of the TSan runtime these hooks answer. For each byte they keep
-// who wrote it and who read it last, and when in the order that barriers make. Two touches of one
-// byte by different threads, one of them a write, are a race
+// who wrote it, who read it last and which other thread and other block did before, and when in the
+// order that barriers make. Two touches of one byte by different threads, one of them a write, are
+// a race
 //   - inside a block: in one __syncthreads epoch, unless both are of one warp and of different
 //     __syncwarp epochs;
 //   - between blocks of one launch, unless the one handed its touch on: it arrived at a word after
@@ -27,6 +28,7 @@ struct ByteShadow {
   Moment write;
   Moment read;        // the last
   Moment other_read;  // the last by a thread other than that of `read`
+  Moment block_read;  // the last by a block other than that of `read`
 };
 struct Page {
   ByteShadow bytes[kPageBytes];
@@ -100,6 +102,7 @@ void check(const char* what, const Moment& before, const Moment& now, bool share
 void note_read(ByteShadow& byte, const Moment& now, bool shared) {
   check("a read races with a write", byte.write, now, shared);
   if (byte.read.thread != now.thread || byte.read.block != now.block) byte.other_read = byte.read;
+  if (byte.read.block != now.block) byte.block_read = byte.read;
   byte.read = now;
 }
 
@@ -107,6 +110,7 @@ void note_write(ByteShadow& byte, const Moment& now, bool shared) {
   check("two writes race", byte.write, now, shared);
   check("a write races with a read", byte.read, now, shared);
   check("a write races with a read", byte.other_read, now, shared);
+  check("a write races with a read", byte.block_read, now, shared);
   byte.write = now;
 }
 

@@ -2,6 +2,10 @@
 // their references: lengths around the quad and the block, misaligned bases, three schedules.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <limits>
+#include <stdexcept>
+
 #include "cuda_host/compare.h"
 #include "cuda_host/device_array.h"
 #include "cuda_host/kernel_run.h"
@@ -200,55 +204,79 @@ TEST_F(TrainingKernelsTest, OptimizerAddsParts) {
   });
 }
 
-// One launch updates and, when every block has read the state, moves it on: many times natively.
+// One launch updates and, when every block has read the state, moves it on; many follow each other
+// with nothing in between. Each step has a learning rate of its own, so that a block that read the
+// state late would be seen, and all numbers are few multiples of 1/64, so that sums are exact.
 TEST_F(TrainingKernelsTest, OptimizerAdvances) {
   const bool is_gpu = test::blocks_really_meet();
   const std::size_t n = is_gpu ? std::size_t{1} << 21 : 5000;
-  const std::vector<StepScalars> scalars(kStepSlots, {1e-2f, 0.19f, 0.0447f, 0});
-  const DeviceArray<StepScalars> device_scalars(scalars);
-  const DeviceArray<float> losses(unwritten<float>(kStepSlots));
+  const uint64_t steps = is_gpu ? 200 : 3;
+  std::vector<StepScalars> ring(kStepSlots);
+  for (std::size_t k = 0; k < ring.size(); ++k)
+    ring[k].learning_rate = static_cast<float>(1 + k * 5 % 7) / 64;
+  float all_rates = 0;
+  for (uint64_t k = 1; k <= steps; ++k) all_rates += ring[k].learning_rate;
+  std::vector<float> grad(n), expected(n);
+  for (std::size_t i = 0; i < n; ++i) {
+    grad[i] = static_cast<float>(random_() % 17) - 8;
+    expected[i] = -all_rates * grad[i];
+  }
+  const DeviceArray<StepScalars> scalars(ring);
   const DeviceArray<std::uint32_t> arrivals(1);
-  cuda::Device device;
+  const DeviceArray<float> gradient(grad);
   for_each_schedule([&] {
-    const Blobs blobs(n, 0, random_);
-    const DeviceArray<float> zeros(n);
-    const DeviceArray<StepState> state(std::vector<StepState>{state_of_step(1)});
-    const DeviceArray<float> loss(std::vector<float>{3.0f});
+    StepState first = state_of_step(1);
+    first.scalars = ring[1];
+    const DeviceArray<float> master(n), losses(kStepSlots);
+    const DeviceArray<StepState> state(std::vector<StepState>{first});
+    DeviceArray<float> loss(std::vector<float>{3.0f});
     const OptimizerStep<float> update{.n = static_cast<int64_t>(n),
                                       .rule = {.kind = Optimizer::kSgd},
                                       .state = state.data(),
                                       .loss = loss.data(),
-                                      .grad = blobs.grad.data(),
-                                      .master = zeros.data()};
+                                      .grad = gradient.data(),
+                                      .master = master.data()};
     const Advance advance{.batch_rows = 32,
                           .state = state.data(),
-                          .scalars = device_scalars.data(),
+                          .scalars = scalars.data(),
                           .loss = loss.data(),
                           .losses = losses.data(),
                           .arrivals = arrivals.data()};
-    const Launch launch = prepare_joined(update, advance, device, nullptr);
-    const uint64_t steps = is_gpu ? 200 : 3;
-    for (uint64_t k = 0; k < steps; ++k) test::run_on_device([&](void* stream) { launch(stream); });
-    EXPECT_EQ(state.read()[0].step, 1 + steps);
-    EXPECT_EQ(state.read()[0].batch_row, 32 * steps);
-    EXPECT_EQ(losses.read()[1], 3.0f);
-    EXPECT_EQ(arrivals.read()[0], 0U);
-    std::vector<float> expected(n);
-    const std::vector<float> grad = blobs.grad.read();
-    for (uint64_t k = 0; k < steps; ++k)
-      for (std::size_t i = 0; i < n; ++i) expected[i] -= 1e-2f * grad[i];
-    test::expect_close(zeros.read(), widened(expected),
-                       std::vector<double>(n, static_cast<double>(steps * steps) * kEps), "w");
-    const DeviceArray<float> nan(std::vector<float>{std::numeric_limits<float>::quiet_NaN()});
-    OptimizerStep<float> void_update = update;
-    Advance void_advance = advance;
-    void_update.loss = void_advance.loss = nan.data();
-    const std::vector<float> before = zeros.read();
-    const Launch halting = prepare_joined(void_update, void_advance, device, nullptr);
-    test::run_on_device([&](void* stream) { halting(stream); });
-    EXPECT_EQ(state.read()[0].halt, 1U);
-    EXPECT_TRUE(zeros.read() == before);
+    const Launch launch = prepare_joined(update, advance, cuda::Device{}, nullptr);
+    test::run_on_device([&](void* stream) {
+      for (uint64_t k = 0; k < steps; ++k) launch(stream);
+    });
+    const auto expect_state = [&](uint32_t halt) {
+      EXPECT_EQ(state.read()[0].step, 1 + steps);
+      EXPECT_EQ(state.read()[0].batch_row, 32 * steps);
+      EXPECT_EQ(state.read()[0].halt, halt);
+      EXPECT_EQ(arrivals.read()[0], 0U);
+      EXPECT_TRUE(master.read() == expected);
+    };
+    expect_state(0);
+    std::vector<float> all_losses(kStepSlots);
+    std::fill_n(all_losses.begin() + 1, steps, 3.0f);
+    EXPECT_EQ(losses.read(), all_losses);
+    for (const float last : {std::numeric_limits<float>::quiet_NaN(), 3.0f}) {
+      loss.write({last});  // void by its loss, then by the halt
+      test::run_on_device([&](void* stream) { launch(stream); });
+      expect_state(1);
+    }
   });
+}
+
+// What stands in parts has quads of its own in the gradient.
+TEST_F(TrainingKernelsTest, OptimizerRefusesPartsThatMeet) {
+  float grad[64];
+  const auto prepared = [&](std::vector<Parts> parts) {
+    OptimizerStep<float> p{.n = 64, .rule = {}, .grad = grad, .grad_parts = parts};
+    prepare(p, cuda::Device{}, nullptr);
+  };
+  EXPECT_NO_THROW(prepared({{grad + 32, grad, 32, 2}, {grad + 8, grad, 23, 2}}));
+  EXPECT_THROW(prepared({{grad + 2, grad, 8, 2}}), std::logic_error) << "within a quad";
+  EXPECT_THROW(prepared({{grad + 60, grad, 5, 2}}), std::logic_error) << "beyond the end";
+  EXPECT_THROW(prepared({{grad + 8, grad, 9, 2}, {grad + 16, grad, 8, 2}}), std::logic_error);
+  EXPECT_THROW(prepared({{grad + 8, grad, 8, 0}}), std::logic_error) << "no part";
 }
 
 // In a void step nothing moves: a loss or a norm that is not finite, or the halt flag.

@@ -92,6 +92,8 @@ PLANTED = (
      r"atom\.acq_rel\.gpu\.global\.inc\.u32", "atom.acq_rel.gpu.global.add.u32", "results"),
     ("an update that arrives without barriers", UPDATE,
      r"bar\.sync\s*0;", "", "race|uninitialised shared memory"),
+    ("an update whose threads do not wait to be told", UPDATE,
+     r"(?s)(bar\.sync\s*0;.*?)bar\.sync\s*0;", r"\1", "race|uninitialised shared memory"),
     ("a transposed operand read as it lies", WEIGHTS,
      r"(ldmatrix\S*\.x4)\.trans", r"\1", "results"),
     ("copies of a product read whole chunks", FORWARD,
