@@ -7,8 +7,8 @@
 namespace diabolo::kernels::cuda {
 
 // Rows of a tile, the widest layer it has room for, depth of a staged weight, threads, stages, and
-// how many blocks share a multiprocessor: nvcc is held to that, and an H100's shared memory has
-// room for them.
+// how many blocks share a multiprocessor where its shared memory has room for them: nvcc is held to
+// that.
 struct ChainTile {
   int m, n, depth, threads, stages, resident;
   friend constexpr bool operator==(const ChainTile&, const ChainTile&) = default;

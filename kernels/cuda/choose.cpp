@@ -21,12 +21,6 @@ constexpr int64_t kMaxDepth = int64_t{1} << 30;  // of one tile's sum: loaders c
 constexpr int64_t kFlatSumElems = 16384;         // 64 a thread
 constexpr int64_t kMaxFlatBlocks = 4096;
 
-// A launch more, with what a kernel takes that does nothing: 2.1 us.
-constexpr double kSecondLaunchCycles = kLaunchCycles + 1800;
-// Of a tile: the first copies' way, the barriers of the slabs. A part is 4 bytes an output, to the
-// cache and, by whoever adds it up, back.
-constexpr double kTileCycles = 1500;
-
 struct TileCosts {
   double shared_bytes;  // of bf16 through shared memory for a row of k: staging in, fragments out
   double wait;  // cycles a row of k that the way from memory takes with all stages in flight
@@ -35,9 +29,10 @@ struct TileCosts {
 constexpr TileCosts kTileCosts[] = {
     {2816, 11, 1.0}, {2048, 11, 1.0}, {1152, 8, 1.0}, {768, 7.5, 1.1}, {384, 4, 1.4}};
 
-// Of the forward product, by math and tile: blocks of a multiprocessor, by sass_budget.txt and by
-// an H100's shared memory.
+// Of the forward product, by math and tile: blocks of a multiprocessor where its shared memory has
+// room, by sass_budget.txt; and what a tile takes of that.
 constexpr int kResident[3][5] = {{1, 1, 1, 4, 6}, {1, 2, 1, 1, 6}, {1, 2, 3, 5, 6}};
+constexpr int64_t kTileBytes[] = {72 << 10, 48 << 10, 48 << 10, 32 << 10, 32 << 10};
 
 RowCosts row_costs(TileSize tile, ProductMath math) {
   const TileCosts& costs = kTileCosts[static_cast<int>(tile)];
@@ -47,6 +42,11 @@ RowCosts row_costs(TileSize tile, ProductMath math) {
   const double computed =
       math == ProductMath::kF32 ? area / kFfmaRate * costs.ffma : area / (kBf16Rate * 2 / elem);
   return {costs.shared_bytes * elem / 2, (m + n) * elem, computed, costs.wait * elem / 2};
+}
+
+// True of a tall tile whose sum is too short for its ends.
+bool is_short_of_tall(TileSize tile, int64_t depth, int64_t blocks, const Device& device) {
+  return tile == TileSize::kTall && depth < kMinDepthOfTall && blocks > device.multiprocessors;
 }
 
 // A way to cut a product up, and what its blocks take.
@@ -81,7 +81,7 @@ double adding_cycles(const GemmShape& shape, int64_t splits, bool leaves_parts) 
   if (splits == 1) return 0;
   const double bytes = 4.0 * static_cast<double>(splits) * static_cast<double>(shape.m) *
                        static_cast<double>(shape.n);
-  return (leaves_parts ? 0 : kSecondLaunchCycles) + bytes / kAllCacheRate;
+  return (leaves_parts ? 0 : kLaunchCycles) + bytes / kAllCacheRate;
 }
 
 double cycles_alone(const GemmShape& shape, const Cut& cut, bool leaves_parts, ProductMath math,
@@ -123,9 +123,7 @@ Best fewest_cycles(const GemmShape& shape, TileSet set, ProductMath math, const 
       const int64_t whole = ceil_div(ceil_div(shape.k, wanted), kSplitDepth) * kSplitDepth;
       const int64_t depth = wanted == 1 ? shape.k : whole;
       const Cut here = cut(shape, tile, ceil_div(shape.k, depth), depth);
-      if (tile == TileSize::kTall && depth < kMinDepthOfTall &&
-          here.blocks > device.multiprocessors)
-        continue;
+      if (is_short_of_tall(tile, depth, here.blocks, device)) continue;
       const double cycles = cycles_of(here);
       if (cycles < best.cycles) best = {{tile, here.splits, depth}, cycles};
     }
@@ -143,7 +141,11 @@ Best best_alone(const GemmShape& shape, TileSet set, ProductMath math, const Dev
 Best best_joined(const DenseShape& s, ProductMath math, const Device& device, bool leaves_parts) {
   const GemmShape weight = weight_grad_shape(s), data{s.B, s.I, s.O};
   return fewest_cycles(weight, TileSet::kAll, math, device, kMaxSplits, [&](const Cut& here) {
-    return cycles_joined(weight, here, cut(data, here.tile, 1, data.k), leaves_parts, math, device);
+    const Cut beside = cut(data, here.tile, 1, data.k);
+    const int64_t depth = std::min(here.depth, beside.depth);
+    if (is_short_of_tall(here.tile, depth, here.blocks + beside.blocks, device))
+      return std::numeric_limits<double>::infinity();
+    return cycles_joined(weight, here, beside, leaves_parts, math, device);
   });
 }
 
@@ -188,7 +190,8 @@ double side_by_side_cycles(const GemmShape& shape, TileSize tile, ProductMath ma
   const double elements = double{1} * extents(tile).m * extents(tile).n;
   const RowCosts row = row_costs(tile, math);
   return waves_cycles(ceil_div(blocks, device.multiprocessors),
-                      kResident[static_cast<int>(math)][static_cast<int>(tile)],
+                      resident_blocks(kResident[static_cast<int>(math)][static_cast<int>(tile)],
+                                      kTileBytes[static_cast<int>(tile)], device),
                       [&](double resident) {
                         return static_cast<double>(shape.k) * row_cycles(row, resident, busy) +
                                kTileCycles + resident * kElementCycles * elements;
@@ -229,7 +232,7 @@ bool dense_grads_pay(const DenseShape& s, ProductMath math, const Device& device
   const TileSet all = TileSet::kAll;
   const double weight = best_alone(shape, all, math, device, kMaxSplits, leaves_parts).cycles;
   const double data = best_alone({s.B, s.I, s.O}, all, math, device, 1, false).cycles;
-  return joined.cycles < weight + kSecondLaunchCycles + data;
+  return joined.cycles < weight + kLaunchCycles + data;
 }
 
 FlatSum choose_flat_sum(int64_t n) {

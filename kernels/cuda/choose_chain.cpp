@@ -11,8 +11,8 @@ namespace {
 
 // Barriers and loads make the fused multiply-adds longer by that, as in a medium tile.
 constexpr double kFfmaShare = 1 / 1.1;
-// The way of a first copy, once a layer and once for the rows; a layer's barriers.
-constexpr double kCopyCycles = 700, kBarrierCycles = 300;
+// A chain must look so much quicker than its layers: what is counted of both is arithmetic.
+constexpr double kMargin = 1.15;
 
 template <class T>
 int64_t widest(const DenseChain<T>& p) {
@@ -47,16 +47,17 @@ double chain_cycles(const DenseChain<T>& p, const ChainTile& tile, const Device&
   const int64_t blocks = ceil_div(p.B, tile.m);
   const auto busy = static_cast<double>(std::min<int64_t>(blocks, device.multiprocessors));
   const RowCosts row = row_costs(tile, sizeof(T), product_math<T>(device));
+  // The rows come once; a layer ends as a tile does, with rows to shared memory in place of stores.
   const auto of_wave = [&](double resident) {
     double cycles = kCopyCycles;
     for (int k = 0; k < p.layers; ++k)
       cycles += static_cast<double>(ceil_div(p.shape(k).I, tile.depth) * tile.depth) *
                     row_cycles(row, resident, busy) +
-                kCopyCycles + kBarrierCycles + resident * kElementCycles * tile.m * tile.n;
+                kTileCycles + resident * kElementCycles * tile.m * tile.n;
     return cycles;
   };
-  const double computed =
-      waves_cycles(ceil_div(blocks, device.multiprocessors), tile.resident, of_wave);
+  const int64_t most = resident_blocks(tile.resident, chain_bytes(tile, sizeof(T)), device);
+  const double computed = waves_cycles(ceil_div(blocks, device.multiprocessors), most, of_wave);
   const int64_t elems = p.I + p.layer[p.layers - 1].O;
   return std::max(computed, memory_cycles(p.B, elems, sizeof(T))) + kLaunchCycles;
 }
@@ -109,7 +110,7 @@ template <class T>
 bool chain_pays(const DenseChain<T>& p, const Device& device) {
   double layers = 0;
   for (int k = 0; k < p.layers; ++k) layers += layer_cycles(p, k, device);
-  return choose_chain(p, device).cycles < layers;
+  return choose_chain(p, device).cycles * kMargin < layers;
 }
 template bool chain_pays(const DenseChain<float>&, const Device&);
 template bool chain_pays(const DenseChain<Bf16>&, const Device&);

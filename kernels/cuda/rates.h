@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "kernels/cuda/cuda.h"
+
 namespace diabolo::kernels::cuda {
 
 // Multiply-adds: mma.sync at 63 % of the peak rate, and fused multiply-adds.
@@ -14,8 +16,11 @@ inline constexpr double kSharedRate = 128, kCacheRate = 64, kAllCacheRate = 3200
 inline constexpr double kMemoryRate = 1709;
 // Of an element of a finished tile: four accesses of 4 bytes of shared memory, and its stores.
 inline constexpr double kElementCycles = 0.2;
-// A launch: 1.1 us.
-inline constexpr double kLaunchCycles = 1900;
+// A launch more: the gap to the one before, and what a kernel takes that does nothing. 2.1 us.
+inline constexpr double kLaunchCycles = 3700;
+// The way of first copies; with the barriers of the slabs, all that a tile takes beside its sum and
+// its elements.
+inline constexpr double kCopyCycles = 700, kTileCycles = 1500;
 
 // What one row of k of a block's tile takes.
 struct RowCosts {
@@ -31,6 +36,14 @@ inline double row_cycles(const RowCosts& row, double resident, double busy) {
   const double cache_rate = std::min(kCacheRate, kAllCacheRate / busy);
   return std::max({resident * row.shared_bytes / kSharedRate,
                    resident * row.cache_bytes / cache_rate, resident * row.computed, row.wait});
+}
+
+// Of blocks of so many bytes of shared memory: one can have all of a multiprocessor but for 1 KiB,
+// which each takes beside its own.
+inline int64_t resident_blocks(int64_t by_registers, int64_t bytes, const Device& device) {
+  constexpr int64_t kBeside = 1024;
+  const int64_t by_memory = (device.shared_bytes_per_block + kBeside) / (bytes + kBeside);
+  return std::clamp(by_memory, int64_t{1}, by_registers);
 }
 
 // Cycles of so many blocks on one multiprocessor, `resident` at a time; of_wave: of that many, or

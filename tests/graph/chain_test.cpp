@@ -108,9 +108,9 @@ TEST(Chain, ManyRowsOfWideLayersAreNotWorthIt) {
   EXPECT_EQ(planned(layers).size(), 2u);
 }
 
-// 2^20 rows of 64: four blocks of a chain share a multiprocessor.
+// 65536 rows of 64: four blocks of a chain share a multiprocessor.
 TEST(Chain, ManyRowsOfNarrowLayersAre) {
-  Layers layers(1 << 20, DType::kBf16);
+  Layers layers(1 << 16, DType::kBf16);
   layers.graph.mark_output(layers.through({64, 64, 64, 64, 64}), "y");
   EXPECT_EQ(planned(layers), Names{"dense_chain"});
 }

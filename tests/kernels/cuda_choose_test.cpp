@@ -7,6 +7,7 @@
 #include "kernels/cuda/choose.h"
 #include "kernels/cuda/device/mma.cuh"
 #include "kernels/cuda/device/tile_layout.h"
+#include "kernels/cuda/rates.h"
 #include "kernels/dense.h"
 
 namespace diabolo::kernels {
@@ -107,6 +108,42 @@ TEST(CudaChoose, TilesOfAnH100) {
   EXPECT_EQ(tile(4096, 256, 512), TileSize::kLong);    // 128 of them, 64 large ones
   EXPECT_EQ(tile(256, 512, 784), TileSize::kSmall);    // 128 of them, 8 large ones
   EXPECT_EQ(tile(1, 64, 784), TileSize::kSmall);
+}
+
+// What one launch for both gradients gains is the other's, and the rest of its last wave.
+TEST(CudaChoose, BothGradientsInOneLaunch) {
+  const Device h100 = device_of(132);
+  const auto pays = [&](const DenseShape& shape, ProductMath math = ProductMath::kBf16) {
+    return cuda::dense_grads_pay(shape, math, h100, true);
+  };
+  EXPECT_TRUE(pays({256, 784, 512}));
+  EXPECT_TRUE(pays({256, 512, 256}, ProductMath::kF32));
+  EXPECT_FALSE(pays({256, 512, 256}, ProductMath::kTf32)) << "not built";
+  DenseWeightGrad<Bf16> weight{.shape = {256, 512, 256}, .leaves_parts = true};
+  DenseDataGrad<Bf16> data{.shape = weight.shape};
+  EXPECT_TRUE(cuda::joins(weight, data, h100));
+  data.shape.weight_transposed = true;
+  EXPECT_FALSE(cuda::joins(weight, data, h100)) << "of another layer";
+  // The sum of an element of dx is as short as the layer is wide: no tall tile for that either.
+  for (const auto& [I, O] : {std::pair{512, 256}, {256, 64}})
+    EXPECT_NE(cuda::choose_dense_grads({65536, I, O}, ProductMath::kBf16, h100, true).tile,
+              TileSize::kTall);
+  // The blocks of both are of one grid: here 2^31 - 2 tiles of dx alone.
+  const DenseShape most{(int64_t{1} << 36) - 64, 32, 32};
+  EXPECT_EQ(cuda::refuse_shape(most, h100), nullptr);
+  EXPECT_EQ(cuda::choose_dense_grads(most, ProductMath::kF32, h100, true).tile, TileSize::kSmall);
+  EXPECT_TRUE(pays({most.B / 4, 32, 32}, ProductMath::kF32));
+  EXPECT_FALSE(pays(most, ProductMath::kF32));
+}
+
+// A multiprocessor has 1 KiB more than one of its blocks can have, and each block takes that much.
+TEST(CudaChoose, BlocksShareWhatTheDeviceHas) {
+  Device device;
+  device.shared_bytes_per_block = 99 * 1024;
+  EXPECT_EQ(cuda::resident_blocks(5, 24 * 1024, device), 4);
+  EXPECT_EQ(cuda::resident_blocks(5, 25 * 1024, device), 3);
+  EXPECT_EQ(cuda::resident_blocks(2, 24 * 1024, device), 2);
+  EXPECT_EQ(cuda::resident_blocks(2, 99 * 1024, device), 1);
 }
 
 TEST(CudaChoose, FlatSumsCoverTheArrayOnce) {
