@@ -120,14 +120,24 @@ TEST_F(EstimateTest, StepsOfOneLaunchShareNoMemory) {
                     left.scratch_offset + left.scratch_bytes <= begin_of(out))
             << writer << " leaves parts where " << k << " writes";
       }
-      if (!steps[k].joins_previous) continue;
-      for (const ValueId in : plan.graph().node(steps[k - 1].node).in) {
-        if (begin_of(in) == Plan::kNotInArena) continue;
-        ++pairs;
-        EXPECT_TRUE(end_of(out) <= begin_of(in) || end_of(in) <= begin_of(out))
-            << k << " writes where " << k - 1 << " reads";
-      }
     }
+    if (!steps[k].joins_previous) continue;
+    const Node& first = plan.graph().node(steps[k - 1].node);
+    const Node& second = plan.graph().node(steps[k].node);
+    const auto expect_apart = [&](const auto& some, const auto& others) {
+      for (const ValueId a : some) {
+        for (const ValueId b : others) {
+          if (begin_of(a) == Plan::kNotInArena || begin_of(b) == Plan::kNotInArena) continue;
+          ++pairs;
+          EXPECT_TRUE(end_of(a) <= begin_of(b) || end_of(b) <= begin_of(a))
+              << first.name << " and " << second.name << " share memory";
+        }
+      }
+    };
+    expect_apart(first.out, second.in);
+    expect_apart(first.out, second.out);
+    expect_apart(first.in, second.out);
+    expect_apart(second.in, second.out);
   }
   EXPECT_GT(pairs, 0);
   EXPECT_GT(looked, 0);
