@@ -51,7 +51,7 @@ BOARDS = {
 LAUNCH_S = 1.1e-6  # between dependent launches of a graph
 EMPTY_S = 1.0e-6  # of a kernel: parameters, first instructions, one way to memory, its end
 MEMORY_CYCLES = 700  # one way to memory and back
-BARRIER_CYCLES = 300  # of a chain's layer
+TILE_CYCLES = 1500  # of a tile, or a chain's layer: first copies, barriers of its slabs
 ARRIVAL_CYCLES = 2000  # of the last block: it learns that, reads what the others left, adds it up
 ELEMENT_CYCLES = 0.2  # of an epilogue: four accesses of 4 bytes of shared memory, its stores
 SHARED_RATE, BLOCK_CACHE_RATE, ISSUE_RATE = 128, 64, 4  # bytes, bytes, warp instructions a cycle
@@ -59,8 +59,9 @@ SHARED_WITHOUT_OPT_IN = 48 << 10
 EPILOGUES = {"dense_forward": "ForwardEpilogue", "dense_loss": "LossEpilogue",
              "dense_score": "ScoreEpilogue", "dense_data_grad": "DataGradEpilogue",
              "dense_weight_grad": "WeightGradEpilogue"}
-ARRIVING = {"dense_loss"}  # the last block adds partial sums
-SUMMED = {"dense_score", "global_norm", "loss"}  # a second launch adds partial sums
+ARRIVING = {"dense_loss", "advance"}  # the last block adds partial sums, or moves the state on
+# A second launch adds partial sums.
+SUMMED = {"dense_score", "global_norm", "loss", "conv2d_weight_grad"}
 
 
 @dataclasses.dataclass
@@ -76,27 +77,29 @@ class Tile:
 
 
 def read_tiles():
-    """{(epilogue or dense_chain, is bf16, rows, columns): Tile}, of both ways round the worse."""
+    """{(epilogue, dense_chain or dense_grads, is bf16, rows, columns): Tile}, of both ways round
+    the worse. Of both gradients in one launch the budget has the weight's, which takes more."""
     tiles = {}
-    pattern = re.compile(r"(\d+) +\d+ +\d+ +\d+ +\d+ +(\d+) +(\d+)  (?:tile_product_kernel|"
-                         r"dense_chain_kernel<ChainShape)<(MmaLoop<(Bf16)|FfmaLoop<)?,?(\d+),"
-                         r"(\d+),(\d+),(\d+),(\d+),\d,\d>,(?:(\w+Epilogue)|(\d),(\d)>)")
+    pattern = re.compile(r"(\d+) +\d+ +\d+ +\d+ +\d+ +(\d+) +(\d+)  (?:tile_product|dense_grads|"
+                         r"dense_chain)_kernel<(?:ChainShape<)?(MmaLoop<Bf16,|FfmaLoop<)(\d+),"
+                         r"(\d+),(\d+),(\d+),(\d+),\d,\d>,(?:(\w+Epilogue)|(\d),\d>|\w+Loop<)")
     for line in BUDGET.read_text().splitlines():
         match = pattern.search(line)
         if not match:
             continue
-        loop, bf16, epilogue = match[4], bool(match[5]), match[11]
-        blocks, step, work, m, n, k, one, other = (int(match[g]) for g in (1, 2, 3, 6, 7, 8, 9, 10))
-        warps = one * other if loop.startswith("Mma") else one * other // 32
+        is_mma = bf16 = match[4].startswith("Mma")  # tf32 is not matched
+        blocks, step, work, m, n, k, one, other = (int(match[g]) for g in (1, 2, 3, 5, 6, 7, 8, 9))
+        warps = one * other if is_mma else one * other // 32
         elem = 2 if bf16 else 4
         # A warp of mma reads its rows and columns; a thread of FMA its own, which a warp shares.
-        across, along = (one, other) if loop.startswith("Mma") else (warps / 2, 2)
+        across, along = (one, other) if is_mma else (warps / 2, 2)
         read = (m * along + n * across) * k * elem
-        stage = ((m if epilogue else 0) + n) * k * elem
+        is_chain = match[11] is not None
+        stage = ((0 if is_chain else m) + n) * k * elem
         stages = 3 if m > 128 else min(SHARED_WITHOUT_OPT_IN // stage, 4)
-        stages = int(match[12]) if match[12] else stages
+        stages = int(match[11]) if is_chain else stages
         tile = Tile(warps, k, blocks, step + work, stage + read, stages, stage)
-        key = (epilogue or "dense_chain", bf16, m, n)
+        key = (match[10] or ("dense_chain" if is_chain else "dense_grads"), bf16, m, n)
         if key not in tiles or tiles[key].instructions < tile.instructions:
             tiles[key] = tile
     return tiles
@@ -117,33 +120,41 @@ def cache_rate(busy, board):
     return min(BLOCK_CACHE_RATE, board.cache / board.clock / busy)
 
 
-def chain_seconds(step, bf16, tiles, board):
+def waves_of(blocks, resident, board):
+    """[(how many waves, blocks on a multiprocessor)]: the last is of what is left."""
+    of_one = math.ceil(blocks / board.multiprocessors)
+    waves = [(of_one // resident, resident), (1, of_one % resident)]
+    return [(count, shared) for count, shared in waves if count and shared]
+
+
+def chain_wave_seconds(step, tile, bf16, board, shared, busy):
     """As wave_seconds, of a chain of layers, whose rows stay where they are: weights alone are
     staged."""
     layers = step["chain"]
-    rows, columns = layers[0]["tile_m"], layers[0]["tile_n"]
-    tile = tiles[("dense_chain", bf16, rows, columns)]
-    blocks = math.ceil(layers[0]["m"] / rows)
-    of_one = math.ceil(blocks / board.multiprocessors)
-    shared = min(of_one, tile.resident)
-    cycles = step_cycles(tile, rows * columns, shared, min(blocks, board.multiprocessors), bf16,
-                         board)
+    area = layers[0]["tile_m"] * layers[0]["tile_n"]
+    cycles = step_cycles(tile, area, shared, busy, bf16, board)
     limit = max(cycles, key=cycles.get)
-    waves = of_one / shared
     steps = sum(math.ceil(layer["k"] / tile.depth) for layer in layers)
-    ends = MEMORY_CYCLES + len(layers) * (
-        MEMORY_CYCLES + BARRIER_CYCLES + shared * rows * columns * ELEMENT_CYCLES)
-    return waves * steps * cycles[limit] / board.clock, limit, waves * ends / board.clock
+    ends = MEMORY_CYCLES + len(layers) * (TILE_CYCLES + shared * area * ELEMENT_CYCLES)
+    return steps * cycles[limit] / board.clock, limit, ends / board.clock
 
 
 def blocks_of(step):
+    if "chain" in step:
+        return math.ceil(step["chain"][0]["m"] / step["chain"][0]["tile_m"])
     p = step["product"]
     return math.ceil(p["m"] / p["tile_m"]) * math.ceil(p["n"] / p["tile_n"]) * p["splits"]
 
 
-def tile_of(step, bf16, tiles):
-    p = step["product"]
-    return tiles[(EPILOGUES[step["op"]], bf16, p["tile_m"], p["tile_n"])]
+def tile_of(step, bf16, tiles, is_joined=False):
+    p = step["chain"][0] if "chain" in step else step["product"]
+    kernel = "dense_chain" if "chain" in step else EPILOGUES[step["op"]]
+    alone = tiles[(kernel, bf16, p["tile_m"], p["tile_n"])]
+    if not is_joined:
+        return alone
+    joined = tiles[("dense_grads", bf16, p["tile_m"], p["tile_n"])]
+    is_weight = step["op"] == "dense_weight_grad"
+    return joined if is_weight else dataclasses.replace(alone, resident=joined.resident)
 
 
 def resident_of(tile, board):
@@ -151,15 +162,17 @@ def resident_of(tile, board):
     return max(1, min(tile.resident, shared_memory))
 
 
-def wave_seconds(step, bf16, tiles, board, shared, busy):
+def wave_seconds(step, tile, bf16, board, shared, busy):
     """Of `shared` blocks on each of `busy` multiprocessors: (seconds of the sum over k, what limits
     it, seconds of first copies and epilogues)"""
+    if "chain" in step:
+        return chain_wave_seconds(step, tile, bf16, board, shared, busy)
     p = step["product"]
-    tile, area = tile_of(step, bf16, tiles), p["tile_m"] * p["tile_n"]
+    area = p["tile_m"] * p["tile_n"]
     cycles = step_cycles(tile, area, shared, busy, bf16, board)
     limit = max(cycles, key=cycles.get)
     steps = math.ceil(math.ceil(p["k"] / p["splits"]) / tile.depth)
-    ends = 2 * MEMORY_CYCLES + shared * area * ELEMENT_CYCLES
+    ends = TILE_CYCLES + shared * area * ELEMENT_CYCLES
     if p["splits"] > 1:  # parts: 4 bytes an output to the cache
         ends += shared * area * 4 / cache_rate(busy, board)
     return steps * cycles[limit] / board.clock, limit, ends / board.clock
@@ -167,25 +180,24 @@ def wave_seconds(step, bf16, tiles, board, shared, busy):
 
 def product_seconds(step, bf16, tiles, board):
     """[(seconds, what limits a step over k, seconds of first copies and epilogues)]"""
-    if "chain" in step:
-        return [chain_seconds(step, bf16, tiles, board)]
-    of_one = math.ceil(blocks_of(step) / board.multiprocessors)
-    resident = resident_of(tile_of(step, bf16, tiles), board)
-    waves = math.ceil(of_one / resident)
-    inner, limit, ends = wave_seconds(step, bf16, tiles, board, min(of_one, resident),
-                                      min(blocks_of(step), board.multiprocessors))
-    last = ARRIVAL_CYCLES / board.clock if step["op"] in ARRIVING else 0
-    return [(waves * inner, limit, waves * ends + last)]
+    tile, blocks = tile_of(step, bf16, tiles), blocks_of(step)
+    result = []
+    for waves, shared in waves_of(blocks, resident_of(tile, board), board):
+        inner, limit, ends = wave_seconds(step, tile, bf16, board, shared,
+                                          min(blocks, board.multiprocessors))
+        result.append((waves * inner, limit, waves * ends))
+    return result
 
 
 def joined_seconds(pair, bf16, tiles, board):
     """The same of two steps in one launch, each its share: where they take more than a wave, the
     last is half full of the shorter."""
     blocks = sum(map(blocks_of, pair))
-    resident = min(resident_of(tile_of(s, bf16, tiles), board) for s in pair)
+    tiles = [tile_of(step, bf16, tiles, is_joined=True) for step in pair]
+    resident = resident_of(tiles[0], board)
     busy = min(blocks, board.multiprocessors)
     shared = min(math.ceil(blocks / board.multiprocessors), resident)
-    waves = [wave_seconds(s, bf16, tiles, board, shared, busy) for s in pair]
+    waves = [wave_seconds(step, tile, bf16, board, shared, busy) for step, tile in zip(pair, tiles)]
     shorter, longer = sorted(waves, key=lambda wave: wave[0] + wave[2])
     if blocks <= board.multiprocessors * shared:
         return [longer]
@@ -200,7 +212,15 @@ def plan(args, mode, batch, precision, widths):
     command = [args.diabolo, "plan", "--features", str(features), "--code-size", str(code),
                "--set", f"model.encoder.hidden={hidden}", "--mode", mode,
                "--batch-size", str(batch), "--precision", precision, "--for", "sm_90", "--json"]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    steps = json.loads(done.stdout)["steps"]
+    # Sums that are left in parts are neither written nor read: what is instead, part_bytes says.
+    for step in steps:
+        if part_bytes(step) and "parts_reader" in step:
+            unmoved = part_bytes(step) // step["product"]["splits"]
+            step["bytes"] -= unmoved
+            steps[step["parts_reader"]]["bytes"] -= unmoved
+    return steps
 
 
 def part_bytes(step):
@@ -235,7 +255,12 @@ def predict(steps, precision, tiles, board):
     rate = board.copy if moving == "memory" else board.cache
     for launch in launches_in(steps):
         spent["launches"] += sum(map(launches_of, launch)) * (LAUNCH_S + EMPTY_S)
-        spent["second-level cache"] += sum(map(part_bytes, launch)) / board.cache
+        # Parts come back from the cache where they are added up at once, else as all that moves.
+        for step in launch:
+            where = moving if "parts_reader" in step else "second-level cache"
+            spent[where] += part_bytes(step) / (rate if "parts_reader" in step else board.cache)
+            if step["op"] in ARRIVING:
+                spent["first copies and epilogues"] += ARRIVAL_CYCLES / board.clock
         moved = sum(s["bytes"] for s in launch) / rate
         if "product" not in launch[0] and "chain" not in launch[0]:
             spent[moving] += moved
@@ -287,7 +312,7 @@ def main():
             ("encode of 1 row, 30-64-16-8", "", "encode", 1, 1, (30, 64, 16, 8)),
             ("G12 encode of 1 row", "8", "encode", 1, 1, deep)]:
         for precision in ("bf16", "f32"):
-            steps = plan(args, mode, batch, precision, widths)["steps"]
+            steps = plan(args, mode, batch, precision, widths)
             print_row(f"{name}, {precision}", goal if precision == "bf16" else "",
                       floor_of(steps, precision, board), predict(steps, precision, tiles, board),
                       sum(map(launches_of, steps)), times)
