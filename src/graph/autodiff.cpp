@@ -29,6 +29,7 @@ class GraphGradBuilder final : public GradBuilder {
   explicit GraphGradBuilder(Graph& graph)
       : graph_(graph), wants_(find_wanted(graph)), gradient_(graph.values().size(), kNoValue) {}
 
+  TensorDesc desc(ValueId value) const override { return graph_.value(value).desc; }
   bool wants(ValueId value) const override { return wants_.at(root(value)); }
 
   ValueId gradient(ValueId value) const override {
@@ -83,8 +84,7 @@ class GraphGradBuilder final : public GradBuilder {
  private:
   size_t root(ValueId value) const { return static_cast<size_t>(graph_.root(value)); }
   ValueId shaped_as(ValueId value, ValueId gradient) const {
-    const TensorDesc desc = graph_.value(value).desc;  // a copy: the list grows
-    return graph_.reshape(gradient, desc.extents());
+    return graph_.reshape(gradient, desc(value).extents());
   }
 
   Graph& graph_;

@@ -30,6 +30,8 @@ class GradBuilder {
  public:
   virtual ~GradBuilder() = default;
 
+  virtual TensorDesc desc(ValueId value) const = 0;
+
   // True if a parameter lies behind the value, so that its gradient is wanted.
   virtual bool wants(ValueId value) const = 0;
 

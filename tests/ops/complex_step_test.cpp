@@ -130,7 +130,7 @@ class Tape final : public GradBuilder {
     return result;
   }
   const std::byte* bytes(ValueId id) const { return values_[static_cast<size_t>(id)].bytes.data(); }
-  const TensorDesc& desc(ValueId id) const { return values_[static_cast<size_t>(id)].desc; }
+  TensorDesc desc(ValueId id) const override { return values_[static_cast<size_t>(id)].desc; }
   bool is_float(ValueId id) const { return desc(id).dtype() == DType::kF64; }
 
   bool wants(ValueId value) const override { return is_float(value); }
