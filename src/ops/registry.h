@@ -10,6 +10,9 @@
   X(ActivationGrad)     \
   X(Add)                \
   X(Advance)            \
+  X(Conv2dDataGrad)     \
+  X(Conv2dForward)      \
+  X(Conv2dWeightGrad)   \
   X(Corrupt)            \
   X(DenseChain)         \
   X(DenseDataGrad)      \

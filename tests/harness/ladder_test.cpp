@@ -310,7 +310,8 @@ struct HostWays {
 
 // Sums of a product are the library's, or go by the instruction set; all else has one order.
 bool is_product(const OpDef& op) {
-  return std::string_view(op.name).starts_with("dense_");
+  const std::string_view name = op.name;
+  return name.starts_with("dense_") || name.starts_with("conv2d_");
 }
 
 TEST(LadderThreads, OwnLoopsGiveTheSameBitsOnEveryInstructionSetAndAnyNumberOfThreads) {
