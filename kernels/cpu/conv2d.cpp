@@ -1,0 +1,316 @@
+// Convolutions either way round, forward and for the gradient by their input: both are gathers
+// (conv_gather.h) with something done to their sums.
+//
+// Work split: cells in chunks whose patches and sums stay in the second-level cache. A chunk is
+// patches, one product of one thread by the weights, and a pass; lanes take chunks in turn, each
+// with scratch of its own. oneDNN's convolutions are not asked: their gradients change with the
+// number of threads, its transposed ones and those of one channel fall to slow code, and a blocked
+// layout would have to be undone behind every layer.
+//
+// With groups, and where no tap falls on the cells of a phase, own loops take the product's place.
+//
+// Numerics: a cell's sum is a row of the product, whose bits depend neither on the rows beside it
+// nor on threads; so an image's bits depend neither on its batch nor on threads.
+#include <memory>
+
+#include "kernels/cpu/conv_gather.h"
+#include "kernels/cpu/dense_product.h"
+#include "kernels/cpu/passes.h"
+
+namespace diabolo::kernels::cpu {
+namespace {
+
+// Of a chunk's patches and sums; and cells of one, enough for its product to be worth reading the
+// weights.
+constexpr int64_t kChunkBytes = int64_t{512} << 10;
+constexpr int64_t kLeastCells = 64, kMostCells = 512;
+constexpr double kLoopFlopsPerNanosecond = 8;  // of the own loops
+
+// What is gathered, without addresses.
+template <class T>
+struct Sums {
+  Conv2dShape shape;
+  bool to_image;
+  bool has_bias;
+  CpuFeatures cpu;
+
+  Channels channels() const { return channels_of(shape, to_image); }
+};
+
+// One gather of a call, and its product; null: own loops.
+struct Phase {
+  Gather gather;
+  int64_t chunk = 0;                           // cells
+  uint64_t weights_at = 0, weights_bytes = 0;  // packed; 0: as the layer has them
+  std::unique_ptr<const Product> whole, tail;
+};
+
+template <class T>
+bool has_product(const Sums<T>& sums, const Gather& gather) {
+  return sums.shape.groups == 1 && gather.taps() > 0;
+}
+
+template <class T>
+std::unique_ptr<const Product> product_of(const Sums<T>& sums, const Gather& gather, int64_t rows) {
+  if (rows == 0 || !has_product(sums, gather)) return nullptr;
+  const Channels n = sums.channels();
+  const int64_t inner = gather.taps() * n.K;
+  CpuFeatures one = sums.cpu;
+  one.threads = 1;
+  return make_product({{element_of<T>(), rows, inner, false},
+                       {element_of<T>(), inner, n.N, false},
+                       Element::kF32,
+                       sums.has_bias,
+                       false,
+                       one});
+}
+
+template <class T>
+double nanoseconds_of(const Sums<T>& sums, const Gather& gather) {
+  const Channels n = sums.channels();
+  const auto numbers = static_cast<double>(gather.cells() * gather.taps() * n.K * n.groups);
+  const double flops = 2 * numbers * static_cast<double>(n.N);
+  const double rate = has_product(sums, gather) ? 100 : kLoopFlopsPerNanosecond;
+  return flops / rate + numbers * pass_cost::kCopy +
+         static_cast<double>(gather.cells() * n.all()) * pass_cost::kLoss;
+}
+
+// A piece of work: cells of a phase.
+struct Task {
+  size_t phase;
+  int64_t first, count;
+};
+
+// All of a call that depends on shapes alone.
+template <class T>
+class Plan {
+ public:
+  explicit Plan(const Sums<T>& sums) : sums_(sums) {
+    double nanoseconds = 0;
+    for (Gather& gather : gathers_of(sums.shape, sums.to_image)) {
+      nanoseconds += nanoseconds_of(sums, gather);
+      add_phase(std::move(gather));
+    }
+    lanes_ = std::min(threads_for(sums.cpu.threads, nanoseconds),
+                      static_cast<int>(std::min<size_t>(tasks_.size(), 1 << 20)));
+  }
+
+  uint64_t scratch_bytes() const {
+    return weights_bytes_ + static_cast<uint64_t>(lanes_) * lane_bytes();
+  }
+  // Of a lane: patches, sums, as many numbers of the pass, the product's.
+  char* lane(void* scratch, int64_t index) const {
+    return static_cast<char*>(scratch) + weights_bytes_ +
+           static_cast<uint64_t>(index) * lane_bytes();
+  }
+  T* patches(char* lane) const { return reinterpret_cast<T*>(lane); }
+  float* sums(char* lane) const { return reinterpret_cast<float*>(lane + patch_bytes_); }
+  float* beside(char* lane) const {
+    return reinterpret_cast<float*>(lane + patch_bytes_ + sum_bytes_);
+  }
+  void* rest(char* lane) const { return lane + patch_bytes_ + 2 * sum_bytes_; }
+
+  const Sums<T>& of() const { return sums_; }
+  int lanes() const { return lanes_; }
+  const std::vector<Phase>& phases() const { return phases_; }
+  const std::vector<Task>& tasks() const { return tasks_; }
+
+ private:
+  uint64_t lane_bytes() const { return patch_bytes_ + 2 * sum_bytes_ + product_bytes_; }
+
+  void add_phase(Gather gather) {
+    const Channels n = sums_.channels();
+    const bool is_product = has_product(sums_, gather);
+    const int64_t inner = is_product ? gather.taps() * n.K : 0;
+    const int64_t cell_bytes = inner * static_cast<int64_t>(sizeof(T)) + n.all() * 4;
+    const int64_t cells = gather.cells();
+    Phase phase;
+    phase.chunk =
+        std::min(cells, std::clamp(kChunkBytes / cell_bytes / 8 * 8, kLeastCells, kMostCells));
+    for (int64_t at = 0; at < cells; at += phase.chunk)
+      tasks_.push_back({phases_.size(), at, std::min(phase.chunk, cells - at)});
+    phase.whole = product_of(sums_, gather, phase.chunk);
+    phase.tail = product_of(sums_, gather, cells % phase.chunk);
+    for (const auto* product : {phase.whole.get(), phase.tail.get()})
+      if (product) product_bytes_ = std::max(product_bytes_, align_64(product->scratch_bytes()));
+    patch_bytes_ = std::max(patch_bytes_, bytes_of<T>(phase.chunk * inner));
+    sum_bytes_ = std::max(sum_bytes_, bytes_of<float>(phase.chunk * n.all()));
+    if (!is_product || sums_.to_image) {
+      phase.weights_at = weights_bytes_;
+      const int64_t weights = gather.taps() * n.K * n.all();
+      phase.weights_bytes = is_product ? bytes_of<T>(weights) : bytes_of<float>(weights);
+      weights_bytes_ += phase.weights_bytes;
+    }
+    phase.gather = std::move(gather);
+    phases_.push_back(std::move(phase));
+  }
+
+  Sums<T> sums_;
+  std::vector<Phase> phases_;
+  std::vector<Task> tasks_;
+  int lanes_ = 1;
+  uint64_t weights_bytes_ = 0, patch_bytes_ = 0, sum_bytes_ = 0, product_bytes_ = 0;
+};
+
+template <class T>
+struct Operand {
+  const T* source;
+  const T* weight;
+  const float* bias;
+  void* scratch;
+};
+
+// The plan at its addresses. Finish: what is done with a chunk's sums.
+template <class T, class Finish>
+class Bound {
+ public:
+  Bound(const Sums<T>& sums, const Operand<T>& at, Finish finish)
+      : plan_(sums), at_(at), isa_(isa_of(sums.cpu)), finish_(finish) {
+    for (int lane = 0; lane < plan_.lanes(); ++lane)
+      for (const Phase& phase : plan_.phases())
+        products_.push_back(
+            {bound(phase, phase.whole.get(), lane), bound(phase, phase.tail.get(), lane)});
+  }
+
+  void run() const {
+    for (const Phase& phase : plan_.phases()) {
+      if (phase.weights_bytes == 0) continue;
+      parallel_for(plan_.lanes(), phase.gather.taps(), [&](int64_t tap) { pack(phase, tap); });
+    }
+    guarded_parallel_for(plan_.lanes(), plan_.lanes(), [&](int64_t lane) {
+      const auto step = static_cast<size_t>(plan_.lanes());
+      for (auto k = static_cast<size_t>(lane); k < plan_.tasks().size(); k += step)
+        run_task(plan_.tasks()[k], lane);
+    });
+  }
+
+ private:
+  struct Products {
+    std::function<void()> whole, tail;
+  };
+
+  void* packed(const Phase& phase) const {
+    return static_cast<char*>(at_.scratch) + phase.weights_at;
+  }
+
+  std::function<void()> bound(const Phase& phase, const Product* product, int64_t lane) const {
+    if (!product) return {};
+    char* own = plan_.lane(at_.scratch, lane);
+    const void* weight = phase.weights_bytes > 0 ? packed(phase) : at_.weight;
+    return product->bind({plan_.patches(own), weight, at_.bias, plan_.sums(own), plan_.rest(own)});
+  }
+
+  void pack(const Phase& phase, int64_t tap) const {
+    const Sums<T>& of = plan_.of();
+    if (phase.whole)
+      pack_tap(of.shape, of.to_image, phase.gather, tap, at_.weight,
+               static_cast<T*>(packed(phase)));
+    else
+      pack_tap(of.shape, of.to_image, phase.gather, tap, at_.weight,
+               static_cast<float*>(packed(phase)));
+  }
+
+  void run_task(const Task& task, int64_t lane) const {
+    const Phase& phase = plan_.phases()[task.phase];
+    const Gather& gather = phase.gather;
+    char* own = plan_.lane(at_.scratch, lane);
+    float* sums = plan_.sums(own);
+    const Channels n = plan_.of().channels();
+    if (phase.whole) {
+      on_isa(isa_, [&] {
+        gather_patches(gather, at_.source, task.first, task.count, plan_.patches(own));
+      });
+      const Products& products =
+          products_[static_cast<size_t>(lane) * plan_.phases().size() + task.phase];
+      task.count == phase.chunk ? products.whole() : products.tail();
+    } else {
+      const auto* weight = static_cast<const float*>(packed(phase));
+      on_isa(isa_, [&] {
+        gather_sums(gather, n, at_.source, weight, at_.bias, task.first, task.count, sums);
+      });
+    }
+    finish_(isa_, gather, n.all(), task, sums, plan_.beside(own));
+  }
+
+  Plan<T> plan_;
+  Operand<T> at_;
+  Isa isa_;
+  Finish finish_;
+  std::vector<Products> products_;  // by lane and phase
+};
+
+template <class T, class Finish>
+Launch bind(const Sums<T>& sums, const Operand<T>& at, const Finish& finish) {
+  return
+      [call = std::make_shared<const Bound<T, Finish>>(sums, at, finish)](void*) { call->run(); };
+}
+
+template <class T>
+struct Activate {
+  ForwardBlock forward;  // null: there is nothing to do
+  T* y;
+  T* z;
+  void operator()(Isa isa, const Gather& gather, int64_t channels, const Task& task, float* sums,
+                  float*) const {
+    const auto store = [&](T* to) {
+      on_isa(isa, [&] { store_cells(gather, channels, task.first, task.count, sums, to); });
+    };
+    if (z) store(z);
+    if (forward) forward(sums, sums, task.count * channels);
+    store(y);
+  }
+};
+
+template <class T>
+struct ApplySlope {
+  SlopeBlock slope;
+  const T* saved;  // null: there is nothing to do
+  T* dx;
+  void operator()(Isa isa, const Gather& gather, int64_t channels, const Task& task, float* sums,
+                  float* beside) const {
+    if (saved) {
+      on_isa(isa, [&] { load_cells(gather, channels, task.first, task.count, saved, beside); });
+      slope(beside, sums, task.count * channels);
+    }
+    on_isa(isa, [&] { store_cells(gather, channels, task.first, task.count, sums, dx); });
+  }
+};
+
+template <class T>
+Sums<T> sums_of(const Conv2dForward<T>& p, const CpuFeatures& cpu) {
+  return {p.shape, p.shape.is_transposed, p.bias != nullptr, cpu};
+}
+template <class T>
+Sums<T> sums_of(const Conv2dDataGrad<T>& p, const CpuFeatures& cpu) {
+  return {p.shape, !p.shape.is_transposed, false, cpu};
+}
+
+template <class T>
+Launch make(const Conv2dForward<T>& p, const CpuFeatures& cpu, void* scratch) {
+  const bool is_linear = p.activation == Activation::kIdentity;
+  const Activate<T> finish{is_linear ? nullptr : forward_block(isa_of(cpu), p.activation), p.y,
+                           p.z};
+  return bind(sums_of(p, cpu), {p.x, p.weight, p.bias, scratch}, finish);
+}
+
+template <class T>
+Launch make(const Conv2dDataGrad<T>& p, const CpuFeatures& cpu, void* scratch) {
+  const bool is_linear = p.activation == Activation::kIdentity;
+  const ApplySlope<T> finish{slope_block(isa_of(cpu), p.activation), is_linear ? nullptr : p.saved,
+                             p.dx};
+  return bind(sums_of(p, cpu), {p.dz, p.weight, nullptr, scratch}, finish);
+}
+
+template <template <class> class Record, class T>
+uint64_t scratch_of(const Record<T>& p, const CpuFeatures& cpu) {
+  return Plan<T>(sums_of(p, cpu)).scratch_bytes();
+}
+
+}  // namespace
+
+DIABOLO_CPU_DEFINE_DENSE(Conv2dForward, float)
+DIABOLO_CPU_DEFINE_DENSE(Conv2dForward, Bf16)
+DIABOLO_CPU_DEFINE_DENSE(Conv2dDataGrad, float)
+DIABOLO_CPU_DEFINE_DENSE(Conv2dDataGrad, Bf16)
+
+}  // namespace diabolo::kernels::cpu
