@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "ops/activation_grad.h"
+#include "ops/conv2d.h"
 #include "ops/dense.h"
 #include "ops/loss.h"
 #include "ops/row_score.h"
@@ -22,15 +23,16 @@ int64_t readers(std::span<const Node> nodes, const Graph& graph, ValueId value) 
 
 namespace {
 
-// dx = dense_data_grad(dz, W); dz' = activation_grad(dx, saved)
-//   ->  dz' = dense_data_grad(dz, W, saved), the derivative in the product's epilogue.
+// dx = data_grad(dz, W); dz' = activation_grad(dx, saved)
+//   ->  dz' = data_grad(dz, W, saved), the derivative in the epilogue; A: attributes of data_grad.
 // Holds where dx is read by nobody else, and in whatever shape of its rows. `saved` is from the
 // forward pass, so it stands before both.
-bool data_grad_takes_activation_grad(std::vector<Node>& nodes, const Graph& graph) {
+template <const OpDef* data_grad, class A>
+bool takes_activation_grad(std::vector<Node>& nodes, const Graph& graph) {
   for (size_t k = 0; k < nodes.size(); ++k) {
     const Node& product = nodes[k];
-    if (product.op != &kDenseDataGrad) continue;
-    auto attrs = product.attrs.as<DenseDataGradAttrs>();
+    if (product.op != data_grad) continue;
+    auto attrs = product.attrs.as<A>();
     const ValueId dx = product.out[0];
     if (attrs.has_epilogue || graph.value(dx).role != Role::kTemporary ||
         readers(nodes, graph, dx) != 1)
@@ -42,12 +44,10 @@ bool data_grad_takes_activation_grad(std::vector<Node>& nodes, const Graph& grap
     });
     if (pass == nodes.end()) continue;
     attrs.has_epilogue = true;
-    attrs.activation = pass->attrs.as<ActivationGradAttrs>().activation;
-    nodes[k] = {&kDenseDataGrad,
-                attrs,
-                {product.in[0], product.in[1], pass->in[1]},
-                pass->out,
-                product.name};
+    const Attrs& of_pass = pass->attrs;
+    attrs.activation = of_pass.as<ActivationGradAttrs>().activation;
+    nodes[k] = {
+        data_grad, attrs, {product.in[0], product.in[1], pass->in[1]}, pass->out, product.name};
     nodes.erase(pass);
     return true;
   }
@@ -108,8 +108,9 @@ bool dense_takes_score(std::vector<Node>& nodes, const Graph& graph) {
 // A rule applies itself once, anywhere, and returns false if there is no place left.
 using FuseRule = bool (*)(std::vector<Node>& nodes, const Graph& graph);
 
-constexpr std::array<FuseRule, 3> kRules = {
-    data_grad_takes_activation_grad,
+constexpr std::array<FuseRule, 4> kRules = {
+    takes_activation_grad<&kDenseDataGrad, DenseDataGradAttrs>,
+    takes_activation_grad<&kConv2dDataGrad, Conv2dDataGradAttrs>,
     dense_takes_loss,
     dense_takes_score,
 };
