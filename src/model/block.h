@@ -99,7 +99,7 @@ struct BlockDef {
 TensorDesc parameter_desc(const Layer& layer, std::initializer_list<int64_t> extents);
 
 // The list: X(Name) for every kNameBlock.
-#define DIABOLO_BLOCKS(X) X(Dense)
+#define DIABOLO_BLOCKS(X) X(Dense) X(Conv) X(ConvTranspose)
 
 #define DIABOLO_BLOCK(name) extern const BlockDef k##name##Block;
 DIABOLO_BLOCKS(DIABOLO_BLOCK)
