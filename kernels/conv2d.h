@@ -196,13 +196,12 @@ void conv2d_data_grad_reference(const Conv2dDataGrad<T>& p) {
   });
 }
 
-// Of the images from `first` to before `last`.
 template <class T>
-DIABOLO_HD Accum<T> weight_sum(const Conv2dShape& s, const T* image, const T* grid, int64_t r,
-                               int64_t t, int64_t i, int64_t o, int64_t first, int64_t last) {
+Accum<T> weight_sum(const Conv2dShape& s, const T* image, const T* grid, int64_t r, int64_t t,
+                    int64_t i, int64_t o) {
   Accum<T> sum(0);
   const int64_t c = o / s.group_out() * s.group_in() + i;
-  for (int64_t b = first; b < last; ++b) {
+  for (int64_t b = 0; b < s.B; ++b) {
     for (int64_t p = 0; p < s.h.grid; ++p) {
       for (int64_t q = 0; q < s.w.grid; ++q) {
         const int64_t y = s.h.image_at(p, r), x = s.w.image_at(q, t);
@@ -223,7 +222,7 @@ void conv2d_weight_grad_reference(const Conv2dWeightGrad<T>& p) {
     for (int64_t t = 0; t < s.w.kernel; ++t)
       for (int64_t i = 0; i < s.group_in(); ++i)
         for (int64_t o = 0; o < s.O; ++o) {
-          const Accum<T> sum = weight_sum(s, image, grid, r, t, i, o, 0, s.B);
+          const Accum<T> sum = weight_sum(s, image, grid, r, t, i, o);
           Accum<T>& out = p.d_weight[s.weight_at(r, t, i, o)];
           out = p.accumulates_weight ? Accum<T>(out + sum) : sum;
         }
@@ -240,5 +239,29 @@ void conv2d_weight_grad_reference(const Conv2dWeightGrad<T>& p) {
 DIABOLO_KERNELS(Conv2dForward)
 DIABOLO_KERNELS(Conv2dDataGrad)
 DIABOLO_KERNELS(Conv2dWeightGrad)
+namespace cuda {
+// Its kernels walk over any extents.
+inline const char* refuse_shape(const Conv2dShape&, const Device& device) {
+  return refuse_device(device);
+}
+// The batch of a weight gradient in parts, and the numbers of weight and bias that each sums.
+struct Conv2dGradParts {
+  int64_t parts, images, numbers;
+};
+// Enough parts for some 2^17 threads, by the shape alone.
+inline Conv2dGradParts conv2d_grad_parts(const Conv2dShape& s, bool has_bias) {
+  constexpr int64_t kThreads = int64_t{1} << 17, kMostParts = 64;
+  const int64_t numbers = s.weight_elems() + (has_bias ? conv2d_output(s).channels : 0);
+  const int64_t wanted = kThreads / numbers + 1;
+  const int64_t most = wanted < kMostParts ? wanted : kMostParts;
+  const int64_t images = (s.B + most - 1) / most;
+  return {(s.B + images - 1) / images, images, numbers};
+}
+template <class T>
+uint64_t scratch_bytes(const Conv2dWeightGrad<T>& p, const Device&) {
+  const Conv2dGradParts split = conv2d_grad_parts(p.shape, p.d_bias != nullptr);
+  return aligned_bytes(4 * static_cast<uint64_t>(split.parts * split.numbers));
+}
+}  // namespace cuda
 
 }  // namespace diabolo::kernels

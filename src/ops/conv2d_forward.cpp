@@ -105,6 +105,8 @@ std::string describe(const Attrs& any) {
 }
 
 constexpr std::array kKernels = {
+    glue::cuda_kernel<Glue, Conv2dForward<float>>("cuda.conv2d_forward.f32"),
+    glue::cuda_kernel<Glue, Conv2dForward<Bf16>>("cuda.conv2d_forward.bf16"),
     glue::cpu_kernel<Glue, Conv2dForward<float>>("cpu.conv2d_forward.f32"),
     glue::cpu_kernel<Glue, Conv2dForward<Bf16>>("cpu.conv2d_forward.bf16"),
     glue::reference_kernel<Glue, Conv2dForward<float>, Conv2dForward<Bf16>, Conv2dForward<double>>(

@@ -109,12 +109,16 @@ std::string describe_weight(const Attrs& any) {
 }
 
 constexpr std::array kDataKernels = {
+    glue::cuda_kernel<DataGlue, Conv2dDataGrad<float>>("cuda.conv2d_data_grad.f32"),
+    glue::cuda_kernel<DataGlue, Conv2dDataGrad<Bf16>>("cuda.conv2d_data_grad.bf16"),
     glue::cpu_kernel<DataGlue, Conv2dDataGrad<float>>("cpu.conv2d_data_grad.f32"),
     glue::cpu_kernel<DataGlue, Conv2dDataGrad<Bf16>>("cpu.conv2d_data_grad.bf16"),
     glue::reference_kernel<DataGlue, Conv2dDataGrad<float>, Conv2dDataGrad<Bf16>,
                            Conv2dDataGrad<double>>("reference.conv2d_data_grad"),
 };
 constexpr std::array kWeightKernels = {
+    glue::cuda_kernel<WeightGlue, Conv2dWeightGrad<float>>("cuda.conv2d_weight_grad.f32"),
+    glue::cuda_kernel<WeightGlue, Conv2dWeightGrad<Bf16>>("cuda.conv2d_weight_grad.bf16"),
     glue::cpu_kernel<WeightGlue, Conv2dWeightGrad<float>>("cpu.conv2d_weight_grad.f32"),
     glue::cpu_kernel<WeightGlue, Conv2dWeightGrad<Bf16>>("cpu.conv2d_weight_grad.bf16"),
     glue::reference_kernel<WeightGlue, Conv2dWeightGrad<float>, Conv2dWeightGrad<Bf16>,

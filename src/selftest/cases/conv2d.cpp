@@ -172,58 +172,64 @@ Case& add_weight(CaseList& list, const Layer& l, DType dtype, Fill fill,
                   {{input_desc(dtype, l), beside(fill)}, {output_desc(dtype, l), fill}}, out);
 }
 
-// Calls f(layer, dtype) for every layer, both ways round, in every type.
+// Calls f(layer, dtype, number) for every layer, both ways round, in every type. What a case has
+// besides goes by the number, so that no two of a layer are alike and there are few of them.
 template <class F>
 void for_each_layer(std::span<const Layer> layers, bool with_f64, const F& f) {
+  size_t number = 0;
   for (const DType dtype : kComputeTypes)
     for (const Layer& layer : layers)
       for (const bool is_transposed : {false, true})
-        if (with_f64 || dtype != DType::kF64) f(turned(layer, is_transposed), dtype);
+        if (with_f64 || dtype != DType::kF64) f(turned(layer, is_transposed), dtype, number++);
 }
 
 constexpr Fill kFills[] = {Fill::kUniform, Fill::kLarge, Fill::kTiny, Fill::kSparse};
-const Layer kSmalls[] = {kSmall, kGrouped};
+
+// Calls f(layer, dtype, activation, fill) for every activation, one way round, then the other.
+template <class F>
+void for_each_activation(const F& f) {
+  for (const DType dtype : kComputeTypes)
+    for (int a = 0; a < kernels::kActivationCount; ++a)
+      f(turned(a % 3 == 2 ? kGrouped : kSmall, a % 2 == 1), dtype, static_cast<Activation>(a),
+        kFills[a % 4]);
+}
 
 void list_forward(CaseList& list) {
-  for_each_layer(kLayers, true, [&](const Layer& l, DType dtype) {
-    add_forward(list, l, dtype, Fill::kUniform, {.activation = Activation::kTanh});
-    add_forward(list, l, dtype, Fill::kIntegers, {.has_bias = false});
-    add_forward(list, l, dtype, Fill::kUniform,
-                {.activation = Activation::kSilu, .has_bias = false, .stores_z = true});
+  for_each_layer(kLayers, true, [&](const Layer& l, DType dtype, size_t number) {
+    const Conv2dForwardAttrs attrs[] = {
+        {.activation = Activation::kTanh},
+        {.has_bias = false},
+        {.activation = Activation::kSilu, .has_bias = false, .stores_z = true}};
+    add_forward(list, l, dtype, number % 3 == 1 ? Fill::kIntegers : Fill::kUniform,
+                attrs[number % 3]);
   });
-  for_each_layer(kSmalls, true, [&](const Layer& l, DType dtype) {
-    for (int a = 0; a < kernels::kActivationCount; ++a) {
-      const Fill fill = kFills[a % 4];
-      add_forward(list, l, dtype, fill,
-                  {.activation = static_cast<Activation>(a),
-                   .has_bias = fill != Fill::kTiny,
-                   .stores_z = fill != Fill::kLarge})
-          .is_quick = a == 0;
-    }
-    add_forward(list, l, dtype, Fill::kZeros);
+  for_each_activation([&](const Layer& l, DType dtype, Activation activation, Fill fill) {
+    add_forward(list, l, dtype, fill,
+                {.activation = activation,
+                 .has_bias = fill != Fill::kTiny,
+                 .stores_z = fill != Fill::kLarge})
+        .is_quick = fill == Fill::kUniform;
   });
-  for_each_layer(kLarge, false, [&](const Layer& l, DType dtype) {
+  for_each_layer(kLarge, false, [&](const Layer& l, DType dtype, size_t) {
     add_forward(list, l, dtype, Fill::kUniform, {.activation = Activation::kRelu}).is_large = true;
   });
 }
 
 void list_data(CaseList& list) {
-  for_each_layer(kLayers, true, [&](const Layer& l, DType dtype) {
-    add_data(list, l, dtype, Fill::kUniform);
-    add_data(list, l, dtype, Fill::kIntegers,
-             {.activation = Activation::kRelu, .has_epilogue = true});
+  for_each_layer(kLayers, true, [&](const Layer& l, DType dtype, size_t number) {
+    const Conv2dDataGradAttrs attrs[] = {{},
+                                         {.activation = Activation::kRelu, .has_epilogue = true},
+                                         {.activation = Activation::kTanh, .has_epilogue = true}};
+    add_data(list, l, dtype, number % 3 == 1 ? Fill::kIntegers : Fill::kUniform, attrs[number % 3]);
   });
-  for_each_layer(kSmalls, true, [&](const Layer& l, DType dtype) {
-    for (int a = 0; a < kernels::kActivationCount; ++a)
-      add_data(list, l, dtype, kFills[a % 4],
-               {.activation = static_cast<Activation>(a), .has_epilogue = true})
-          .is_quick = a == 0;
-    Case& flat = add_data(list, l, dtype, Fill::kZeros,
-                          {.activation = Activation::kTanh, .has_epilogue = true});
-    const TensorDesc rows(dtype, {flat.in[2].desc.extent(0), row_elems(flat.in[2].desc)});
-    flat.in[2].desc = flat.out[0].desc = rows;
+  for_each_activation([&](const Layer& l, DType dtype, Activation activation, Fill fill) {
+    Case& added = add_data(list, l, dtype, fill, {.activation = activation, .has_epilogue = true});
+    added.is_quick = fill == Fill::kUniform;
+    if (activation != Activation::kTanh) return;
+    const TensorDesc rows(dtype, {added.in[2].desc.extent(0), row_elems(added.in[2].desc)});
+    added.in[2].desc = added.out[0].desc = rows;
   });
-  for_each_layer(kLarge, false, [&](const Layer& l, DType dtype) {
+  for_each_layer(kLarge, false, [&](const Layer& l, DType dtype, size_t) {
     add_data(list, l, dtype, Fill::kUniform,
              {.activation = Activation::kRelu, .has_epilogue = true})
         .is_large = true;
@@ -231,19 +237,20 @@ void list_data(CaseList& list) {
 }
 
 void list_weight(CaseList& list) {
-  for_each_layer(kLayers, true, [&](const Layer& l, DType dtype) {
-    add_weight(list, l, dtype, Fill::kUniform);
-    add_weight(list, l, dtype, Fill::kIntegers,
-               {.accumulates_weight = true, .accumulates_bias = true});
+  for_each_layer(kLayers, true, [&](const Layer& l, DType dtype, size_t number) {
+    const Conv2dWeightGradAttrs attrs[] = {
+        {}, {.accumulates_weight = true, .accumulates_bias = true}, {.accumulates_bias = true}};
+    add_weight(list, l, dtype, number % 3 == 1 ? Fill::kIntegers : Fill::kUniform,
+               attrs[number % 3]);
   });
-  for_each_layer(kSmalls, true, [&](const Layer& l, DType dtype) {
-    for (const Fill fill : kFills) {
-      add_weight(list, l, dtype, fill, {.has_bias = false}).is_quick = fill == Fill::kUniform;
-      add_weight(list, l, dtype, fill, {.accumulates_weight = true});
-      add_weight(list, l, dtype, fill, {.accumulates_bias = true});
-    }
+  const Layer smalls[] = {kSmall, kGrouped};
+  for_each_layer(smalls, true, [&](const Layer& l, DType dtype, size_t number) {
+    const Fill fill = kFills[number % 4];
+    add_weight(list, l, dtype, fill, {.has_bias = false}).is_quick = true;
+    add_weight(list, l, dtype, kFills[(number + 1) % 4], {.accumulates_weight = true});
+    add_weight(list, l, dtype, kFills[(number + 2) % 4], {.accumulates_bias = true});
   });
-  for_each_layer(kLarge, false, [&](const Layer& l, DType dtype) {
+  for_each_layer(kLarge, false, [&](const Layer& l, DType dtype, size_t) {
     add_weight(list, l, dtype, Fill::kUniform).is_large = true;
   });
 }
