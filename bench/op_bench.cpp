@@ -4,6 +4,7 @@
 //   adam/N        Adam over N parameters
 //   product/IxO   the bare matrix product (no bias, no activation) of each layer of the dense net
 //                 at 4096 rows: the local limit that training and encoding are held against
+//   conv/LAYER    the convolutions of preset conv at batch 256
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 #include "base/error.h"
 #include "bench_main.h"
 #include "kernels/common/philox.h"
+#include "ops/conv2d.h"
 #include "ops/dense.h"
 #include "ops/training.h"
 #include "selftest/case.h"
@@ -157,6 +159,48 @@ void add_products(Backend& backend, const KeptBed& kept) {
   }
 }
 
+// The convolutions of preset conv at its batch, all that a step does with each.
+struct ConvRow {
+  const char* name;
+  int64_t size, C, O;
+  bool is_transposed;
+};
+constexpr ConvRow kConvRows[] = {{"28x28x1-32", 28, 1, 32, false},
+                                 {"14x14x32-64", 14, 32, 64, false},
+                                 {"7x7x64-32", 14, 32, 64, true},
+                                 {"14x14x32-1", 28, 1, 32, true}};
+
+void add_conv_row(Backend& backend, const KeptBed& kept, const ConvRow& row, DType dtype) {
+  constexpr int64_t kBatch = 256;
+  const Conv2dGeometry geometry{.stride = {2, 2},
+                                .before = {1, 1},
+                                .after = {1, 1},
+                                .rest = {1, 1},
+                                .is_transposed = row.is_transposed};
+  const TensorDesc image(dtype, {kBatch, row.size, row.size, row.C});
+  const TensorDesc grid(dtype, {kBatch, row.size / 2, row.size / 2, row.O});
+  const TensorDesc weight(dtype, {3, 3, row.C, row.O});
+  const TensorDesc& x = row.is_transposed ? grid : image;
+  const TensorDesc& y = row.is_transposed ? image : grid;
+  const auto relu = kernels::Activation::kRelu;
+  const auto add = [&](const OpDef& op, const Attrs& attrs, const std::vector<TensorDesc>& in) {
+    for (const Kernel& kernel : op.kernels)
+      if (may_run(kernel, backend.info(), x) && std::string(kernel.name).ends_with(name(dtype)))
+        add_row(backend, kept, cat("conv/", row.name, "/", kernel.name), op, attrs, in, kernel);
+  };
+  add(kConv2dForward, Conv2dForwardAttrs{.geometry = geometry, .activation = relu},
+      {x, weight, TensorDesc(DType::kF32, {y.extent(3)})});
+  add(kConv2dDataGrad,
+      Conv2dDataGradAttrs{.geometry = geometry, .activation = relu, .has_epilogue = true},
+      {y, weight, x});
+  add(kConv2dWeightGrad, Conv2dWeightGradAttrs{.geometry = geometry, .kernel = {3, 3}}, {x, y});
+}
+
+void add_convolutions(Backend& backend, const KeptBed& kept) {
+  for (const DType dtype : {DType::kF32, DType::kBf16})
+    for (const ConvRow& row : kConvRows) add_conv_row(backend, kept, row, dtype);
+}
+
 // Adam over flat blobs: a dense net's parameters, and on a GPU as many as fill its memory's rate.
 void add_adam(Backend& backend, const KeptBed& kept) {
   for (const int64_t n : {int64_t{1'100'000}, int64_t{300'000'000}}) {
@@ -174,6 +218,7 @@ void add_all(Backend& backend) {
   const auto kept = std::make_shared<Kept<CallBed>>();
   add_adam(backend, kept);
   add_products(backend, kept);
+  add_convolutions(backend, kept);
   add_cases(backend, kept);
 }
 

@@ -37,11 +37,23 @@ Config vae() {
   return config;
 }
 
+Config conv() {
+  Config config = dense();
+  config.model.preset = "conv";
+  config.data.scale = Scale::kUnit;
+  config.model.encoder.hidden.clear();
+  config.model.encoder.layers = {"conv 32 stride 2", "conv 64 stride 2"};
+  config.model.code.size = 64;
+  config.train.epochs = 10;
+  return config;
+}
+
 constexpr Preset kPresets[] = {
     {"dense", "512-256-code 32, ReLU, mean squared error, Adam, 20 epochs", dense},
     {"denoising", "dense, trained to undo Gaussian noise of deviation 0.5, 10 epochs", denoising},
     {"deep", "1000-500-250-code, for codes of few numbers", deep},
     {"vae", "variational: 400-code 20, cross-entropy, images in [0,1], batch 128, 20 epochs", vae},
+    {"conv", "convolutional: images in [0,1], 32 and 64 channels, code 64, 10 epochs", conv},
 };
 
 }  // namespace

@@ -306,7 +306,7 @@ def test_inspect_plan_selftest_devices_presets(folder):
     assert b"\nchecking add\n" in b"\n" + said, said
     assert json_of("devices")["devices"][0]["device"] == "cpu"
     names = [preset["name"] for preset in json_of("presets")["presets"]]
-    assert names == ["dense", "denoising", "deep", "vae"]
+    assert names == ["dense", "denoising", "deep", "vae", "conv"]
 
 
 def test_plan_of_a_model_has_the_rows_that_it_was_trained_on(folder):
