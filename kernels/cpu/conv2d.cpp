@@ -1,19 +1,22 @@
 // Convolutions either way round, forward and for the gradient by their input: both are gathers
 // (conv_gather.h) with something done to their sums.
 //
-// Work split: cells in chunks whose patches and sums stay in the second-level cache. A chunk is
-// patches, one product of one thread by the weights, and a pass; lanes take chunks in turn, each
-// with scratch of its own. oneDNN's convolutions are not asked: their gradients change with the
-// number of threads, its transposed ones and those of one channel fall to slow code, and a blocked
-// layout would have to be undone behind every layer.
+// Work split: cells in chunks whose sums stay in the second-level cache. A chunk is sums and a
+// pass; lanes take chunks in turn, each with scratch of its own. Floats are summed by own tiles
+// (conv_tiles.h); bf16 as patches and one product of one thread by the weights. oneDNN's
+// convolutions are not asked: their gradients change with the number of threads, its transposed
+// ones and those of one channel fall to slow code, and a blocked layout would have to be undone
+// behind every layer.
 //
-// With groups, and where no tap falls on the cells of a phase, own loops take the product's place.
+// With groups, and where no tap falls on the cells of a phase, plain loops sum.
 //
-// Numerics: a cell's sum is a row of the product, whose bits depend neither on the rows beside it
-// nor on threads; so an image's bits depend neither on its batch nor on threads.
+// Numerics: a cell's sum is that of its tile's row, or a row of the product, whose bits depend
+// neither on the rows beside it nor on threads; so an image's bits depend neither on its batch nor
+// on threads.
 #include <memory>
 
 #include "kernels/cpu/conv_gather.h"
+#include "kernels/cpu/conv_tiles.h"
 #include "kernels/cpu/dense_product.h"
 #include "kernels/cpu/passes.h"
 
@@ -37,22 +40,27 @@ struct Sums {
   Channels channels() const { return channels_of(shape, to_image); }
 };
 
-// One gather of a call, and its product; null: own loops.
+// How the cells of a gather are summed.
+enum class By { kTiles, kProduct, kLoops };
+
+// One gather of a call, and its product where it is summed by one.
 struct Phase {
   Gather gather;
+  By by = By::kLoops;
   int64_t chunk = 0;                           // cells
   uint64_t weights_at = 0, weights_bytes = 0;  // packed; 0: as the layer has them
   std::unique_ptr<const Product> whole, tail;
 };
 
 template <class T>
-bool has_product(const Sums<T>& sums, const Gather& gather) {
-  return sums.shape.groups == 1 && gather.taps() > 0;
+By way_of(const Sums<T>& sums, const Gather& gather) {
+  if (sums.shape.groups > 1 || gather.taps() == 0) return By::kLoops;
+  return std::is_same_v<T, float> ? By::kTiles : By::kProduct;
 }
 
 template <class T>
 std::unique_ptr<const Product> product_of(const Sums<T>& sums, const Gather& gather, int64_t rows) {
-  if (rows == 0 || !has_product(sums, gather)) return nullptr;
+  if (rows == 0 || way_of(sums, gather) != By::kProduct) return nullptr;
   const Channels n = sums.channels();
   const int64_t inner = gather.taps() * n.K;
   CpuFeatures one = sums.cpu;
@@ -70,7 +78,7 @@ double nanoseconds_of(const Sums<T>& sums, const Gather& gather) {
   const Channels n = sums.channels();
   const auto numbers = static_cast<double>(gather.cells() * gather.taps() * n.K * n.groups);
   const double flops = 2 * numbers * static_cast<double>(n.N);
-  const double rate = has_product(sums, gather) ? 100 : kLoopFlopsPerNanosecond;
+  const double rate = way_of(sums, gather) == By::kLoops ? kLoopFlopsPerNanosecond : 100;
   return flops / rate + numbers * pass_cost::kCopy +
          static_cast<double>(gather.cells() * n.all()) * pass_cost::kLoss;
 }
@@ -120,11 +128,12 @@ class Plan {
 
   void add_phase(Gather gather) {
     const Channels n = sums_.channels();
-    const bool is_product = has_product(sums_, gather);
-    const int64_t inner = is_product ? gather.taps() * n.K : 0;
+    const By by = way_of(sums_, gather);
+    const int64_t inner = by == By::kProduct ? gather.taps() * n.K : 0;
     const int64_t cell_bytes = inner * static_cast<int64_t>(sizeof(T)) + n.all() * 4;
     const int64_t cells = gather.cells();
     Phase phase;
+    phase.by = by;
     phase.chunk =
         std::min(cells, std::clamp(kChunkBytes / cell_bytes / 8 * 8, kLeastCells, kMostCells));
     for (int64_t at = 0; at < cells; at += phase.chunk)
@@ -135,14 +144,20 @@ class Plan {
       if (product) product_bytes_ = std::max(product_bytes_, align_64(product->scratch_bytes()));
     patch_bytes_ = std::max(patch_bytes_, bytes_of<T>(phase.chunk * inner));
     sum_bytes_ = std::max(sum_bytes_, bytes_of<float>(phase.chunk * n.all()));
-    if (!is_product || sums_.to_image) {
-      phase.weights_at = weights_bytes_;
-      const int64_t weights = gather.taps() * n.K * n.all();
-      phase.weights_bytes = is_product ? bytes_of<T>(weights) : bytes_of<float>(weights);
-      weights_bytes_ += phase.weights_bytes;
-    }
+    phase.weights_at = weights_bytes_;
+    phase.weights_bytes = weights_bytes(gather, by);
+    weights_bytes_ += phase.weights_bytes;
     phase.gather = std::move(gather);
     phases_.push_back(std::move(phase));
+  }
+
+  // Packed; 0: as the layer has them.
+  uint64_t weights_bytes(const Gather& gather, By by) const {
+    const Channels n = sums_.channels();
+    const int64_t weights = gather.taps() * n.K * n.all();
+    if (by == By::kLoops) return bytes_of<float>(weights);
+    if (by == By::kProduct) return sums_.to_image ? bytes_of<T>(weights) : 0;
+    return bytes_of<float>(tile_weight_elems(isa_of(sums_.cpu), gather, n));
   }
 
   Sums<T> sums_;
@@ -202,7 +217,11 @@ class Bound {
 
   void pack(const Phase& phase, int64_t tap) const {
     const Sums<T>& of = plan_.of();
-    if (phase.whole)
+    if constexpr (std::is_same_v<T, float>)
+      if (phase.by == By::kTiles)
+        return pack_tile_tap(isa_, of.shape, of.to_image, phase.gather, tap, at_.weight,
+                             static_cast<float*>(packed(phase)));
+    if (phase.by == By::kProduct)
       pack_tap(of.shape, of.to_image, phase.gather, tap, at_.weight,
                static_cast<T*>(packed(phase)));
     else
@@ -216,7 +235,7 @@ class Bound {
     char* own = plan_.lane(at_.scratch, lane);
     float* sums = plan_.sums(own);
     const Channels n = plan_.of().channels();
-    if (phase.whole) {
+    if (phase.by == By::kProduct) {
       on_isa(isa_, [&] {
         gather_patches(gather, at_.source, task.first, task.count, plan_.patches(own));
       });
@@ -224,12 +243,21 @@ class Bound {
           products_[static_cast<size_t>(lane) * plan_.phases().size() + task.phase];
       task.count == phase.chunk ? products.whole() : products.tail();
     } else {
-      const auto* weight = static_cast<const float*>(packed(phase));
-      on_isa(isa_, [&] {
-        gather_sums(gather, n, at_.source, weight, at_.bias, task.first, task.count, sums);
-      });
+      sum_task(phase, task, sums);
     }
     finish_(isa_, gather, n.all(), task, sums, plan_.beside(own));
+  }
+
+  void sum_task(const Phase& phase, const Task& task, float* sums) const {
+    const auto* weight = static_cast<const float*>(packed(phase));
+    const Channels n = plan_.of().channels();
+    if constexpr (std::is_same_v<T, float>)
+      if (phase.by == By::kTiles)
+        return tile_sums(isa_, phase.gather, n, at_.source, weight, at_.bias, task.first,
+                         task.count, sums);
+    on_isa(isa_, [&] {
+      gather_sums(phase.gather, n, at_.source, weight, at_.bias, task.first, task.count, sums);
+    });
   }
 
   Plan<T> plan_;

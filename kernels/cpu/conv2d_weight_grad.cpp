@@ -1,14 +1,16 @@
 // The gradient of a convolution's weights, and of its bias.
 //
-// d_weight = patches^T grid: patches of the image in chunks of cells that stay in the second-level
-// cache, each a product that adds to the sums of its part. How many parts there are goes by the
-// shape alone, and they are added up in order, so the bits are those of any number of threads.
-// Where one part alone is worth its memory, the threads share its products instead.
+// d_weight = patches^T grid, in chunks of cells that stay in the second-level cache, each of which
+// adds to the sums of its part: floats by own tiles (conv_tiles.h), bf16 as patches and a product.
+// How many parts there are goes by the shape alone, and they are added up in order, so the bits are
+// those of any number of threads. Where one part alone is worth its memory, the threads share its
+// taps or products instead.
 //
 // With groups, own loops, a tap at a time: the sums of an image, then those of all images in order.
 #include <memory>
 
 #include "kernels/cpu/conv_gather.h"
+#include "kernels/cpu/conv_tiles.h"
 #include "kernels/cpu/dense_product.h"
 #include "kernels/cpu/passes.h"
 
@@ -16,7 +18,7 @@ namespace diabolo::kernels::cpu {
 namespace {
 
 constexpr int64_t kChunkBytes = int64_t{512} << 10;
-constexpr int64_t kLeastCells = 128, kMostCells = 1024;
+constexpr int64_t kLeastCells = 128, kMostCells = kTileCells;
 // Of parts: so many at most, of so many bytes together, each of at least so much work.
 constexpr int64_t kMostParts = 16;
 constexpr int64_t kPartsBytes = int64_t{32} << 20;
@@ -89,6 +91,8 @@ void sum_bias(const Conv2dWeightGrad<T>& p, const BiasSums<T>& of, const Team& t
 template <class T>
 class Plan {
  public:
+  static constexpr bool kHasTiles = std::is_same_v<T, float>;
+
   Plan(const Conv2dWeightGrad<T>& p, const CpuFeatures& cpu)
       : gather_(gathers_of(p.shape, false)[0]),
         inner_(gather_.taps() * p.shape.C),
@@ -105,8 +109,9 @@ class Plan {
         std::min(worth, kPartsBytes / (elems() * int64_t{sizeof(float)})), 1, chunks);
     part_cells_ = chunk_count(chunks, parts) * chunk_;
     parts_ = chunk_count(cells, part_cells_);
-    threads_ = parts_ > 1 ? threads_for(cpu.threads, flops / 100) : 1;
+    threads_ = parts_ > 1 || kHasTiles ? threads_for(cpu.threads, flops / 100) : 1;
     if (parts_ > 1) cpu_.threads = 1;
+    if (kHasTiles) return;
     first_ = product(chunk_, false);
     if (cells > chunk_) more_ = product(chunk_, true);
     if (cells % chunk_ > 0) tail_ = product(cells % chunk_, cells > chunk_ && !tail_begins_part());
@@ -126,6 +131,9 @@ class Plan {
     return static_cast<char*>(scratch) + static_cast<uint64_t>(index) * part_bytes();
   }
   float* sums(char* part) const { return reinterpret_cast<float*>(part); }
+  // Whether tiles copy what they read of the grid, which only one thread of a part can.
+  bool has_tail() const { return tile_weight_scratch(isa_of(cpu_), outer_) > 0; }
+  float* tail(char* part) const { return sums(part) + bytes_of<float>(elems()) / sizeof(float); }
   T* patches(char* part) const { return reinterpret_cast<T*>(part + bytes_of<float>(elems())); }
   T* grid(char* part) const {
     return reinterpret_cast<T*>(part + bytes_of<float>(elems()) + bytes_of<T>(chunk_ * inner_));
@@ -161,6 +169,9 @@ class Plan {
     return made;
   }
   uint64_t part_bytes() const {
+    if (kHasTiles)
+      return bytes_of<float>(elems()) +
+             bytes_of<float>(chunk_ * tile_weight_scratch(isa_of(cpu_), outer_));
     return bytes_of<float>(elems()) + bytes_of<T>(chunk_ * inner_) + bytes_of<T>(chunk_ * outer_) +
            product_bytes_;
   }
@@ -179,18 +190,40 @@ class Bound {
  public:
   Bound(const Conv2dWeightGrad<T>& p, const CpuFeatures& cpu, void* scratch)
       : call_(p), plan_(p, cpu), isa_(isa_of(cpu)), scratch_(scratch) {
-    for (int64_t part = 0; part < plan_.parts(); ++part)
+    for (int64_t part = 0; part < plan_.parts() && !Plan<T>::kHasTiles; ++part)
       products_.push_back(plan_.bound(scratch, part));
   }
 
   void run() const {
-    guarded_parallel_for(plan_.threads(), plan_.parts(), [&](int64_t part) { sum_part(part); });
+    sum_parts();
     parallel_for(plan_.threads(), chunk_count(plan_.elems(), kChunk), [&](int64_t chunk) {
       on_isa(isa_, [&] { add_parts(chunk_range(chunk, kChunk, plan_.elems())); });
     });
   }
 
  private:
+  void sum_parts() const {
+    const int64_t parts = plan_.parts(), taps = plan_.gather().taps();
+    if constexpr (!Plan<T>::kHasTiles) {
+      guarded_parallel_for(plan_.threads(), parts, [&](int64_t part) { sum_part(part); });
+    } else if (parts > 1 || plan_.has_tail()) {
+      parallel_for(plan_.threads(), parts, [&](int64_t part) { sum_tiles(part, 0, taps); });
+    } else {
+      parallel_for(plan_.threads(), taps, [&](int64_t tap) { sum_tiles(0, tap, tap + 1); });
+    }
+  }
+
+  void sum_tiles(int64_t part, int64_t first_tap, int64_t last_tap) const {
+    const Sides<T> sides = sides_of(call_);
+    char* own = plan_.part(scratch_, part);
+    const Range cells = plan_.cells_of(part);
+    const TileWeights of{plan_.gather(), plan_.outer(),   sides.image,
+                         sides.grid,     plan_.tail(own), plan_.sums(own)};
+    for (int64_t at = cells.begin; at < cells.end; at += plan_.chunk())
+      tile_weight_sums(isa_, of, first_tap, last_tap, at, std::min(plan_.chunk(), cells.end - at),
+                       at != cells.begin);
+  }
+
   void sum_part(int64_t part) const {
     const Plan<T>& plan = plan_;
     const Sides<T> sides = sides_of(call_);
