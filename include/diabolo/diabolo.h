@@ -316,7 +316,8 @@ DIABOLO_API diabolo_status diabolo_model_destroy(diabolo_model* model);
 /* ---- Training -------------------------------------------------------------------------------- */
 
 /* The loss is the sum of its terms: "reconstruction", those that the kind of code
- * brings, and each penalty that has a weight. */
+ * brings, and each penalty that has a weight. A measure is a number that a kind of code reports
+ * beside them; it may be NaN, after a resumption, for the epoch that was under way. */
 #define DIABOLO_MAX_LOSS_TERMS 16
 typedef struct diabolo_loss_term {
   char name[32];
@@ -336,6 +337,8 @@ typedef struct diabolo_train_progress {
   double learning_rate;
   uint64_t term_count;
   diabolo_loss_term terms[DIABOLO_MAX_LOSS_TERMS]; /* of the loss; the first term_count */
+  uint64_t measure_count;
+  diabolo_loss_term measures[DIABOLO_MAX_LOSS_TERMS]; /* the first measure_count */
 } diabolo_train_progress;
 
 /* Called in the thread that made the call, at least about once a second and after each epoch.
@@ -383,6 +386,8 @@ typedef struct diabolo_train_result {
   int32_t is_cancelled;
   uint64_t term_count;                             /* 0 where no epoch was completed */
   diabolo_loss_term terms[DIABOLO_MAX_LOSS_TERMS]; /* of the loss; the first term_count */
+  uint64_t measure_count;
+  diabolo_loss_term measures[DIABOLO_MAX_LOSS_TERMS]; /* the first measure_count */
 } diabolo_train_result;
 
 /* Trains on rows in memory, on the context's device, precision and policy. result may be

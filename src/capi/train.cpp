@@ -28,11 +28,11 @@ static_assert(sizeof(diabolo_loss_term::name) == kMaxTermName + 1);
 // Into a struct of the interface.
 template <class Out>
 void give_terms(const TermValues& terms, Out& out) {
-  out.term_count = terms.size();
-  for (size_t i = 0; i < terms.size(); ++i) {
-    diabolo_loss_term& term = out.terms[i];
-    std::ranges::copy(terms[i].name, term.name);
-    term.value = terms[i].value;
+  for (const TermValue& given : terms) {
+    diabolo_loss_term& term =
+        given.in_loss ? out.terms[out.term_count++] : out.measures[out.measure_count++];
+    std::ranges::copy(given.name, term.name);
+    term.value = given.value;
   }
 }
 

@@ -1,4 +1,5 @@
 // diabolo train
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -138,6 +139,20 @@ nlohmann::json json_of(const TrainResult& result, const RunDirectory& directory)
   return json;
 }
 
+// " = reconstruction 0.1 + kl 0.02, perplexity 210".
+std::string terms_text(const TermValues& terms) {
+  std::string sum, measures;
+  for (const TermValue& term : terms) {
+    const std::string text = cat(term.name, " ", term.value);
+    if (!term.in_loss)
+      measures += ", " + text;
+    else
+      sum += (sum.empty() ? " = " : " + ") + text;
+  }
+  if (std::ranges::count(terms, true, &TermValue::in_loss) == 1) sum.clear();
+  return sum + measures;
+}
+
 void say(const TrainResult& result, const RunDirectory& directory, Terminal& terminal) {
   terminal.end_live_line();
   const auto epochs = static_cast<uint64_t>(result.epochs);
@@ -146,9 +161,7 @@ void say(const TrainResult& result, const RunDirectory& directory, Terminal& ter
   if (!result.metrics.empty()) {
     const EpochMetrics& last = result.metrics.back();
     line += cat(", loss ", last.loss);
-    if (last.terms.size() > 1)
-      for (const TermValue& term : last.terms)
-        line += cat(&term == &last.terms.front() ? " = " : " + ", term.name, " ", term.value);
+    line += terms_text(last.terms);
     if (last.validation_loss) line += cat(", validation ", *last.validation_loss);
     line += cat(", ", short_number(last.samples_per_s), " samples/s");
   }

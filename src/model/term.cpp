@@ -85,11 +85,13 @@ std::vector<TermSpec> loss_terms(const ModelConfig& config) {
                        .def = def});
   }
   for (const TermSpec& term : terms)
-    DIABOLO_CHECK(!term.name.empty() && term.name.size() <= kMaxTermName, term.name);
+    DIABOLO_CHECK(!term.name.empty() && term.name.size() <= kMaxTermName &&
+                      (term.in_loss || !term.counts_in_validation),
+                  term.name);
   if (terms.size() > kernels::kMaxLossTerms)
-    throw Error(ErrorCode::kUsage,
-                cat("model.penalty: expected a loss of at most ", kernels::kMaxLossTerms,
-                    " terms, found ", terms.size(), "; give fewer penalties a weight"));
+    throw Error(ErrorCode::kUsage, cat("model.penalty: expected a loss of at most ",
+                                       kernels::kMaxLossTerms, " terms and measures, found ",
+                                       terms.size(), "; give fewer penalties a weight"));
   return terms;
 }
 

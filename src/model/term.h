@@ -1,5 +1,6 @@
 // The terms of a loss. A loss is the sum of what its terms contribute, f32[1] each: the
-// reconstruction, what the kind of code brings, and each penalty that has a weight. loss_terms is
+// reconstruction, what the kind of code brings, and each penalty that has a weight. A measure
+// stands in the same list and is reported as they are, but is no part of the loss. loss_terms is
 // the one list; graphs, metrics, checkpoints and what is said of a training follow it and know no
 // name.
 #pragma once
@@ -25,6 +26,7 @@ struct TermSpec {
   double weight = 1;
   int64_t warmup_steps = 0;           // the weight rises over these from 0, linearly
   bool counts_in_validation = false;  // with its whole weight
+  bool in_loss = true;                // else a measure: its value as it is, in training alone
   const TermDef* def = nullptr;       // but for the reconstruction
 
   // In step `step`, counted from 0.
@@ -34,8 +36,8 @@ struct TermSpec {
 // What a name of a term may have in the interface's structs.
 inline constexpr size_t kMaxTermName = 31;
 
-// Reconstruction, the terms of the code, then the penalties. Throws Error{kUsage} for more than
-// kernels::kMaxLossTerms.
+// Reconstruction, the terms and measures of the code, then the penalties. Throws Error{kUsage} for
+// more than kernels::kMaxLossTerms.
 std::vector<TermSpec> loss_terms(const ModelConfig& config);
 // Throws Error{kUsage} for a weight that a step, in f32, does not tell from 0, or hardly. Models
 // that have one open, and trainings go on with it.
@@ -52,6 +54,7 @@ std::vector<ConfigKey> keys_of(const TermDef& penalty);
 struct TermValue {
   std::string name;
   double value = 0;
+  bool in_loss = true;
 };
 using TermValues = std::vector<TermValue>;
 
@@ -80,7 +83,7 @@ struct TermDef {
   // a code's term are options of the code.
   const char* name;
   const char* meaning = "";  // of the first: "times the sum of squared weights"
-  // Values f32[1] whose sum is the contribution.
+  // Values f32[1] whose sum is the contribution, or what is measured.
   std::vector<ValueId> (*build)(const TermBuild& build);
   const char* reported = name;  // TermSpec::name
   bool is_of_0_1 = false;       // then its first key is in every model and every identity

@@ -4,8 +4,10 @@
 #include "model/code.h"
 #include "model/model_graph.h"
 #include "model/term.h"
+#include "ops/mean_abs.h"
 #include "ops/training.h"
 #include "ops/update_state.h"
+#include "ops/weigh_term.h"
 
 namespace diabolo {
 namespace {
@@ -26,12 +28,12 @@ Reconstruction reconstruction_of(ModelGraph& model) {
   return {model.code_in_use(), loss};
 }
 
-// The values of term `index`, appended to the parts of the loss too.
+// The values of term `index`, appended to the parts of the loss too unless it is a measure.
 std::vector<ValueId> build_term(ModelGraph& model, ValueId code, std::span<const TermSpec> terms,
                                 size_t index, std::vector<ValueId>& parts) {
   const auto more = terms[index].def->build(
       {model, model.config(), model.network(), model.target(), code, terms, index});
-  parts.insert(parts.end(), more.begin(), more.end());
+  if (terms[index].in_loss) parts.insert(parts.end(), more.begin(), more.end());
   return more;
 }
 
@@ -48,6 +50,7 @@ class Training {
   Graph build();
 
  private:
+  ValueId guarded(ValueId loss);
   ValueId update(ValueId loss);
   void update_states(ValueId loss, ValueId norm);
   void advance(ValueId loss, ValueId norm, std::span<const ValueId> terms);
@@ -58,6 +61,20 @@ class Training {
   ModelGraph model_;
   Graph& graph_;
 };
+
+// The loss, but NaN where the model's state would become what is not finite, or sums up to it: then
+// the step is void. a - a is 0 for every other number.
+ValueId Training::guarded(ValueId loss) {
+  if (model_.next_states().empty()) return loss;
+  std::vector<ValueId> sizes;
+  for (const ModelGraph::NextState& next : model_.next_states())
+    sizes.push_back(graph_.add(kMeanAbs, MeanAbsAttrs{}, {next.next}, next.name + " size").front());
+  const ValueId size = sum_of(graph_, sizes, "size of the state");
+  const ValueId negative =
+      graph_.add(kWeighTerm, WeighTermAttrs{-1}, {size}, "size of the state, negative").front();
+  const ValueId zero = sum_of(graph_, {size, negative}, "state is finite");
+  return sum_of(graph_, {loss, zero}, "loss, state");
+}
 
 // Changes the parameters. Returns the gradient's norm, or kNoValue if nothing is clipped.
 ValueId Training::update(ValueId loss) {
@@ -108,11 +125,14 @@ void Training::advance(ValueId loss, ValueId norm, std::span<const ValueId> term
 Graph Training::build() {
   const Reconstruction made = reconstruction_of(model_);
   std::vector<ValueId> parts = {made.loss};  // of the loss
-  std::vector<ValueId> named = {made.loss};  // one per term
-  for (size_t i = 1; i < terms_.size(); ++i)
+  std::vector<ValueId> named = {made.loss};  // one per term, measures too
+  std::vector<ValueId> summed = {made.loss};
+  for (size_t i = 1; i < terms_.size(); ++i) {
     named.push_back(
         sum_of(graph_, build_term(model_, made.code, terms_, i, parts), terms_[i].name));
-  const ValueId loss = sum_of(graph_, named, "loss");
+    if (terms_[i].in_loss) summed.push_back(named.back());
+  }
+  const ValueId loss = guarded(sum_of(graph_, summed, "loss"));
   differentiate(graph_, parts);
   const ValueId norm = update(loss);
   update_states(loss, norm);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "model/json_text.h"
@@ -57,6 +58,12 @@ T number(const json& object, const char* name, const std::string& path) {
   return found->get<T>();
 }
 
+// Of a term or a measure; JSON has no NaN.
+double sum_of(const json& object, const std::string& name, const std::string& path) {
+  if (object[name].is_null()) return std::numeric_limits<double>::quiet_NaN();
+  return number<double>(object, name.c_str(), path);
+}
+
 // "" where it is absent, as in checkpoints from before it was written.
 std::string text(const json& object, const char* name, const std::string& path) {
   const auto found = object.find(name);
@@ -75,8 +82,7 @@ void read_description(const json& object, const std::string& path, Checkpoint& c
       c, [&]<class T>(const char* name, T& value) { value = number<T>(object, name, path); });
   for (const auto& [key, value] : object.items())
     if (key.ends_with(kSum) && key != kLossSum)
-      c.term_sums.push_back(
-          {key.substr(0, key.rfind(kSum)), number<double>(object, key.c_str(), path)});
+      c.term_sums.push_back({key.substr(0, key.rfind(kSum)), sum_of(object, key, path)});
   if (c.best_epoch > c.epoch)
     throw Error(ErrorCode::kModel, cat(path, ": best_epoch: expected at most ", c.epoch,
                                        ", the epochs done, found ", c.best_epoch));

@@ -1,6 +1,7 @@
 #include "train/trainer.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "backend/product_rates.h"
 #include "base/file.h"
@@ -113,19 +114,22 @@ void Training::begin(const Dataset& data) {
 TermValues Training::term_sums(const std::optional<TermValues>& found) const {
   TermValues sums;
   if (terms_.size() == 1) return sums;
-  for (const TermSpec& term : terms_) {
-    double sum = 0;
-    if (found) {
-      const auto same = std::ranges::find(*found, term.name, &TermValue::name);
-      if (same == found->end())
-        throw Error(ErrorCode::kModel,
-                    cat(options_.directory->checkpoint(), ": expected the sum of the loss's term ",
-                        term.name, ", found none; use --overwrite to start anew"));
-      sum = same->value;
-    }
-    sums.push_back({term.name, sum});
-  }
+  for (const TermSpec& term : terms_)
+    sums.push_back({term.name, found ? sum_in_checkpoint(term, *found) : 0, term.in_loss});
   return sums;
+}
+
+// A checkpoint from before there was a measure does not know its sum over the epoch under way, and
+// where reconstruction was the only term its sum is the loss's.
+double Training::sum_in_checkpoint(const TermSpec& term, const TermValues& found) const {
+  const auto same = std::ranges::find(found, term.name, &TermValue::name);
+  if (same != found.end()) return same->value;
+  if (!term.in_loss) return at_.position > 0 ? std::numeric_limits<double>::quiet_NaN() : 0;
+  if (found.empty() && std::ranges::count(terms_, true, &TermSpec::in_loss) == 1)
+    return at_.loss_sum;
+  throw Error(ErrorCode::kModel,
+              cat(options_.directory->checkpoint(), ": expected the sum of the loss's term ",
+                  term.name, ", found none; use --overwrite to start anew"));
 }
 
 // On another number of threads it is the same training in other last bits, which is worth a line.

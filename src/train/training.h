@@ -42,6 +42,7 @@ class Training {
   int next_count(uint64_t position) const;
   void absorb(const StepsDone& done);
   TermValues term_sums(const std::optional<TermValues>& found) const;
+  double sum_in_checkpoint(const TermSpec& term, const TermValues& found) const;
   TermValues terms_over(double rows) const;
   void drain();
   bool report(int64_t epoch, const EpochMetrics* ended = nullptr);

@@ -60,10 +60,13 @@ void Training::diverge(uint64_t step) {
     checkpoint();
     kept = cat("; the last good state is in ", keep_model());
   }
-  throw Error(ErrorCode::kDiverged,
-              cat("training diverged: the loss or the gradient of step ", step + 1, " (epoch ",
-                  at_.epoch + 1, ") is not finite", kept,
-                  "; lower optimizer.learning_rate or set optimizer.clip_norm"));
+  const char* const what = network_.states().empty()
+                               ? "the loss or the gradient"
+                               : "the loss, the gradient or the model's state";
+  throw Error(
+      ErrorCode::kDiverged,
+      cat("training diverged: ", what, " of step ", step + 1, " (epoch ", at_.epoch + 1,
+          ") is not finite", kept, "; lower optimizer.learning_rate or set optimizer.clip_norm"));
 }
 
 }  // namespace diabolo

@@ -8,7 +8,10 @@
 #include <optional>
 
 #include "infer/inference.h"
+#include "model/added_parts.h"
+#include "model/model_graph.h"
 #include "ops/add.h"
+#include "ops/mean_abs.h"
 #include "train/stateful_part.h"
 #include "train/train_session.h"
 #include "train/training_fixture.h"
@@ -101,6 +104,39 @@ TEST_F(ModelStateTest, AVoidStepLeavesItAsItWas) {
   };
   EXPECT_EQ(after(3, true), after(3, false));
   EXPECT_NE(after(4, false), after(3, false));
+}
+
+// A state of a penalty that doubles with each step, from 1e38.
+StateSpec doubling_spec() {
+  return {"doubling.x", TensorDesc(DType::kF32, {1}), StateKind::kOfModel, Init{1e38f}};
+}
+std::vector<ValueId> build_doubling(const TermBuild& build) {
+  ModelGraph& model = build.model;
+  const ValueId x = model.state(doubling_spec());
+  if (model.is_training())
+    model.add_next_state(x, model.graph().add(kAdd, AddAttrs{}, {x, x}, "twice")[0], "doubling");
+  return {weighed(build, model.graph().add(kMeanAbs, MeanAbsAttrs{}, {build.code}, "size")[0])};
+}
+constexpr TermDef kDoubling = {
+    .name = "doubling", .build = build_doubling, .states = [](const ModelConfig&, const Network&) {
+      return std::vector{doubling_spec()};
+    }};
+
+// Else its file would not open.
+TEST_F(ModelStateTest, OneThatWouldBecomeInfiniteEndsTheTraining) {
+  const WithPenalty part(kDoubling);
+  Config config = small_config();
+  set_config_text(config, "model.penalty.doubling", "0.1");
+  TrainOptions options;
+  options.directory = open_run_directory(folder_ / "run", RunUse::kNew);
+  try {
+    train(*backend_, config, *data_.data, nullptr, options, {});
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kDiverged);
+    EXPECT_THAT(error.what(), HasSubstr("the model's state of step 2"));
+  }
+  EXPECT_THAT(load_model(folder_ / "run").states[0], Each(2e38f));
 }
 
 TEST(ModelState, IsWrittenByNothingButItsUpdate) {
