@@ -28,13 +28,15 @@ void* codes_of(const Model& model, const DeviceRows& in, void* codes, diabolo_dt
                uint64_t room) {
   const DType wanted = model.inference.on_device().columns(kEncodeTask).front().row.dtype();
   if (dtype_of("codes_dtype", dtype) != wanted)
-    throw Error(ErrorCode::kUsage, cat("codes_dtype: expected ", name(wanted),
-                                       ", as the context's precision makes codes, found ",
-                                       name(dtype_of("codes_dtype", dtype))));
+    throw Error(ErrorCode::kUsage,
+                cat("codes_dtype: expected ", name(wanted), ", as the model makes them, found ",
+                    name(dtype_of("codes_dtype", dtype))));
   const auto width = static_cast<uint64_t>(model.inference.code_size());
-  if (wanted == DType::kBf16)
-    return output_of("codes", static_cast<uint16_t*>(codes), room, in.rows, width).data();
-  return output_of("codes", static_cast<float*>(codes), room, in.rows, width).data();
+  const auto typed = [&]<class Number>(Number) -> void* {
+    return output_of("codes", static_cast<Number*>(codes), room, in.rows, width).data();
+  };
+  if (size_bytes(wanted) == sizeof(uint8_t)) return typed(uint8_t{});
+  return size_bytes(wanted) == sizeof(uint16_t) ? typed(uint16_t{}) : typed(uint32_t{});
 }
 
 }  // namespace

@@ -136,11 +136,14 @@ void DeviceInference::give_back(const LaneKind& kind, std::unique_ptr<DeviceLane
 }
 
 LaneKind DeviceInference::kind_of(const Task& task, const DeviceRows& in) const {
-  // Draws would have to be numbered on the device.
-  DIABOLO_CHECK(task.inputs.size() == 1 && !task.reads_codes() &&
-                    !plans_.shape({&task, Source::kScaled, 0}).draws &&
-                    std::ranges::none_of(task.outputs, &TaskOutput::is_scaled),
-                task.name);
+  // Draws would have to be numbered on the device, and results put back into the units of the data.
+  if (task.inputs.size() != 1 || task.reads_codes() ||
+      plans_.shape({&task, Source::kScaled, 0}).draws ||
+      std::ranges::any_of(task.outputs, &TaskOutput::is_scaled))
+    throw Error(
+        ErrorCode::kUsage,
+        cat(task.name, ": rows in a device's memory go through tasks that read rows of data, ",
+            "give codes or scores, and draw nothing; use rows in the host's memory"));
   if (in.dtype != DType::kF32 && in.dtype != DType::kU8)
     throw Error(ErrorCode::kUsage,
                 cat("rows: expected f32 or u8, which a device reads, found ", name(in.dtype)));
@@ -159,7 +162,9 @@ void DeviceInference::run(const Task& task, const DeviceRows& in, std::span<void
   const auto width = static_cast<uint64_t>(plans_.network().features);
   backend.require_device_memory("rows", in.data, in.rows * width * size_bytes(in.dtype));
   const std::span<const TaskColumn> results = columns(task);
-  DIABOLO_CHECK(results.size() == out.size(), task.name);
+  if (out.size() != results.size())
+    throw Error(ErrorCode::kUsage,
+                cat(task.name, ": expected results: ", results.size(), ", found ", out.size()));
   for (size_t i = 0; i < out.size(); ++i)
     backend.require_device_memory(results[i].output->what, out[i],
                                   in.rows * results[i].row.bytes());

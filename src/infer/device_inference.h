@@ -33,12 +33,13 @@ class DeviceInference {
   // What the task has for each row on the device: codes [K], bf16 where products are, else f32.
   std::span<const TaskColumn> columns(const Task& task) const;
 
-  // Enqueues a task for all rows; out: [rows, …] of each of its columns. All memory must stay valid
+  // Enqueues a task for all rows; out: [rows, …] of each of its columns, as the plan has it: of
+  // integers none is looked at (CodeRow). All memory must stay valid
   // until `native_stream` has passed the call. The first calls of a task, an input type and a
   // stream allocate, and may wait for the device; later ones do neither. Throws Error{kUsage} for
-  // other types of rows, memory that is not the device's and a stream that will not do,
-  // Error{kDevice} on the host, Error{kDevice, kResource} for what goes wrong; what was under way
-  // has then been waited for.
+  // tasks that need the host, other types of rows, memory that is not the device's and a stream
+  // that will not do, Error{kDevice} on the host, Error{kDevice, kResource} for what goes wrong;
+  // what was under way has then been waited for.
   void run(const Task& task, const DeviceRows& in, std::span<void* const> out, void* native_stream);
 
   uint64_t bytes() const;  // device memory held now

@@ -10,6 +10,7 @@
 #include "infer/device_inference.h"
 #include "infer/inference_lane.h"
 #include "infer/input_rows.h"
+#include "infer/integer_rows.h"
 #include "kernels/common/scalar.h"
 
 namespace diabolo {
@@ -206,14 +207,19 @@ struct Taker {
   const TaskColumn& column;
   std::byte* out;
   const Scaling* scaling;  // null: the numbers stay as they are
+  uint64_t code_values;    // of integers that are codes: each is below this
   RowWatch& watch;
 
+  void take_integers(const TensorView& from, uint64_t first, std::span<std::byte> to) const {
+    std::memcpy(to.data(), from.data, to.size());
+    if (column.output->is_code && code_values > 0)
+      check_integer_results({column.output->what, column.width(), column.dtype(), code_values}, to,
+                            first, watch);
+  }
   void operator()(const TensorView& from, uint64_t first, uint64_t count) const {
     std::byte* const to = out + first * column.row_bytes();
-    if (column.dtype() != DType::kF32) {
-      std::memcpy(to, from.data, count * column.row_bytes());
-      return;
-    }
+    if (column.dtype() != DType::kF32)
+      return take_integers(from, first, {to, count * column.row_bytes()});
     const std::span floats(reinterpret_cast<float*>(to), count * column.width());
     copy_floats(from, floats.size(), floats.data());
     if (scaling) unscale_rows(*scaling, floats);
@@ -240,7 +246,9 @@ InputWay Inference::way_of(const TaskInput& input, DType dtype, const TensorDesc
 // The number of rows.
 uint64_t Inference::check_inputs(const Task& task, std::span<const RawRows> in,
                                  const RowRules& rules, const TaskCall& call) const {
-  DIABOLO_CHECK(in.size() == task.inputs.size(), task.name, " with ", in.size(), " inputs");
+  if (in.size() != task.inputs.size())
+    throw Error(ErrorCode::kUsage,
+                cat(task.name, ": expected inputs: ", task.inputs.size(), ", found ", in.size()));
   const uint64_t rows = in.empty() ? call.rows : in.front().rows;
   for (size_t i = 0; i < in.size(); ++i) {
     const TensorDesc row =
@@ -265,14 +273,17 @@ void Inference::run(const Task& task, std::span<const RawRows> in, std::span<con
   std::vector<Taker> takers;
   for (const TaskColumn& column : columns(task, options.worst)) {
     const size_t i = takers.size();
-    DIABOLO_CHECK(i < out.size(), column.output->what);
+    if (i == out.size())
+      throw Error(ErrorCode::kUsage, cat(task.name, ": expected room for the ", column.output->what,
+                                         " too, found ", i, " results"));
     if (out[i].dtype != column.dtype())
       throw Error(ErrorCode::kUsage, cat(column.output->what, ": expected room for ",
                                          name(column.dtype()), ", found ", name(out[i].dtype)));
     require_size(column.output->what, rows * column.row_bytes(), out[i].bytes.size(),
                  size_bytes(column.dtype()));
     const bool goes_back = column.output->is_scaled && !options.keeps_scaled;
-    takers.push_back({column, out[i].bytes.data(), goes_back ? &scaling_ : nullptr, watch});
+    takers.push_back({column, out[i].bytes.data(), goes_back ? &scaling_ : nullptr,
+                      network_.code_row.values, watch});
   }
   for (size_t i = takers.size(); i < out.size(); ++i)  // results that this call does not have
     require_size(task.name, 0, out[i].bytes.size());

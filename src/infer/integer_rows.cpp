@@ -1,5 +1,6 @@
 #include "infer/integer_rows.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -63,7 +64,30 @@ void convert(const IntegerRows& rows, std::span<const std::byte> raw, uint64_t f
   }
 }
 
+template <class Number>
+void check_results(const IntegerRows& rows, std::span<std::byte> raw, uint64_t first,
+                   RowWatch& watch) {
+  const std::span numbers(reinterpret_cast<Number*>(raw.data()), raw.size() / sizeof(Number));
+  const auto is_no_code = [&](Number number) { return number >= rows.values; };
+  for (uint64_t row = 0; row < numbers.size() / rows.width; ++row) {
+    const auto code = numbers.subspan(row * rows.width, rows.width);
+    const auto bad = std::ranges::find_if(code, is_no_code);
+    if (bad != code.end())
+      watch.check_result(rows.what, first + row, static_cast<uint64_t>(bad - code.begin()),
+                         std::numeric_limits<float>::quiet_NaN());
+    if (watch.is_left_out(first + row)) std::ranges::fill(code, std::numeric_limits<Number>::max());
+  }
+}
+
 }  // namespace
+
+void check_integer_results(const IntegerRows& rows, std::span<std::byte> raw, uint64_t first,
+                           RowWatch& watch) {
+  visit_dtype(rows.type, [&](auto to) {
+    using Number = typename decltype(to)::Stored;
+    if constexpr (std::is_unsigned_v<Number>) check_results<Number>(rows, raw, first, watch);
+  });
+}
 
 void convert_integers(const IntegerRows& rows, DType dtype, std::span<const std::byte> raw,
                       uint64_t first, void* out, RowWatch& watch) {

@@ -1,5 +1,5 @@
-// Rows of integers on their way in, such as codes of a codebook and labels: a graph reads them by
-// its own type and takes no others.
+// Rows of integers, such as codes of a codebook and labels. On their way in: a graph reads them by
+// its own type and takes no others. On their way out: codes are held to what a code may be.
 #pragma once
 
 #include "base/dtype.h"
@@ -19,5 +19,10 @@ struct IntegerRows {
 // no policy mends: watch.fail.
 void convert_integers(const IntegerRows& rows, DType dtype, std::span<const std::byte> raw,
                       uint64_t first, void* out, RowWatch& watch);
+
+// Results: whole rows from number `first` of the call on, of rows.type; `raw` is changed where rows
+// are left out, to the type's greatest number.
+void check_integer_results(const IntegerRows& rows, std::span<std::byte> raw, uint64_t first,
+                           RowWatch& watch);
 
 }  // namespace diabolo

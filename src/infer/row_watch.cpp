@@ -43,8 +43,10 @@ Error beyond_type(const BlockPlace& place, const char* what, uint64_t column, fl
 
 RowWatch::RowWatch(const RowRules& rules, uint64_t rows)
     : rules_(rules), limit_bits_(limit_of(rules.result_type)) {
-  DIABOLO_CHECK(rules.states.empty() ? !skips() : rules.states.size() == rows, rules.states.size(),
-                " states of ", rows, " rows");
+  if (rules.states.empty() ? skips() : rules.states.size() != rows)
+    throw Error(ErrorCode::kUsage,
+                cat("states of rows: expected one for each of ", rows, ", as ", rules.place.option,
+                    " skip needs, found ", rules.states.size()));
   std::ranges::fill(rules_.states, RowState::kGood);
 }
 
@@ -118,8 +120,7 @@ void RowWatch::check_results(const char* what, uint64_t first, uint64_t width,
 
 void RowWatch::check_row(const char* what, uint64_t row, std::span<const float> values) {
   // What was computed of a row that is left out anyway says nothing.
-  if (!rules_.states.empty() && rules_.states[row] != RowState::kGood) return;
-  if (all_below(values, limit_bits_)) return;
+  if (is_left_out(row) || all_below(values, limit_bits_)) return;
   const auto column_of = [&](auto is_bad) {
     return static_cast<uint64_t>(std::ranges::find_if(values, is_bad) - values.begin());
   };
@@ -128,17 +129,20 @@ void RowWatch::check_row(const char* what, uint64_t row, std::span<const float> 
     const uint64_t column = column_of([&](float v) { return !all_below({&v, 1}, limit_bits_); });
     return fail(row, beyond_type(place, what, column, values[column], rules_.result_type));
   }
-  if (!skips()) {
-    const uint64_t column = column_of([](float v) { return !std::isfinite(v); });
-    return fail(row, bad_result(place, what, 0, column, values[column]));
-  }
+  const uint64_t column = column_of([](float v) { return !std::isfinite(v); });
+  check_result(what, row, column, values[column]);
+}
+
+void RowWatch::check_result(const char* what, uint64_t row, uint64_t column, float value) {
+  if (is_left_out(row)) return;
+  if (!skips()) return fail(row, bad_result(rules_.place.at(row), what, 0, column, value));
   rules_.states[row] = RowState::kBadResult;
 }
 
 void RowWatch::blank(uint64_t first, uint64_t width, std::span<float> results) const {
   if (rules_.states.empty()) return;
   for (uint64_t row = 0; row < results.size() / width; ++row) {
-    if (rules_.states[first + row] == RowState::kGood) continue;
+    if (!is_left_out(first + row)) continue;
     std::ranges::fill(results.subspan(row * width, width), std::numeric_limits<float>::quiet_NaN());
   }
 }

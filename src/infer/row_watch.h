@@ -48,6 +48,11 @@ class RowWatch {
   // Looks at results of whole rows, `width` numbers each; what: "codes", for messages. One that the
   // result type cannot hold is a failure under every policy: another type mends it.
   void check_results(const char* what, uint64_t first, uint64_t width, std::span<float> results);
+  // The same of one number that is known to be bad.
+  void check_result(const char* what, uint64_t row, uint64_t column, float value);
+  bool is_left_out(uint64_t row) const {
+    return !rules_.states.empty() && rules_.states[row] != RowState::kGood;
+  }
   // That the rows from `row` on cannot be had, or that it is bad; the first row's failure counts.
   void fail(uint64_t row, const Error& error);
   void fail_number(const char* what, uint64_t row, uint64_t column, const std::string& found,

@@ -38,9 +38,11 @@ struct CodeDef {
   std::vector<StateSpec> (*states)(const ModelConfig& config, const Layer& last) = nullptr;
   // They read the values by ModelGraph::code_build.
   std::vector<TermSpec> (*terms)(const ModelConfig& config) = nullptr;
-  // What a code is. Null: as many floats as the last layer gives.
+  // What a code is. Null: as many floats as the last layer gives. Codes that come from outside and
+  // codes that are given out are held to its bound.
   CodeRow (*row)(const ModelConfig& config, const Layer& last) = nullptr;
-  // The code in use, of the type that `row` says (floats: T). Null: the last layer's rows.
+  // The code in use, of the type that `row` says (floats: T). Null: the last layer's rows. An
+  // integer of what is not finite is CodeRow's number for no code, and `decode` makes NaN of it.
   ValueId (*use)(const CodeBuild& build) = nullptr;
   // What the decoder reads of a code in use, T[rows,…] of as many numbers as the last layer gives.
   // Null: the code.

@@ -20,8 +20,10 @@ struct CodeDef;
 
 // What a code is.
 struct CodeRow {
-  TensorDesc desc;      // of one row: f32, or integers
-  uint64_t values = 0;  // of integers: each is below this
+  TensorDesc desc;  // of one row: f32, or integers
+  // Of integers: each is below this. Their type has room for one more number, its greatest, which
+  // stands for no code: what is made of numbers that are not finite.
+  uint64_t values = 0;
 };
 
 struct Network {

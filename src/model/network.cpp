@@ -36,6 +36,11 @@ void finish(Layer& layer, kernels::Activation activation, double dropout) {
   layer.dropout = dropout;
 }
 
+uint64_t greatest_integer(DType type) {
+  DIABOLO_CHECK(type == DType::kU8 || type == DType::kU16 || type == DType::kU32, name(type));
+  return (uint64_t{1} << (8 * size_bytes(type))) - 1;
+}
+
 std::vector<Layer> encoder_of(const ModelConfig& config, const Extents& row) {
   const auto& e = config.encoder;
   std::vector<LayerLine> lines = lines_of(e.layers, e.hidden, "model.encoder.layers");
@@ -146,6 +151,9 @@ Network Network::of(const ModelConfig& config, const Extents& row) {
   net.code_row = net.code->row ? net.code->row(config, last)
                                : CodeRow{TensorDesc(DType::kF32, {last.out_width()})};
   net.code_size = net.code_row.desc.elems();
+  if (const DType type = net.code_row.desc.dtype(); !is_float(type))
+    DIABOLO_CHECK(net.code_row.values > 0 && net.code_row.values <= greatest_integer(type),
+                  net.code->name, ": ", net.code_row.values, " values of ", name(type));
   net.decoder = decoder_of(config, net.encoder, row);
   if (config.decoder.tied) share_weights(net.decoder, net.encoder);
   for (const TermSpec& term : loss_terms(config))

@@ -2,6 +2,7 @@
 // shared out, and a call that fails leaves nothing behind.
 #include "infer/inference.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -252,6 +253,29 @@ TEST_F(InferenceTest, TheFirstBadRowIsNamedWhateverIsReadWithIt) {
         ASSERT_TRUE(error.position().has_value());
         EXPECT_EQ(error.position()->row, std::min(bad, lost));
       }
+}
+
+TEST_F(InferenceTest, CallsThatDoNotFitTheTaskAreRefused) {
+  const auto backend = create_host_backend(1);
+  const Inference inference(*backend, model_, {});
+  const RawRows rows = view(DType::kU8, 0, 1);
+  std::vector<float> code(static_cast<size_t>(inference.code_size()));
+  const std::array results = {TaskResults(std::span(code))};
+  const auto refused = [](const auto& call, const char* what) {
+    try {
+      call();
+      ADD_FAILURE() << what;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kUsage);
+      EXPECT_THAT(error.what(), ::testing::HasSubstr(what));
+    }
+  };
+  refused([&] { inference.run(kEncodeTask, std::span<const RawRows>(), results); },
+          "encode: expected inputs: 1, found 0");
+  refused([&] { inference.run(kEncodeTask, rows, std::span<const TaskResults>()); },
+          "expected room for the codes too");
+  refused([&] { inference.run(kEncodeTask, rows, results, {.on_bad_value = BadValue::kSkip}); },
+          "states of rows: expected one for each of 1");
 }
 
 TEST_F(InferenceTest, ACallThatFailsOnOneThreadLeavesTheNextOneWhole) {

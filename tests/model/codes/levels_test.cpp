@@ -45,12 +45,17 @@ constexpr Kernel kernel(const char* name) {
 
 void to_levels(const float* x, const float* centre, uint16_t* level, int64_t n, float step) {
   for (int64_t k = 0; k < n; ++k)
-    level[k] = static_cast<uint16_t>(std::clamp(
-        static_cast<int>(std::lround((x[k] - centre[k]) / step)) + kHalf, 0, 2 * kHalf - 1));
+    level[k] = std::isfinite(x[k] - centre[k])
+                   ? static_cast<uint16_t>(std::clamp(
+                         static_cast<int>(std::lround((x[k] - centre[k]) / step)) + kHalf, 0,
+                         2 * kHalf - 1))
+                   : uint16_t{0xffff};
 }
 void from_levels(const uint16_t* level, const float* centre, float* x, int64_t n, float step) {
   for (int64_t k = 0; k < n; ++k)
-    x[k] = centre[k] + static_cast<float>(static_cast<int>(level[k]) - kHalf) * step;
+    x[k] = level[k] < 2 * kHalf
+               ? centre[k] + static_cast<float>(static_cast<int>(level[k]) - kHalf) * step
+               : std::nanf("");
 }
 
 constexpr std::array kToKernels = {kernel<float, uint16_t, to_levels>("reference.to_levels")};
@@ -195,6 +200,29 @@ TEST_F(Levels, OtherNumbersAreRefusedByRowAndColumn) {
   }
 }
 
+// What is not finite has no level, and nothing that looks like one.
+TEST_F(Levels, NumbersThatAreNotFiniteHaveNoCode) {
+  ModelFile model = run(config_, *data_.data).model;
+  model.states[0][1] = std::nanf("");
+  const Inference inference(*backend_, model, {});
+  std::vector<uint16_t> codes(kRows * kCode);
+  std::vector<float> whole(kRows * kFeatures);
+  const std::array results = {TaskResults(DType::kU16, std::span(codes))};
+  try {
+    inference.run(kEncodeTask, rows(), results);
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kData);
+    EXPECT_THAT(error.what(), HasSubstr("row 0, column 1 of the codes is NaN"));
+  }
+  EXPECT_THROW(inference.reconstruct(rows(), whole), Error);
+  std::vector<RowState> states(kRows);
+  inference.run(kEncodeTask, rows(), results,
+                {.on_bad_value = BadValue::kSkip, .states = std::span(states)});
+  EXPECT_THAT(states, testing::Each(RowState::kBadResult));
+  EXPECT_THAT(codes, testing::Each(0xffff));
+}
+
 // Its centre is in the file, moves with the steps, and what is used is of that.
 TEST_F(Levels, ItsStateIsTheModels) {
   const ModelFile model = run(config_, *data_.data).model;
@@ -208,7 +236,9 @@ TEST_F(Levels, ItsStateIsTheModels) {
   EXPECT_THAT(names, testing::ElementsAre("code.centre"));
 }
 
+// A type of floats that the model asks for says nothing of integers.
 TEST_F(Levels, FilesHoldIntegersAndDecode) {
+  config_.output.code_dtype = DType::kF16;
   const ModelFile model = run(config_, *data_.data).model;
   const TemporaryFolder folder;
   const auto through = [&](const Task& task, const Dataset& input, const char* output) {
