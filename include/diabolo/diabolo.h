@@ -413,7 +413,8 @@ enum {
   DIABOLO_ENCODE = 1,      /* rows to codes */
   DIABOLO_DECODE = 2,      /* codes to rows */
   DIABOLO_RECONSTRUCT = 3, /* rows to rows */
-  DIABOLO_SCORE = 4        /* rows to one number each */
+  DIABOLO_SCORE = 4,       /* rows to one number each */
+  DIABOLO_GENERATE = 5     /* rows out of nothing, of models whose codes have a distribution */
 };
 
 /* How many numbers `verb` writes for that many rows (codes, for decode). USAGE: too many for 64
@@ -477,12 +478,14 @@ typedef struct diabolo_row_options {
   uint64_t above_size; /* numbers that above has room for */
   diabolo_file_callback progress;
   void* progress_user; /* handed to progress */
-  uint64_t count; /* rows of a verb that reads none; of another: 0, or as many as it is given */
-  uint64_t seed;  /* of what a verb draws; with a row's number it decides what that gets */
+  uint64_t count;     /* rows of a verb that reads none; of another: 0, or as many as it is given */
+  uint64_t seed;      /* of what a verb draws; with a row's number it decides what that gets */
+  double temperature; /* times the spread of what a verb draws; 0: 1 */
 } diabolo_row_options;
 
 /* The verbs above in one call, with options. rows: for DIABOLO_DECODE codes, of any type,
- * {code_size} each. out: what diabolo_output_size says, [count, …], with room for out_size numbers.
+ * {code_size} each; for DIABOLO_GENERATE null, options->count says how many. out: what
+ * diabolo_output_size says, [count, …], with room for out_size numbers.
  *
  * DIABOLO_BAD_VALUE_SKIP keeps every row in its place, so it needs states; where the model was
  * trained with it and there are none, a bad row is an error (DATA), as it is under ERROR. ZERO and
@@ -649,6 +652,9 @@ typedef struct diabolo_file_options {
   const char* input_drop_columns; /* several, with commas between them */
   const char* input_header;       /* "yes": a table's first line is names; "no"; null: found */
   const char* input_separator;    /* "comma", "semicolon", "tab"; null: found */
+  uint64_t count;                 /* rows of a verb that reads none; else 0 */
+  uint64_t seed;                  /* of what a verb draws, */
+  double temperature;             /* times its spread; 0: 1 */
 } diabolo_file_options;
 
 typedef struct diabolo_file_result {
@@ -660,7 +666,8 @@ typedef struct diabolo_file_result {
   double seconds;
 } diabolo_file_result;
 
-/* Reads input, writes output, in bounded memory whatever their size. Work in progress is in
+/* Reads input, writes output, in bounded memory whatever their size. DIABOLO_GENERATE reads none:
+ * input is null, options->count says how many rows. Work in progress is in
  * OUTPUT.partial; output appears when it is whole. result may be null. Paths only, not "-":
  * standard streams belong to the program. Where rows may be left out (SKIP), CSV numbers its rows
  * in a column `row`; beside another output there is OUTPUT.rows.npy, the numbers of the rows in it.

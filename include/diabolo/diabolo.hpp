@@ -254,6 +254,8 @@ struct FileOptions {
   // Of a table, by name or number from 0; empty: as in training.
   std::string input_label_column = {}, input_id_column = {}, input_drop_columns = {};
   std::string input_header = {}, input_separator = {};  // empty: found
+  uint64_t count = 0, seed = 0;  // of DIABOLO_GENERATE: how many rows, and of its draws
+  double temperature = 0;        // 0: 1
 };
 
 // Of calls on rows in memory: diabolo_row_options. states and above are the caller's memory.
@@ -262,7 +264,8 @@ struct RunOptions {
   std::span<diabolo_row_state> states = {};
   double threshold = 0;  // 0: the model's
   std::span<uint8_t> above = {};
-  uint64_t seed = 0;  // of what a verb draws
+  uint64_t seed = 0;       // of what a verb draws
+  double temperature = 0;  // times its spread; 0: 1
   // False ends the call: Error{DIABOLO_INTERRUPTED}. What it throws comes out of the call.
   std::function<bool(const diabolo_file_progress&)> progress = {};
 };
@@ -472,6 +475,19 @@ class Model {
     });
   }
 
+  // Rows out of nothing, in the units of the training data, of a model whose codes have a
+  // distribution: [count, features].
+  std::vector<float> generate(uint64_t count, const RunOptions& options = {}) const {
+    std::vector<float> out(output_size(DIABOLO_GENERATE, count));
+    with_options(
+        options,
+        [&](const diabolo_row_options& c) {
+          return diabolo_run_rows(handle_, DIABOLO_GENERATE, nullptr, &c, out.data(), out.size());
+        },
+        count);
+    return out;
+  }
+
   Explanation explain(const Rows& rows, uint64_t worst, const RunOptions& options = {}) const {
     const uint64_t count = output_size(DIABOLO_SCORE, rows.count());
     check_worst(worst);
@@ -528,7 +544,7 @@ class Model {
     return out;
   }
 
-  // File to file.
+  // File to file; of DIABOLO_GENERATE, which reads none, input is empty.
   diabolo_file_result run_file(diabolo_verb verb, const std::string& input,
                                const std::string& output, const FileOptions& options = {}) const {
     detail::Callback<diabolo_file_progress> callback{options.progress, nullptr};
@@ -538,7 +554,7 @@ class Model {
     c.progress_user = &callback;
     auto result = detail::sized<diabolo_file_result>();
     const diabolo_status status =
-        diabolo_run_file(handle_, verb, input.c_str(), output.c_str(), &c, &result);
+        diabolo_run_file(handle_, verb, detail::text_or_null(input), output.c_str(), &c, &result);
     if (callback.thrown) std::rethrow_exception(callback.thrown);
     detail::check(status);
     return result;
@@ -557,7 +573,7 @@ class Model {
   }
 
   template <class Call>
-  static void with_options(const RunOptions& options, const Call& call) {
+  static void with_options(const RunOptions& options, const Call& call, uint64_t count = 0) {
     detail::Callback<diabolo_file_progress> callback{options.progress, nullptr};
     auto c = detail::sized<diabolo_row_options>();
     c.on_bad_value = options.on_bad_value;
@@ -566,7 +582,9 @@ class Model {
     c.threshold = options.threshold;
     c.above = options.above.data();
     c.above_size = options.above.size();
+    c.count = count;
     c.seed = options.seed;
+    c.temperature = options.temperature;
     if (options.progress) c.progress = &callback.call;
     c.progress_user = &callback;
     const diabolo_status status = call(c);
@@ -657,6 +675,9 @@ class Model {
     to.batch_rows = from.batch_rows;
     to.worst = from.worst;
     to.threshold = from.threshold;
+    to.count = from.count;
+    to.seed = from.seed;
+    to.temperature = from.temperature;
   }
 
   uint64_t output_size(diabolo_verb verb, uint64_t rows) const {

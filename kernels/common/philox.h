@@ -38,6 +38,7 @@ struct RandomPurpose {
   static constexpr uint32_t kCorruption = 3u << 16;
   static constexpr uint32_t kDropout = 4u << 16;         // + index of the layer
   static constexpr uint32_t kReparameterise = 5u << 16;  // + index of the layer
+  static constexpr uint32_t kDraw = 6u << 16;            // codes out of nothing
 };
 
 struct RandomKey {

@@ -45,6 +45,8 @@ PipelineOptions pipeline_options(const Model& model, const Task& task,
                                        ", found ", options.worst));
   out.worst = static_cast<int64_t>(options.worst);
   out.on_bad_value = bad_value_of("file options", options.on_bad_value, model.file);
+  out.seed = options.seed;
+  if (options.temperature != 0) out.temperature = options.temperature;
   out.resume = options.resume != 0;
   out.inference.precision = model.context->precision;
   out.inference.fast_policy = model.context->fast_policy;
@@ -62,6 +64,24 @@ ModelFile counting_model(const Model& model, const Task& task, double threshold)
     throw Error(ErrorCode::kUsage, "file options.threshold: only scores have a threshold");
   choose_threshold("file options.threshold", threshold, out);
   return out;
+}
+
+// The rows that go through the model.
+std::unique_ptr<Dataset> open_rows(const char* input, const diabolo_file_options& options,
+                                   const Task& task, const Model& model) {
+  if (!task.inputs.empty()) {
+    if (options.count != 0)
+      throw Error(ErrorCode::kUsage, cat("file options.count: ", task.name,
+                                         " has as many rows as its input: expected 0"));
+    return open_input("input", input, given_input("file options", options), model.file,
+                      input_row(task, model.file.row, model.inference.network()),
+                      task.reads_codes() ? RowsAre::kCodes : RowsAre::kData);
+  }
+  if (input)
+    throw Error(ErrorCode::kUsage, cat("input: ", task.name, " reads none: expected null"));
+  if (options.count == 0)
+    throw Error(ErrorCode::kUsage, "file options.count: expected how many rows, found 0");
+  return rows_to_make(options.count, TensorDesc(DType::kF32, model.file.row.extents()));
 }
 
 diabolo_file_result describe(const PipelineResult& result) {
@@ -91,12 +111,9 @@ diabolo_status diabolo_run_file(const diabolo_model* model, diabolo_verb verb, c
     diabolo::PipelineOptions pipeline = pipeline_options(*found, task, given);
     pipeline.output = required_path("output", output);
     const diabolo::ModelFile counting = counting_model(*found, task, given.threshold);
-    const auto data =
-        open_input("input", input, given_input("file options", given), found->file,
-                   diabolo::input_row(task, found->file.row, found->inference.network()),
-                   task.reads_codes() ? diabolo::RowsAre::kCodes : diabolo::RowsAre::kData);
+    const auto data = open_rows(input, given, task, *found);
     for (const std::string& place : found->places())
-      diabolo::require_output_is_free(pipeline.output, data->name(), place,
+      diabolo::require_output_is_free(pipeline.output, input ? data->name() : "", place,
                                       diabolo::real_file_system());
     const PipeSignalHeld no_signal;
     const auto done = diabolo::run_pipeline(*found->context->backend, counting, *data, pipeline);

@@ -131,14 +131,22 @@ void run_task(const Model& model, const Task& task, std::span<const RawRows> in,
   const Above above(model, options, rows, task.has_threshold);
   const auto is_empty = [](const RawRows& each) { return each.rows == 0; };
   if (rows == 0 && std::ranges::all_of(in, is_empty)) return;
-  model.inference.run(task, in, out, rules, {.rows = rows, .seed = options.seed});
+  model.inference.run(task, in, out, rules,
+                      {.rows = rows,
+                       .seed = options.seed,
+                       .temperature = options.temperature == 0 ? 1 : options.temperature});
   if (task.has_threshold) above.put(floats_of(out.front()));
 }
 
+void run_rows(const Model& model, const Task& task, std::span<const RawRows> in,
+              const diabolo_row_options& options, float* out, uint64_t room, const char* name) {
+  const std::span<float> to =
+      output_of(name, out, room, row_count(in, options), output_width(model, task));
+  run_task(model, task, in, options, std::array<TaskResults, 1>{to});
+}
 void run_rows(const Model& model, const Task& task, const RawRows& in,
               const diabolo_row_options& options, float* out, uint64_t room, const char* name) {
-  const std::span<float> to = output_of(name, out, room, in.rows, output_width(model, task));
-  run_task(model, task, std::span(&in, 1), options, std::array<TaskResults, 1>{to});
+  run_rows(model, task, std::span(&in, 1), options, out, room, name);
 }
 
 void check_count(const char* name, uint64_t expected, uint64_t found) {
@@ -288,8 +296,13 @@ diabolo_status diabolo_run_rows(const diabolo_model* model, diabolo_verb verb,
     const auto found = find_model(model);
     const diabolo_row_options given = options_or_defaults("row options", options);
     const diabolo::Task& task = task_of(verb);
-    const diabolo::RawRows in =
-        raw_rows(rows, diabolo::input_row(task, found->file.row, found->inference.network()));
+    std::vector<diabolo::RawRows> in;
+    if (!task.inputs.empty())
+      in.push_back(
+          raw_rows(rows, diabolo::input_row(task, found->file.row, found->inference.network())));
+    else if (rows)
+      throw diabolo::Error(diabolo::ErrorCode::kUsage,
+                           diabolo::cat("rows: ", task.name, " reads none: expected null"));
     run_rows(*found, task, in, given, out, out_size, "out");
   });
 }

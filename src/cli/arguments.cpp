@@ -81,6 +81,14 @@ std::string integer_fault(const std::string& given, int64_t low, int64_t high) {
   return cat("expected an integer from ", low, " to ", high, ", found '", given, "'");
 }
 
+std::string number_fault(const std::string& given, double above, double high) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(given.data(), given.data() + given.size(), value);
+  const bool is_whole = error == std::errc() && end == given.data() + given.size();
+  if (is_whole && value > above && value <= high) return "";
+  return cat("expected a number above ", above, " and at most ", high, ", found '", given, "'");
+}
+
 }  // namespace
 
 std::string Arguments::command() const {
@@ -127,6 +135,12 @@ void Arguments::choice(const std::string& names, std::string& target,
 void Arguments::optional_choice(const std::string& names, std::optional<std::string>& target,
                                 const std::vector<std::string>& choices, const std::string& what) {
   restrict_to(app_.add_option(names, target, what)->group(group_), choices);
+}
+
+void Arguments::number(const std::string& names, std::optional<double>& target, double above,
+                       double high, const std::string& what) {
+  const auto check = [=](const std::string& given) { return number_fault(given, above, high); };
+  app_.add_option(names, target, what)->type_name("N")->check(check, "")->group(group_);
 }
 
 void Arguments::integer(const std::string& names, std::optional<int64_t>& target, int64_t low,

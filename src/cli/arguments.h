@@ -43,6 +43,8 @@ class Arguments {
                        const std::vector<std::string>& choices, const std::string& what);
   void integer(const std::string& names, std::optional<int64_t>& target, int64_t low, int64_t high,
                const std::string& what);
+  void number(const std::string& names, std::optional<double>& target, double above, double high,
+              const std::string& what);
   // May be given several times, one value each.
   void texts(const std::string& names, std::vector<std::string>& target, const std::string& type,
              const std::string& what);

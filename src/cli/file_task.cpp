@@ -23,12 +23,15 @@ struct FileTaskArguments {
   const Task* task = nullptr;
   std::string model, input, output, output_format;
   std::optional<std::string> output_dtype;
-  std::optional<int64_t> batch_rows, worst, checkpoint_seconds;
+  std::optional<double> temperature;
+  std::optional<int64_t> batch_rows, worst, checkpoint_seconds, count, seed;
   bool resume = false, dry_run = false;
   OutputOptions out;
   DeviceOptions device;
   DataOptions data;
   ModelOptions model_options;
+
+  bool reads() const { return !task->inputs.empty(); }
 };
 
 PipelineOptions pipeline_options(const FileTaskArguments& arguments, const ModelFile& model,
@@ -40,11 +43,13 @@ PipelineOptions pipeline_options(const FileTaskArguments& arguments, const Model
   options.output_format = arguments.output_format;
   if (arguments.output_dtype) options.output_dtype = *dtype_from_name(*arguments.output_dtype);
   if (arguments.batch_rows) options.batch_rows = *arguments.batch_rows;
-  options.on_bad_value = bad_value(arguments.data, model);
+  options.on_bad_value = arguments.reads() ? bad_value(arguments.data, model) : BadValue::kError;
   options.resume = arguments.resume;
   if (arguments.checkpoint_seconds)
     options.checkpoint_seconds = static_cast<double>(*arguments.checkpoint_seconds);
   options.worst = arguments.worst.value_or(0);
+  options.seed = static_cast<uint64_t>(arguments.seed.value_or(0));
+  options.temperature = arguments.temperature.value_or(1);
   options.inference = inference_options(config);
   return options;
 }
@@ -52,14 +57,13 @@ PipelineOptions pipeline_options(const FileTaskArguments& arguments, const Model
 // What every object of these commands begins with.
 nlohmann::json file_fields(const FileTaskArguments& arguments, const ModelFile& model) {
   nlohmann::json json = model_fields(arguments.model, model);
-  json["input"] = arguments.input;
+  if (arguments.reads()) json["input"] = arguments.input;
   json["output"] = arguments.output;
   return json;
 }
 
-nlohmann::json json_of(const PipelineEstimate& estimate, const Dataset& input) {
-  nlohmann::json json = {{"input_shape", input.text()},
-                         {"output_row", estimate.row.text()},
+nlohmann::json json_of(const PipelineEstimate& estimate) {
+  nlohmann::json json = {{"output_row", estimate.row.text()},
                          {"weight_bytes", estimate.weight_bytes},
                          {"buffer_bytes", estimate.buffer_bytes}};
   if (estimate.rows) json["rows"] = *estimate.rows;
@@ -73,7 +77,8 @@ int dry_run(const FileTaskArguments& arguments, const ModelFile& model, const Da
   if (estimate.output_bytes && arguments.output != "-")
     require_free_disk(arguments.output, *estimate.output_bytes);
   if (arguments.out.json) {
-    nlohmann::json json = json_of(estimate, input);
+    nlohmann::json json = json_of(estimate);
+    if (arguments.reads()) json["input_shape"] = input.text();
     json.update(file_fields(arguments, model));
     print_json(arguments.out, terminal, std::move(json));
     return 0;
@@ -81,10 +86,11 @@ int dry_run(const FileTaskArguments& arguments, const ModelFile& model, const Da
   const std::string rows = estimate.rows ? cat(*estimate.rows) : "an unknown number of";
   const std::string bytes =
       estimate.output_bytes ? cat(", ", *estimate.output_bytes, " bytes") : "";
-  print_result(cat("input   ", printable(input.name()), ": ", input.text(), "\noutput  ",
-                   printable(arguments.output), ": ", rows, " rows of ", estimate.row.text(), bytes,
-                   "\nmemory  ", estimate.weight_bytes, " bytes of weights, ",
-                   estimate.buffer_bytes, " bytes of rows under way\n"));
+  const std::string read =
+      arguments.reads() ? cat("input   ", printable(input.name()), ": ", input.text(), "\n") : "";
+  print_result(cat(read, "output  ", printable(arguments.output), ": ", rows, " rows of ",
+                   estimate.row.text(), bytes, "\nmemory  ", estimate.weight_bytes,
+                   " bytes of weights, ", estimate.buffer_bytes, " bytes of rows under way\n"));
   return 0;
 }
 
@@ -127,12 +133,23 @@ bool becomes_file(const std::string& output) {
          (!std::filesystem::exists(status) || std::filesystem::is_regular_file(status));
 }
 
+void describe_draws(Arguments& arguments, FileTaskArguments& target) {
+  arguments.group("Draws");
+  arguments.integer("-n,--count", target.count, 1, int64_t{1} << 40, "how many rows (1)");
+  arguments.integer("--seed", target.seed, 0, INT64_MAX,
+                    "of the draws; a row's depend on it and the row's number alone (0)");
+  arguments.number("--temperature", target.temperature, 0, kMostTemperature,
+                   "times the spread of the codes; below 1: more usual rows (1)");
+}
+
 void describe(Arguments& arguments, FileTaskArguments& target) {
   const bool codes = target.task->reads_codes();
   arguments.positional("MODEL", target.model, "a model file, or a run directory");
-  arguments.positional(
-      codes ? "CODES" : "INPUT", target.input,
-      cat(codes ? "codes: " : "rows: ", format_files(), "; '-' is standard input"));
+  if (target.reads())
+    arguments.positional(
+        codes ? "CODES" : "INPUT", target.input,
+        cat(codes ? "codes: " : "rows: ", format_files(), "; '-' is standard input"));
+  if (!target.reads()) describe_draws(arguments, target);
   arguments.group("Output");
   arguments.required_text("-o,--output", target.output, "OUT", "where to; '-' is standard output");
   arguments.flag("--resume", target.resume, "continue OUT.partial of a run that was interrupted");
@@ -140,7 +157,7 @@ void describe(Arguments& arguments, FileTaskArguments& target) {
                     "how often the output so far is made safe for --resume (2)");
   arguments.flag("--dry-run", target.dry_run, "check the input and print sizes; write nothing");
   target.out.describe(arguments, true);
-  target.data.describe(arguments);
+  if (target.reads()) target.data.describe(arguments);
   target.device.describe(arguments);
   arguments.integer("--batch-size", target.batch_rows, 1, 65536,
                     "rows in flight at a time; the result does not depend on it");
@@ -159,13 +176,21 @@ void describe(Arguments& arguments, FileTaskArguments& target) {
                       "also the N features that are worst in each row; .csv only");
 }
 
+// The rows to go through the model.
+std::unique_ptr<Dataset> open_input(const FileTaskArguments& arguments, const ModelFile& model) {
+  if (!arguments.reads())
+    return rows_to_make(static_cast<uint64_t>(arguments.count.value_or(1)),
+                        TensorDesc(DType::kF32, model.row.extents()));
+  return open_rows(arguments.input, arguments.data, model,
+                   input_row(*arguments.task, model.row, model.network()),
+                   arguments.task->reads_codes() ? RowsAre::kCodes : RowsAre::kData);
+}
+
 int run(const FileTaskArguments& arguments) {
   Terminal terminal(arguments.out);
   check_json_is_alone(arguments.out, arguments.output);
   const ModelFile model = open_model(arguments.model, arguments.model_options, terminal);
-  const auto input = open_rows(arguments.input, arguments.data, model,
-                               input_row(*arguments.task, model.row, model.network()),
-                               arguments.task->reads_codes() ? RowsAre::kCodes : RowsAre::kData);
+  const auto input = open_input(arguments, model);
   const TrainConfig config = inference_config(arguments.device);
   PipelineOptions options = pipeline_options(arguments, model, config);
   const auto backend = open_backend(config.device, config.threads, terminal);

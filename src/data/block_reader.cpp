@@ -40,6 +40,7 @@ uint64_t BlockReader::read_before_failure(uint64_t wanted, std::span<const Field
 
 // A stream may give fewer rows than are wanted.
 uint64_t BlockReader::read(RowBlock& block, uint64_t wanted) {
+  if (fields_.empty()) return wanted;
   std::vector<FieldRows> places;
   const auto resize = [&](uint64_t rows) {
     places.clear();

@@ -31,7 +31,7 @@ struct RowBlock {
 class BlockReader {
  public:
   // Blocks of block_rows rows, the last one of what is left, from row first_row on; of the fields
-  // that have one of the roles. The data set is borrowed.
+  // that have one of the roles; of none, rows are counted alone. The data set is borrowed.
   BlockReader(const Dataset& data, uint64_t block_rows,
               const std::vector<FieldRole>& roles = {FieldRole::kX}, uint64_t first_row = 0);
 

@@ -180,6 +180,9 @@ struct MemoryField {
 };
 std::unique_ptr<Dataset> memory_table(std::string name, const std::vector<MemoryField>& fields);
 
+// Rows of that shape that are yet to be made: nobody reads them.
+std::unique_ptr<Dataset> rows_to_make(uint64_t rows, const TensorDesc& row);
+
 // All formats that can be read, in the order in which they are tried: "npy", "csv" and so on.
 std::vector<std::string> format_names();
 // What their files are called, for help: ".npy, … or raw".

@@ -236,6 +236,26 @@ std::unique_ptr<Dataset> memory_table(std::string name, const std::vector<Memory
   return std::make_unique<MemoryDataset>(std::move(name), fields, rows);
 }
 
+namespace {
+
+class RowsToMake final : public Dataset {
+ public:
+  RowsToMake(uint64_t rows, const TensorDesc& row) : Dataset("draws", {{"x", row}}, rows) {
+    gives_parts_ = true;
+  }
+
+ protected:
+  uint64_t read_rows(uint64_t, uint64_t, std::span<const FieldRows>) const override {
+    throw InternalError("rows that are yet to be made are read");
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Dataset> rows_to_make(uint64_t rows, const TensorDesc& row) {
+  return std::make_unique<RowsToMake>(rows, row);
+}
+
 std::unique_ptr<Dataset> memory_dataset(std::string name, const TensorDesc& row,
                                         std::span<const std::byte> bytes) {
   return memory_table(std::move(name), {{{"x", row}, bytes, {}}});

@@ -231,6 +231,14 @@ struct Taker {
 
 }  // namespace
 
+void check_temperature(const Task& task, const TaskShape& shape, double temperature) {
+  if (!shape.has_temperature && temperature != 1)
+    throw Error(ErrorCode::kUsage, cat("temperature: ", task.name, " draws nothing that has one"));
+  if (!(temperature > 0 && temperature <= kMostTemperature))
+    throw Error(ErrorCode::kUsage, cat("temperature: expected a number above 0 and at most ",
+                                       kMostTemperature, ", found ", temperature));
+}
+
 std::span<const TaskColumn> Inference::columns(const Task& task, int64_t worst) const {
   return pool_->plans.shape({&task, Source::kScaled, worst}).columns;
 }
@@ -269,6 +277,8 @@ void Inference::run(const Task& task, std::span<const RawRows> in, std::span<con
                     const RowRules& rules, const TaskCall& options) const {
   const uint64_t rows = check_inputs(task, in, rules, options);
   const Source source = source_of(task, in);
+  const TaskShape& shape = pool_->plans.shape({&task, Source::kScaled, options.worst});
+  check_temperature(task, shape, options.temperature);
   RowWatch watch(rules, rows);
   std::vector<Taker> takers;
   for (const TaskColumn& column : columns(task, options.worst)) {
@@ -288,15 +298,14 @@ void Inference::run(const Task& task, std::span<const RawRows> in, std::span<con
   for (size_t i = takers.size(); i < out.size(); ++i)  // results that this call does not have
     require_size(task.name, 0, out[i].bytes.size());
   std::vector<InputWay> ways;
-  const std::vector<TensorDesc>& plan_rows =
-      pool_->plans.shape({&task, Source::kScaled, options.worst}).inputs;
   for (size_t i = 0; i < in.size(); ++i)
-    ways.push_back(way_of(task.inputs[i], in[i].dtype, plan_rows[i]));
+    ways.push_back(way_of(task.inputs[i], in[i].dtype, shape.inputs[i]));
   CallWatch call(rules.progress);
   LaneJob job;
   job.rows = rows;
   job.seed = options.seed;
   job.first_row = options.first_row;
+  job.temperature = static_cast<float>(options.temperature);
   job.is_over = [&] { return watch.is_over() || call.is_stopped(); };
   job.fill = [&](size_t i, uint64_t first, uint64_t count, void* staging) {
     fill_rows(in[i], source, ways[i], first, count, staging, watch);

@@ -1,4 +1,4 @@
-// A model ready to be used: encode, decode, reconstruct and score rows in memory. Thread-safe; the
+// A model ready to be used: any task on rows in memory. Thread-safe; the
 // result of a row depends on nothing but the row, the model, the device and the precision.
 #pragma once
 
@@ -65,7 +65,12 @@ struct TaskCall {
   uint64_t rows = 0;          // of a task that reads none
   // What a task draws for a row depends on these: the seed and the row's number, counted from here.
   uint64_t seed = 0, first_row = 0;
+  double temperature = 1;  // how far draws are spread: above 0, of a task that asks
 };
+
+// Throws Error{kUsage} for a temperature that is none, or of a task that has none.
+inline constexpr double kMostTemperature = 1000;
+void check_temperature(const Task& task, const TaskShape& shape, double temperature);
 
 struct Scores {
   std::span<float> score;     // [rows]

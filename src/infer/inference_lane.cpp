@@ -159,7 +159,8 @@ std::optional<Piece> RowPieces::next() {
 uint64_t LanePlans::lane_bytes(const LaneKind& kind) {
   const auto most = static_cast<uint64_t>(max_rows());
   const TaskShape& rows = shape(kind);
-  uint64_t input = rows.draws ? sizeof(kernels::StepState) : 0;
+  uint64_t input = 0;
+  for (const DrawInput& draws : draw_inputs(rows)) input += draws.bytes;
   for (const TensorDesc& row : rows.inputs) input += most * row.bytes();
   const uint64_t arena = arena_bytes(kind);
   if (device_.space == Space::kHost) return arena + input;
@@ -172,6 +173,13 @@ uint64_t LanePlans::arena_bytes(const LaneKind& kind) {
   uint64_t bytes = 0;
   for (const int64_t rows : row_counts_) bytes = std::max(bytes, plan(kind, rows).arena_bytes());
   return bytes;
+}
+
+std::span<const DrawInput> draw_inputs(const TaskShape& shape) {
+  static constexpr DrawInput kAll[] = {{model_names::kDraws, sizeof(kernels::StepState)},
+                                       {model_names::kTemperature, sizeof(float)}};
+  DIABOLO_CHECK(shape.draws || !shape.has_temperature, "a temperature of no draws");
+  return std::span(kAll).first((shape.draws ? 1 : 0) + (shape.has_temperature ? 1 : 0));
 }
 
 Lane::Lane(LanePlans& plans, const ParameterStore& store, const LaneKind& kind)
@@ -191,12 +199,14 @@ Lane::Lane(LanePlans& plans, const ParameterStore& store, const LaneKind& kind)
 }
 
 const char* Lane::input_name(size_t input) const {
-  return input < shape_.inputs.size() ? kind_.task->inputs[input].name : model_names::kDraws;
+  const size_t count = shape_.inputs.size();
+  return input < count ? kind_.task->inputs[input].name : draw_inputs(shape_)[input - count].name;
 }
 
 uint64_t Lane::input_bytes(size_t input, int64_t rows) const {
-  if (input == shape_.inputs.size()) return sizeof(kernels::StepState);
-  return static_cast<uint64_t>(rows) * shape_.inputs[input].bytes();
+  const size_t count = shape_.inputs.size();
+  return input < count ? static_cast<uint64_t>(rows) * shape_.inputs[input].bytes()
+                       : draw_inputs(shape_)[input - count].bytes;
 }
 
 void Lane::make_slot(Slot& slot) {
@@ -238,7 +248,9 @@ void Lane::fill(Slot& slot, const LaneJob& job) {
   state.seed = job.seed;
   state.step = row >> 32;
   state.first_row = static_cast<uint32_t>(row);
-  std::memcpy(slot.in.back().data(), &state, sizeof state);
+  std::memcpy(slot.in[shape_.inputs.size()].data(), &state, sizeof state);
+  if (shape_.has_temperature)
+    std::memcpy(slot.in.back().data(), &job.temperature, sizeof job.temperature);
 }
 
 void Lane::start(Slot& slot, const LaneJob& job, const Piece& piece) {

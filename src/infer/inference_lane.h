@@ -136,11 +136,19 @@ struct ChunkResult {
 struct LaneJob {
   uint64_t rows = 0;
   uint64_t seed = 0, first_row = 0;  // of what is drawn: and the number of the call's first row
+  float temperature = 1;             // and how far it is spread
   std::function<void(size_t input, uint64_t first, uint64_t count, void* staging)> fill;
   std::function<void(uint64_t first, uint64_t count, const ChunkResult& result)> take;
   // True once no more pieces need be begun. Those that were are finished.
   std::function<bool()> is_over = [] { return false; };
 };
+
+// Of what draws are made by, beside the task's inputs.
+struct DrawInput {
+  const char* name;
+  uint64_t bytes;
+};
+std::span<const DrawInput> draw_inputs(const TaskShape& shape);
 
 class Lane {
  public:
@@ -154,7 +162,7 @@ class Lane {
   // What a piece needs on its way. Made when first used: a call of one piece needs one. On the host
   // only `in` has memory: the plan reads it, and results are read where the plan wrote them.
   struct Slot {
-    std::vector<StagingBuffer> in;  // of the task's inputs and, where it draws, kDraws
+    std::vector<StagingBuffer> in;  // of the task's inputs, then where it has them those of draws
     std::vector<Buffer> device_in;
     std::vector<Buffer> device_out;
     std::vector<StagingBuffer> out;
@@ -170,7 +178,7 @@ class Lane {
   void start_on_device(Slot& slot);
   void finish(Slot& slot, const LaneJob& job);
   void fill(Slot& slot, const LaneJob& job);
-  size_t inputs() const { return shape_.inputs.size() + (shape_.draws ? 1 : 0); }
+  size_t inputs() const { return shape_.inputs.size() + draw_inputs(shape_).size(); }
   const char* input_name(size_t input) const;
   uint64_t input_bytes(size_t input, int64_t rows) const;
 

@@ -196,7 +196,11 @@ void Pipeline::compute(Block& block, const Inference& inference) {
   }
   const RowRules row_rules = rules(block);
   inference.run(*options_.task, in, results, row_rules,
-                {.worst = options_.worst, .first_row = block.first});
+                {.worst = options_.worst,
+                 .rows = block.rows,
+                 .seed = options_.seed,
+                 .first_row = block.first,
+                 .temperature = options_.temperature});
   if (!row_rules.states.empty()) block.drop_rows();
 }
 
@@ -296,7 +300,7 @@ PipelineResult run_pipeline(Backend& backend, const ModelFile& model, const Data
     options.log.warning(options.output, ": has no room for the numbers of the rows; .csv has");
   say_reading(input, options.log);
   say_raw_type(model, options);
-  if (!options.task->reads_codes()) {
+  if (!options.task->inputs.empty() && !options.task->reads_codes()) {
     require_columns_fit(model.texts.feature_names, input, options.log);
     warn_of_unit_floats(input, model.row, model.scaling, options.log);
     warn_of_coarse_rows(input, model.scaling, options.log);

@@ -32,6 +32,8 @@ struct PipelineOptions {
   BadValue on_bad_value = BadValue::kError;
   bool resume = false;  // continue OUT.partial
   int64_t worst = 0;    // of a task that names features: how many per row; csv only
+  uint64_t seed = 0;    // of what a task draws
+  double temperature = 1;
   InferenceOptions inference;
   double checkpoint_seconds = 2;  // how often the output is made sure of for a resumption
   std::function<bool(const PipelineProgress&)> progress;  // false: stop, leaving what can continue
@@ -49,7 +51,8 @@ struct PipelineResult {
 };
 
 // One row of a task's first input, for files that do not say. Throws Error{kUsage} for a task that
-// does not read one table: without inputs, or with several of rows or codes.
+// does not read one table: without inputs (then the rows are rows_to_make), or with several of rows
+// or codes.
 TensorDesc input_row(const Task& task, const TensorDesc& row, const Network& network);
 
 // Throws Error: kData for bad input and shapes that do not fit the model, kResource for memory and

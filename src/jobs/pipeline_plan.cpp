@@ -1,6 +1,7 @@
 #include "jobs/pipeline_plan.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "base/hash.h"
 #include "data/row_fit.h"
@@ -28,6 +29,9 @@ void check_input(const ModelFile& model, const Dataset& input, const PipelineOpt
     throw Error(ErrorCode::kUsage, cat("worst features: expected at most ", model.features(),
                                        ", which a row has, found ", options.worst));
   const Network network = model.network();
+  check_temperature(*options.task, task_shape(*options.task, model.config.model, network, {}),
+                    options.temperature);
+  if (options.task->inputs.empty()) return;
   require_rows_fit(input_row(*options.task, model.row, network), input,
                    options.task->reads_codes() ? " (codes)" : "");
   input_fields(*options.task, input, model.row, network);
@@ -106,7 +110,8 @@ DType output_dtype(const ModelFile& model, const PipelineOptions& options) {
 void require_pipeline(const ModelFile& model, const Dataset& input,
                       const PipelineOptions& options) {
   check_input(model, input, options);
-  require_output_is_free(options.output, input.name(), options.model_path,
+  const bool is_read = !options.task->inputs.empty();
+  require_output_is_free(options.output, is_read ? input.name() : "", options.model_path,
                          options.fs ? *options.fs : real_file_system());
 }
 
@@ -179,12 +184,14 @@ std::optional<size_t> carried_numbers(const Dataset& input, const PipelineOption
 
 std::string pipeline_identity(const Backend& backend, const ModelFile& model, const Dataset& input,
                               const PipelineOptions& options) {
-  const std::string text =
+  std::string text =
       cat(options.task->number - 1, " ", input.identity(), " ", input.text(), " ",
           model_identity(model), " ", name(output_dtype(model, options)), " ",
           options.output_format, " ", name(options.on_bad_value), " ", options.worst, " ",
           name(options.inference.precision), " ", options.inference.fast_policy, " ",
           backend.info().space == Space::kHost ? "cpu" : backend.info().name, input.layout());
+  if (options.task->inputs.empty())
+    text += cat(" ", options.seed, " ", std::bit_cast<uint64_t>(options.temperature));
   return hash_of(text).hex();
 }
 

@@ -47,6 +47,9 @@ struct CodeDef {
   // What the decoder reads of a code in use, T[rows,…] of as many numbers as the last layer gives.
   // Null: the code.
   ValueId (*decode)(ModelGraph& model, ValueId code) = nullptr;
+  // A code in use out of nothing, [rows,…] as `row` says (floats: f32), by ModelGraph::normal_draws
+  // and the like. Null: no distribution of codes is known of this kind.
+  ValueId (*draw)(ModelGraph& model) = nullptr;
   // Null: what use and decode make, of which terms read the code if it is floats.
   TrainedCode (*train)(const CodeBuild& build) = nullptr;
 };

@@ -56,7 +56,8 @@ StateValues initial_states(const Network& network, uint64_t seed);
 namespace model_names {
 inline constexpr const char* kInput = "input";   // u8|f32 [rows or N, D]; decode: rows of code_row
 inline constexpr const char* kDraws = "@draws";  // input, step state: of a use that draws numbers
-inline constexpr const char* kCode = "code";     // output, rows of Network::code_row; floats: T
+inline constexpr const char* kTemperature = "@temperature";  // input f32[1], of a use that asks
+inline constexpr const char* kCode = "code";  // output, rows of Network::code_row; floats: T
 inline constexpr const char* kReconstruction = "reconstruction";  // output T[rows,D], scaled units
 inline constexpr const char* kLoss = "loss";                      // output f32[1]
 inline constexpr const char* kScore = "score";                    // output f32[rows]

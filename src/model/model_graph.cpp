@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "model/code.h"
 #include "ops/activate.h"
+#include "ops/draw_normal.h"
 #include "ops/gather.h"
 #include "ops/loss.h"
 #include "ops/noise.h"
@@ -173,6 +174,25 @@ CodeBuild ModelGraph::code_build() {
 ValueId ModelGraph::decoded(ValueId code) {
   if (network_.code->decode) code = network_.code->decode(*this, code);
   return flat(layers(network_.decoder, code));
+}
+
+ValueId ModelGraph::drawn_code() {
+  const CodeDef& kind = *network_.code;
+  if (!kind.draw)
+    throw Error(ErrorCode::kUsage,
+                cat("generate: no distribution is known of codes of the kind ", kind.name,
+                    "; train with model.code.kind = \"variational\""));
+  const ValueId code = kind.draw(*this);
+  return is_float(network_.code_row.desc.dtype()) ? batch(code, false, false) : code;
+}
+
+ValueId ModelGraph::normal_draws() {
+  const ValueId temperature =
+      graph_.add_input(model_names::kTemperature, TensorDesc(DType::kF32, {1}));
+  return graph_
+      .add(kDrawNormal, DrawNormalAttrs{options_.rows, network_.code_size},
+           {temperature, step_state()}, "code")
+      .front();
 }
 
 // The loss takes the last activation in, and what is linear with its loss becomes one node

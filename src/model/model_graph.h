@@ -41,6 +41,8 @@ class ModelGraph {
   // In use the code, as a row of codes is; in training and validation what the decoder reads.
   ValueId encoded(ValueId x);
   ValueId decoded(ValueId code);  // in use: of a code
+  // In use: a code out of nothing. Throws Error{kUsage} for kinds of code without a distribution.
+  ValueId drawn_code();
   // f32[1]; code: what the decoder reads.
   ValueId reconstruction_loss(ValueId code, ValueId target);
   // f32[rows], and where worst > 0 u32[rows,worst] and A[rows,worst].
@@ -84,6 +86,8 @@ class ModelGraph {
   // By which nodes draw numbers. Validation has a state of its own, so that its noise is the same
   // each time; in use it comes with the rows, so that a row's draws depend on its number alone.
   ValueId step_state();
+  // f32[rows,K], normal of mean 0, as far spread as whoever draws says (the input kTemperature).
+  ValueId normal_draws();
   void mark_output(ValueId value, const char* name) { graph_.mark_output(value, name); }
   DType dtype() const;  // T
   Graph& graph() { return graph_; }

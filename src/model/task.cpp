@@ -16,6 +16,8 @@ constexpr TaskOutput kDecodedRows[] = {
     {.name = model_names::kReconstruction, .what = "decoded rows", .is_scaled = true}};
 constexpr TaskOutput kReconstruction[] = {
     {.name = model_names::kReconstruction, .what = "reconstruction", .is_scaled = true}};
+constexpr TaskOutput kGenerated[] = {
+    {.name = model_names::kReconstruction, .what = "generated rows", .is_scaled = true}};
 constexpr TaskOutput kScores[] = {
     {.name = model_names::kScore, .what = "scores", .csv_name = "score", .may_be_infinite = true},
     {.name = model_names::kWorstIndex, .what = "worst features", .csv_name = "worst_1_feature"},
@@ -42,7 +44,12 @@ void build_score(ModelGraph& graph, std::span<const ValueId> in, int64_t worst) 
   for (size_t i = 0; i < out.size(); ++i) graph.mark_output(out[i], kScores[i].name);
 }
 
-constexpr const Task* kTasks[] = {&kEncodeTask, &kDecodeTask, &kReconstructTask, &kScoreTask};
+void build_generate(ModelGraph& graph, std::span<const ValueId>, int64_t) {
+  graph.mark_output(graph.decoded(graph.drawn_code()), model_names::kReconstruction);
+}
+
+constexpr const Task* kTasks[] = {&kEncodeTask, &kDecodeTask, &kReconstructTask, &kScoreTask,
+                                  &kGenerateTask};
 
 }  // namespace
 
@@ -72,6 +79,11 @@ const Task kScoreTask = {.number = 4,
                          .inputs = kRowsInput,
                          .outputs = kScores,
                          .build = build_score};
+const Task kGenerateTask = {.number = 5,
+                            .name = "generate",
+                            .what = "new rows from codes that are drawn, to a file",
+                            .outputs = kGenerated,
+                            .build = build_generate};
 
 std::span<const Task* const> tasks() {
   return kTasks;
@@ -140,6 +152,7 @@ TaskShape task_shape(const Task& task, const ModelConfig& config, const Network&
   for (const TaskInput& input : task.inputs)
     out.inputs.push_back(row_of(graph.find(input.name, Role::kInput)));
   out.draws = graph.find(model_names::kDraws, Role::kInput) != kNoValue;
+  out.has_temperature = graph.find(model_names::kTemperature, Role::kInput) != kNoValue;
   for (const TaskOutput& output : task.outputs)
     if (const ValueId id = graph.find(output.name, Role::kOutput); id != kNoValue)
       out.columns.push_back({&output, row_of(id)});

@@ -61,7 +61,7 @@ struct Task {
   bool reads_codes() const { return !inputs.empty() && inputs.front().is_codes; }
 };
 
-extern const Task kEncodeTask, kDecodeTask, kReconstructTask, kScoreTask;
+extern const Task kEncodeTask, kDecodeTask, kReconstructTask, kScoreTask, kGenerateTask;
 std::span<const Task* const> tasks();
 const Task* find_task(std::string_view name);  // or null
 const Task* find_task(int32_t number);         // or null
@@ -89,6 +89,7 @@ struct TaskColumn {
 struct TaskShape {
   std::vector<TensorDesc> inputs;   // one row each, as the plan reads it
   bool draws = false;               // and it has the input kDraws
+  bool has_temperature = false;     // and kTemperature
   std::vector<TaskColumn> columns;  // in the order of task.outputs
 };
 TaskShape task_shape(const Task& task, const ModelConfig& config, const Network& network,

@@ -20,6 +20,7 @@
   X(DenseLoss)          \
   X(DenseScore)         \
   X(DenseWeightGrad)    \
+  X(DrawNormal)         \
   X(Dropout)            \
   X(Gather)             \
   X(GaussianKl)         \

@@ -170,7 +170,7 @@ TEST_F(BadArguments, OutputSize) {
   try_bad_models(
       [&](const diabolo_model* m) { return diabolo_output_size(m, DIABOLO_ENCODE, 1, &numbers); });
   expect(DIABOLO_USAGE, "numbers", diabolo_output_size(model, DIABOLO_ENCODE, 1, nullptr));
-  for (const diabolo_verb verb : {0, 5, -1})
+  for (const diabolo_verb verb : {0, 99, -1})
     expect(DIABOLO_USAGE, "verb", diabolo_output_size(model, verb, 1, &numbers));
   for (const diabolo_verb verb : {DIABOLO_ENCODE, DIABOLO_DECODE, DIABOLO_SCORE})
     expect(DIABOLO_USAGE, "rows", diabolo_output_size(model, verb, kHuge, &numbers));

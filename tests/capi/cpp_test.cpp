@@ -154,6 +154,31 @@ TEST_F(Cpp, OptionsOfACallInMemory) {
             DIABOLO_INTERRUPTED);
 }
 
+TEST_F(Cpp, GeneratesRows) {
+  TrainOptions options = quick();
+  options.settings.emplace_back("model.code.kind=\"variational\"");
+  const Model drawn = Model::train(context, rows, options);
+  const auto many = drawn.generate(40, {.seed = 3});
+  ASSERT_EQ(many.size(), 40 * kFeatures);
+  const auto few = drawn.generate(3, {.seed = 3});
+  EXPECT_TRUE(std::equal(few.begin(), few.end(), many.begin()));
+  EXPECT_NE(drawn.generate(3, {.seed = 4}), few);
+  EXPECT_NE(drawn.generate(3, {.seed = 3, .temperature = 0.5}), few);
+  EXPECT_EQ(status_of([&] { drawn.generate(3, {.temperature = -1}); }), DIABOLO_USAGE);
+  const std::string path =
+      (std::filesystem::temp_directory_path() / "diabolo-cpp-generated.raw").string();
+  EXPECT_EQ(drawn.run_file(DIABOLO_GENERATE, "", path, {.count = 40, .seed = 3}).rows_written, 40u);
+  EXPECT_EQ(std::filesystem::file_size(path), many.size() * sizeof(float));
+  const auto to_file = [&](const std::string& input, uint64_t count) {
+    return status_of([&] { drawn.run_file(DIABOLO_GENERATE, input, path, {.count = count}); });
+  };
+  EXPECT_EQ(to_file("", 0), DIABOLO_USAGE);
+  EXPECT_EQ(to_file(path, 4), DIABOLO_USAGE);
+  std::filesystem::remove(path);
+  std::vector<float> out(kFeatures);
+  EXPECT_EQ(status_of([&] { drawn.run(DIABOLO_GENERATE, rows, out); }), DIABOLO_USAGE);
+}
+
 TEST_F(Cpp, ReasonsOfAScore) {
   const Model model = Model::train(context, rows, quick());
   const diabolo::Explanation why = model.explain(rows, 2);

@@ -98,6 +98,36 @@ def test_encode_decode_reconstruct_open_in_numpy(folder):
     assert numpy.load(folder / "half.npy").dtype == numpy.float16
 
 
+def test_generate_draws_rows(folder):
+    data, model = folder / "x.npy", folder / "run"
+    numpy.save(data, rows(300))
+    train(data, model, "--epochs", "3", "--set", 'model.code.kind="variational"')
+
+    def drawn(name, *options, load=numpy.load):
+        run("generate", model, "-o", folder / name, *options)
+        return load(folder / name)
+
+    first = drawn("a.npy", "-n", 500)
+    assert first.shape == (500, 16) and len(numpy.unique(first, axis=0)) > 400
+    few = drawn("b.npy", "-n", 7, "--batch-size", 2, "--threads", 1, "--seed", 0)
+    assert numpy.array_equal(few, first[:7])
+    assert not numpy.array_equal(drawn("c.npy", "-n", 7, "--seed", 1), few)
+    still = drawn("d.npy", "-n", 500, "--temperature", "0.01")
+    assert still.std(axis=0).max() < 0.1 * first.std(axis=0).max()
+    table = drawn("e.csv", "-n", 7,
+                  load=lambda path: numpy.loadtxt(path, delimiter=",", skiprows=1, dtype="f4"))
+    assert numpy.array_equal(table, few)
+    assert drawn("f.raw", load=lambda path: numpy.fromfile(path, "f4")).shape == (16,)
+    assert b"input" not in run("generate", model, "-o", "-", "--dry-run").stdout
+    for bad in ("0", "-1", "x", "nan", "inf"):
+        said = error_of("generate", model, "-o", "-", "--temperature", bad, code=2)
+        assert "--temperature" in said
+    train(data, folder / "plain", "--epochs", "1")
+    said = error_of("generate", folder / "plain", "-o", folder / "g.npy", code=2)
+    assert "no distribution is known of codes of the kind plain" in said
+    assert not list(folder.glob("g.npy*"))
+
+
 def test_rows_do_not_depend_on_batch_or_threads(folder):
     data, model = prepared(folder)
     outputs = []

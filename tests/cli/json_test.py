@@ -122,6 +122,15 @@ def test_file_commands(folder):
                  "--dry-run")
 
 
+def test_generating(folder):
+    numpy.save(folder / "x.npy", rows(300))
+    run("train", folder / "x.npy", "-o", folder / "run", *SMALL, "--epochs", "1", "--set",
+        'model.code.kind="variational"')
+    found = succeeds("generate", "generate", folder / "run", "-n", "5", "-o", folder / "g.npy")
+    assert found["rows_written"] == 5
+    succeeds("generate --dry-run", "generate", folder / "run", "-o", folder / "h.npy", "--dry-run")
+
+
 def test_evaluations(folder):
     images = numpy.random.default_rng(1).integers(0, 256, (300, 4, 4), dtype=numpy.uint8)
     head = b"\0\0\x08\x03" + b"".join(n.to_bytes(4, "big") for n in images.shape)

@@ -395,6 +395,7 @@ TEST(Tasks, AreTheVerbsOfTheLibrary) {
   EXPECT_EQ(kDecodeTask.number, DIABOLO_DECODE);
   EXPECT_EQ(kReconstructTask.number, DIABOLO_RECONSTRUCT);
   EXPECT_EQ(kScoreTask.number, DIABOLO_SCORE);
+  EXPECT_EQ(kGenerateTask.number, DIABOLO_GENERATE);
   std::set<std::string> names;
   int32_t number = 0;
   for (const Task* task : tasks()) {

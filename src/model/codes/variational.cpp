@@ -36,6 +36,11 @@ std::vector<Layer> heads(const Layer& last) {
   return {head};
 }
 
+// From the prior.
+ValueId draw(ModelGraph& model) {
+  return model.normal_draws();
+}
+
 TrainedCode train(const CodeBuild& build) {
   const ValueId state = build.model.step_state();
   return {build.code, build.model.graph()
@@ -71,6 +76,7 @@ constinit const CodeDef kVariationalCode = {.name = "variational",
                                             .options = options,
                                             .heads = heads,
                                             .terms = terms,
+                                            .draw = draw,
                                             .train = train};
 
 }  // namespace diabolo

@@ -2,11 +2,13 @@
 #include <gmock/gmock.h>
 
 #include "infer/inference.h"
+#include "jobs/encode_pipeline.h"
 #include "model/config_toml.h"
 #include "model/model_file.h"
 #include "model/task.h"
 #include "model/term.h"
 #include "model/training_graph.h"
+#include "ops/draw_normal.h"
 #include "ops/gaussian_kl.h"
 #include "ops/reparameterise.h"
 #include "train/trainer.h"
@@ -55,6 +57,7 @@ TEST(Variational, DrawsInTrainingAndValidationAndUsesTheMean) {
   for (const Task* task : tasks()) {
     const Graph graph = task_graph(*task, config.model, network, {.rows = 4});
     EXPECT_THAT(ops_of(graph), Not(Contains(&kReparameterise))) << task->name;
+    EXPECT_EQ(std::ranges::count(ops_of(graph), &kDrawNormal), task == &kGenerateTask);
     EXPECT_EQ(graph.find("code.log_variance.weight", Role::kParameter), kNoValue) << task->name;
   }
 }
@@ -73,6 +76,100 @@ TEST(Variational, ItsKeysAreForItAlone) {
   EXPECT_EQ(loss_terms(config.model).size(), 1u);
   EXPECT_THAT(config_toml(config), Not(HasSubstr("beta =")));
   EXPECT_THROW(resolved(config, Scale::kStandard), Error) << "beta means nothing here";
+}
+
+// Codes of the prior, named by seed and row, go through the decoder.
+TEST(Variational, GeneratesFromThePrior) {
+  constexpr uint64_t kRows = 700, kCode = 3, kFeatures = 12;
+  const FloatData data(planar_rows(300, kFeatures, 1), kFeatures);
+  Config config = variational_config();
+  const auto backend = create_host_backend(2);
+  for (const Precision precision : {Precision::kF32, Precision::kBf16}) {
+    config.train.precision = precision;
+    const ModelFile model = train(*backend, config, *data.data, nullptr, {}, {}).model;
+    const Inference inference(*backend, model, {.precision = precision});
+    const auto generated = [&](uint64_t rows, const TaskCall& call) {
+      std::vector<float> out(rows * kFeatures);
+      TaskCall given = call;
+      given.rows = rows;
+      inference.run(kGenerateTask, std::span<const RawRows>(),
+                    std::array<TaskResults, 1>{std::span(out)}, {}, given);
+      return out;
+    };
+    const double temperature = 0.5;
+    std::vector<float> codes(kRows * kCode), expected(kRows * kFeatures);
+    const kernels::RandomKey key{7, kernels::RandomPurpose::kDraw, 0, 0};
+    for (uint32_t row = 0; row < kRows; ++row)
+      for (uint32_t k = 0; k < kCode; ++k)
+        codes[row * kCode + k] = static_cast<float>(temperature) * kernels::normal_at(key, row, k);
+    inference.decode(codes, expected);
+    const auto found = generated(kRows, {.seed = 7, .temperature = temperature});
+    const float slack = precision == Precision::kF32 ? 1e-4f : 0.1f;
+    for (size_t i = 0; i < found.size(); ++i) ASSERT_NEAR(found[i], expected[i], slack) << i;
+    const auto few = generated(5, {.seed = 7, .temperature = temperature});
+    EXPECT_TRUE(std::equal(few.begin(), few.end(), found.begin())) << "of no count";
+    const auto later = generated(5, {.seed = 7, .first_row = 300, .temperature = temperature});
+    EXPECT_TRUE(std::equal(later.begin(), later.end(), found.begin() + 300 * kFeatures));
+    EXPECT_NE(generated(5, {.seed = 8, .temperature = temperature}), few);
+    EXPECT_NE(generated(5, {.seed = 7}), few);
+    for (const double bad : {0.0, -1.0, 2000.0, static_cast<double>(std::nanf(""))})
+      EXPECT_THROW(generated(5, {.temperature = bad}), Error) << bad;
+  }
+}
+
+// Resumed, and in whatever blocks, a file has the rows that memory has.
+TEST(Variational, GeneratesFiles) {
+  constexpr uint64_t kRows = 50, kFeatures = 12;
+  const FloatData data(planar_rows(300, kFeatures, 1), kFeatures);
+  const auto backend = create_host_backend(1);
+  const ModelFile model = train(*backend, variational_config(), *data.data, nullptr, {}, {}).model;
+  const TemporaryFolder folder;
+  const auto made = rows_to_make(kRows, TensorDesc(DType::kF32, {kFeatures}));
+  PipelineOptions options;
+  options.task = &kGenerateTask;
+  options.output = folder / "whole.raw";
+  options.seed = 1;
+  EXPECT_EQ(run_pipeline(*backend, model, *made, options).rows_written, kRows);
+  const std::string whole = content_of(options.output);
+  std::vector<float> drawn(kRows * kFeatures);
+  Inference(*backend, model, {})
+      .run(kGenerateTask, std::span<const RawRows>(), std::array<TaskResults, 1>{std::span(drawn)},
+           {}, {.rows = kRows, .seed = 1});
+  ASSERT_EQ(whole.size(), drawn.size() * sizeof(float));
+  EXPECT_EQ(std::memcmp(drawn.data(), whole.data(), whole.size()), 0);
+  options.output = folder / "parts.raw";
+  options.batch_rows = 3;
+  options.progress = [](const PipelineProgress& now) { return now.rows < 20; };
+  EXPECT_TRUE(run_pipeline(*backend, model, *made, options).is_cancelled);
+  options.progress = {};
+  options.resume = true;
+  options.seed = 2;
+  EXPECT_THROW(run_pipeline(*backend, model, *made, options), Error) << "other draws";
+  options.seed = 1;
+  EXPECT_GT(run_pipeline(*backend, model, *made, options).resumed_rows, 0u);
+  EXPECT_EQ(content_of(options.output), whole);
+}
+
+TEST(Variational, OtherKindsAreNotDrawn) {
+  const FloatData data(planar_rows(30, 12, 1), 12);
+  const auto backend = create_host_backend(1);
+  const Inference inference(*backend,
+                            train(*backend, small_config(), *data.data, nullptr, {}, {}).model, {});
+  std::vector<float> out(300 * 12);
+  const auto error_of = [&](const Task& task, std::span<const RawRows> in, const TaskCall& call) {
+    try {
+      inference.run(task, in, std::array<TaskResults, 1>{std::span(out)}, {}, call);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kUsage);
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  EXPECT_THAT(error_of(kGenerateTask, {}, {.rows = 300}),
+              HasSubstr("no distribution is known of codes of the kind plain"));
+  const RawRows rows = {DType::kF32, false, std::as_bytes(std::span(data.values)), 30};
+  EXPECT_THAT(error_of(kReconstructTask, std::span(&rows, 1), {.temperature = 2}),
+              HasSubstr("temperature: reconstruct draws nothing"));
 }
 
 // Of 12 features in two dimensions, three numbers of code: it learns, both terms are said, and what
