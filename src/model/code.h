@@ -18,12 +18,14 @@ struct CodeBuild {
   ModelGraph& model;
   ValueId code;                    // T[rows,K]: the encoder's last layer
   std::span<const ValueId> heads;  // T[rows,…] of each head; none in use
+  std::span<const ValueId> made;   // for terms: TrainedCode::made
 };
 
 // In training and validation.
 struct TrainedCode {
-  ValueId code;     // T[rows,…]: what terms of the loss take for the code in use
-  ValueId decoded;  // T[rows,…]: what the decoder reads
+  ValueId code;                    // T[rows,…]: what terms of the loss take for the code in use
+  ValueId decoded;                 // T[rows,…]: what the decoder reads
+  std::vector<ValueId> made = {};  // what else its terms and measures are made of
 };
 
 struct CodeDef {
@@ -55,7 +57,7 @@ struct CodeDef {
 };
 
 // The list: X(Name) for every kNameCode.
-#define DIABOLO_CODES(X) X(Plain) X(Variational)
+#define DIABOLO_CODES(X) X(Plain) X(Variational) X(Topk)
 
 #define DIABOLO_CODE(name) extern const CodeDef k##name##Code;
 DIABOLO_CODES(DIABOLO_CODE)

@@ -135,6 +135,7 @@ ValueId ModelGraph::encoded(ValueId x) {
   DIABOLO_CHECK(dropouts_ == 0, "the encoder's draws are the first");
   hidden_.clear();
   heads_.clear();
+  made_.clear();
   ValueId last_reads = code_ = x;
   for (const Layer& one : network_.encoder) {
     last_reads = code_;
@@ -146,6 +147,7 @@ ValueId ModelGraph::encoded(ValueId x) {
   for (const Layer& head : network_.heads)
     heads_.push_back(layer(head, last_reads, head.activation));
   const TrainedCode made = kind.train ? kind.train(code_build()) : used_in_training();
+  made_ = made.made;
   code_in_use_ = made.code;
   return made.decoded;
 }
@@ -168,7 +170,7 @@ TrainedCode ModelGraph::used_in_training() {
 }
 
 CodeBuild ModelGraph::code_build() {
-  return {*this, code_, heads_};
+  return {*this, code_, heads_, made_};
 }
 
 ValueId ModelGraph::decoded(ValueId code) {

@@ -106,7 +106,7 @@ class ModelGraph {
   uint32_t dropouts_ = 0;
   bool is_again_ = false;
   ValueId code_ = kNoValue, code_in_use_ = kNoValue;
-  std::vector<ValueId> heads_, hidden_;
+  std::vector<ValueId> heads_, made_, hidden_;
   ValueId target_ = kNoValue;
   ValueId decoded_ = kNoValue;         // before the last activation
   ValueId reconstruction_ = kNoValue;  // made when asked for

@@ -39,6 +39,9 @@
   X(RowScore)           \
   X(Shuffle)            \
   X(SumTerms)           \
+  X(TopK)               \
+  X(TopKGrad)           \
+  X(UnitUse)            \
   X(UpdateState)        \
   X(WeighTerm)
 

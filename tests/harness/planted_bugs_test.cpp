@@ -13,6 +13,7 @@
 #include "ops/loss.h"
 #include "ops/mean_abs.h"
 #include "ops/reparameterise.h"
+#include "ops/top_k.h"
 #include "ops/training.h"
 #include "ops/update_state.h"
 #include "ops/weigh_term.h"
@@ -126,6 +127,7 @@ const Planted kPlanted[] = {
     {&kGaussianKlGrad, Bug::kSlopeOutside, "instead of 0 +- 0"},
     {&kReparameterise, Bug::kIgnoresStep, kWrongNumber},
     {&kReparameterise, Bug::kIgnoresLayer, "layer 3"},
+    {&kTopK, Bug::kLaterOfEqual, kWrongNumber},
     {&kAdd, Bug::kForgetsToRound, kWrongNumber},
 };
 

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <vector>
 
 #include "base/error.h"
 #include "kernels/dense.h"
 #include "kernels/loss.h"
 #include "kernels/reparameterise.h"
+#include "kernels/top_k.h"
 #include "kernels/update_state.h"
 #include "kernels/weigh_term.h"
 #include "ops/add.h"
@@ -16,6 +18,7 @@
 #include "ops/loss.h"
 #include "ops/mean_abs.h"
 #include "ops/reparameterise.h"
+#include "ops/top_k.h"
 #include "ops/training.h"
 #include "ops/update_state.h"
 #include "ops/weigh_term.h"
@@ -284,6 +287,28 @@ void gaussian_kl_grad(const Call& call, float*) {
   }
 }
 
+// --- top_k: a stable sort ----------------------------------------------------------------------
+
+template <Bug kBug>
+void top_k(const Call& call, float*) {
+  const int64_t D = row_elems(call.in[0].desc), k = call.attrs.as<TopKAttrs>().k;
+  for (int64_t b = 0; b < call.in[0].desc.extent(0); ++b) {
+    const float* const x = call.in[0].as<const float>() + b * D;
+    float* const y = call.out[0].as<float>() + b * D;
+    std::vector<int64_t> order(static_cast<size_t>(D));
+    for (int64_t d = 0; d < D; ++d)
+      order[static_cast<size_t>(d)] = kBug == Bug::kLaterOfEqual ? D - 1 - d : d;
+    std::ranges::stable_sort(order, std::greater<>(),
+                             [&](int64_t d) { return kernels::key_of(x[d]); });
+    std::fill_n(y, D, 0.0f);
+    for (int64_t place = 0; place < k; ++place) {
+      const int64_t d = order[static_cast<size_t>(place)];
+      y[d] = x[d];
+      call.out[1].as<uint32_t>()[b] = static_cast<uint32_t>(d);
+    }
+  }
+}
+
 // --- reparameterise ----------------------------------------------------------------------------
 
 template <Bug kBug>
@@ -356,6 +381,7 @@ Kernel kernel_with(const OpDef& op) {
   if (&op == &kMeanAbsGrad) return entry<mean_abs_grad<kBug>>();
   if (&op == &kGaussianKlGrad) return entry<gaussian_kl_grad<kBug>>();
   if (&op == &kReparameterise) return entry<reparameterise<kBug>>();
+  if (&op == &kTopK) return entry<top_k<kBug>>();
   if (&op == &kAdd) return entry<add<kBug>, DType::kBf16>();
   DIABOLO_CHECK(&op == &kLoss, "no planted kernel for ", op.name);
   Kernel kernel = entry<loss<kBug>>();
@@ -399,19 +425,21 @@ const char* name(Bug bug) {
                                            "RowsDependOnBatch",
                                            "SlopeOutside",
                                            "WritesPastScratch",
-                                           "ForgetsToRound"};
+                                           "ForgetsToRound",
+                                           "LaterOfEqual"};
   return kNames[static_cast<int>(bug)];
 }
 
 Kernel planted_kernel(const OpDef& op, Bug bug) {
-  return pick<Bug::kNone, Bug::kWrongTransposition, Bug::kMissingBias, Bug::kMissingTailRow,
-              Bug::kMissingTailColumn, Bug::kUninitialisedSum, Bug::kDerivativeAtH,
-              Bug::kMissingLastTile, Bug::kIgnoresAccumulate, Bug::kReadsOverwritten,
-              Bug::kWrongCount, Bug::kSlopeAtZero, Bug::kLowPrecisionSum, Bug::kUnstableOrder,
-              Bug::kWritesPastTheEnd, Bug::kChangesItsInput, Bug::kAssumesAlignment,
-              Bug::kReadsPastTheEnd, Bug::kOverflows, Bug::kIgnoresHalt, Bug::kIgnoresStep,
-              Bug::kIgnoresLayer, Bug::kIgnoresUpstream, Bug::kRowsDependOnBatch,
-              Bug::kSlopeOutside, Bug::kWritesPastScratch, Bug::kForgetsToRound>(op, bug);
+  return pick<
+      Bug::kNone, Bug::kWrongTransposition, Bug::kMissingBias, Bug::kMissingTailRow,
+      Bug::kMissingTailColumn, Bug::kUninitialisedSum, Bug::kDerivativeAtH, Bug::kMissingLastTile,
+      Bug::kIgnoresAccumulate, Bug::kReadsOverwritten, Bug::kWrongCount, Bug::kSlopeAtZero,
+      Bug::kLowPrecisionSum, Bug::kUnstableOrder, Bug::kWritesPastTheEnd, Bug::kChangesItsInput,
+      Bug::kAssumesAlignment, Bug::kReadsPastTheEnd, Bug::kOverflows, Bug::kIgnoresHalt,
+      Bug::kIgnoresStep, Bug::kIgnoresLayer, Bug::kIgnoresUpstream, Bug::kRowsDependOnBatch,
+      Bug::kSlopeOutside, Bug::kWritesPastScratch, Bug::kForgetsToRound, Bug::kLaterOfEqual>(op,
+                                                                                             bug);
 }
 
 }  // namespace diabolo::planted

@@ -34,6 +34,7 @@ enum class Bug {
   kSlopeOutside,        // differentiates where the value was clamped
   kWritesPastScratch,   // one element
   kForgetsToRound,      // truncates to bf16
+  kLaterOfEqual,        // takes of equal numbers the later ones
 };
 const char* name(Bug bug);
 

@@ -3,6 +3,7 @@
 // This is the root of the chain of trust: everything faster is checked against these references.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <complex>
 #include <cstring>
 #include <functional>
@@ -177,12 +178,18 @@ class Tape final : public GradBuilder {
     }
     const auto made = selftest::expected_of(node, data, false).candidates[0];
     for (size_t k = 0; k < out.size(); ++k)
-      std::memcpy(values_[static_cast<size_t>(out[k])].bytes.data(), made[k].value.data(),
-                  made[k].value.size() * sizeof(double));
+      store(values_[static_cast<size_t>(out[k])], made[k].value);
     return out;
   }
 
  private:
+  static void store(Entry& to, const Reals& numbers) {
+    auto* const integers = reinterpret_cast<uint32_t*>(to.bytes.data());
+    if (to.desc.dtype() == DType::kU32)
+      std::ranges::transform(numbers, integers, [](double x) { return static_cast<uint32_t>(x); });
+    else
+      std::memcpy(to.bytes.data(), numbers.data(), numbers.size() * sizeof(double));
+  }
   std::vector<TensorDesc> inferred(const OpDef& op, const Attrs& attrs,
                                    std::span<const ValueId> in) const {
     std::vector<TensorDesc> descs;
@@ -205,9 +212,11 @@ Complex weighted(const selftest::OpCases& cases, const Tape& tape, const Node& n
     call.in.push_back(in[k]);
     call.raw_in.push_back(tape.bytes(node.in[k]));
   }
+  std::vector<std::vector<std::byte>> raw;
   for (const ValueId id : node.out) {
     call.out_desc.push_back(tape.desc(id));
     call.out.emplace_back(static_cast<size_t>(tape.desc(id).elems()));
+    call.raw_out.push_back(raw.emplace_back(tape.desc(id).bytes()).data());
   }
   cases.on_complex(call);
   Complex sum = 0;
