@@ -8,7 +8,7 @@
 namespace diabolo::kernels::cpu {
 namespace {
 
-constexpr double kSelect = 6;  // nanoseconds a number, measured on AVX-512
+constexpr double kSelect = 6;  // nanoseconds a number, a guess, for want of a measurement
 
 // The key of the k-th of a row and how many with that key are among the k.
 struct Threshold {

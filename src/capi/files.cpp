@@ -44,7 +44,10 @@ PipelineOptions pipeline_options(const Model& model, const Task& task,
     throw Error(ErrorCode::kUsage, cat("file options.worst: expected at most ", DIABOLO_MAX_WORST,
                                        ", found ", options.worst));
   out.worst = static_cast<int64_t>(options.worst);
-  out.on_bad_value = bad_value_of("file options", options.on_bad_value, model.file);
+  if (!task.inputs.empty())
+    out.on_bad_value = bad_value_of("file options", options.on_bad_value, model.file);
+  else if (options.on_bad_value != 0 && options.on_bad_value != DIABOLO_BAD_VALUE_ERROR)
+    throw Error(ErrorCode::kUsage, "file options.on_bad_value: no rows are read; leave it out");
   out.seed = options.seed;
   if (options.temperature != 0) out.temperature = options.temperature;
   out.resume = options.resume != 0;

@@ -234,7 +234,7 @@ struct Taker {
 void check_temperature(const Task& task, const TaskShape& shape, double temperature) {
   if (!shape.has_temperature && temperature != 1)
     throw Error(ErrorCode::kUsage, cat("temperature: ", task.name, " draws nothing that has one"));
-  if (!(temperature > 0 && temperature <= kMostTemperature))
+  if (!(static_cast<float>(temperature) > 0 && temperature <= kMostTemperature))
     throw Error(ErrorCode::kUsage, cat("temperature: expected a number above 0 and at most ",
                                        kMostTemperature, ", found ", temperature));
 }

@@ -180,10 +180,14 @@ ValueId ModelGraph::decoded(ValueId code) {
 
 ValueId ModelGraph::drawn_code() {
   const CodeDef& kind = *network_.code;
-  if (!kind.draw)
+  if (!kind.draw) {
+    std::string others;
+    for (const CodeDef* def : code_defs())
+      if (def->draw) others += cat(others.empty() ? "" : ", ", def->name);
     throw Error(ErrorCode::kUsage,
-                cat("generate: no distribution is known of codes of the kind ", kind.name,
-                    "; train with model.code.kind = \"variational\""));
+                cat("model.code.kind: no distribution is known of codes of the kind ", kind.name,
+                    ", so that none can be drawn; there is one of ", others));
+  }
   const ValueId code = kind.draw(*this);
   return is_float(network_.code_row.desc.dtype()) ? batch(code, false, false) : code;
 }

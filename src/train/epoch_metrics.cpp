@@ -1,6 +1,7 @@
 // A line of metrics.jsonl.
 #include <nlohmann/json.hpp>
 
+#include "base/error.h"
 #include "train/trainer.h"
 
 namespace diabolo {
@@ -14,7 +15,10 @@ nlohmann::json EpochMetrics::json() const {
                         {"seconds", seconds},
                         {"learning_rate", learning_rate}};
   if (validation_loss) out["validation_loss"] = *validation_loss;
-  for (const TermValue& term : terms) out[term.name] = term.value;
+  for (const TermValue& term : terms) {
+    DIABOLO_CHECK(!out.contains(term.name), term.name, " stands there twice");
+    out[term.name] = term.value;
+  }
   return out;
 }
 

@@ -1,6 +1,7 @@
 #include "train/trainer.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "backend/product_rates.h"
@@ -123,7 +124,7 @@ TermValues Training::term_sums(const std::optional<TermValues>& found) const {
 // where reconstruction was the only term its sum is the loss's.
 double Training::sum_in_checkpoint(const TermSpec& term, const TermValues& found) const {
   const auto same = std::ranges::find(found, term.name, &TermValue::name);
-  if (same != found.end()) return same->value;
+  if (same != found.end() && !(term.in_loss && std::isnan(same->value))) return same->value;
   if (!term.in_loss) return at_.position > 0 ? std::numeric_limits<double>::quiet_NaN() : 0;
   if (found.empty() && std::ranges::count(terms_, true, &TermSpec::in_loss) == 1)
     return at_.loss_sum;
