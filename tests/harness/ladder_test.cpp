@@ -301,33 +301,42 @@ struct HostWays {
   std::unique_ptr<Backend> one = create_host_backend(1), three = create_host_backend(3);
   std::unique_ptr<Stream> of_one = one->create_stream(), of_three = three->create_stream();
 
-  std::vector<Target> targets() {
-    std::vector<Target> all = selftest::targets_of(*one, *of_one);
-    for (const Target& target : selftest::targets_of(*three, *of_three)) all.push_back(target);
-    return all;
+  // Those whose bits shall be the same: each instruction set by itself, or all.
+  std::vector<std::vector<Target>> groups(bool by_instruction_set) {
+    const std::vector<Target> alone = selftest::targets_of(*one, *of_one);
+    const std::vector<Target> shared = selftest::targets_of(*three, *of_three);
+    std::vector<std::vector<Target>> groups;
+    for (size_t i = 0; i < alone.size(); ++i) {
+      if (groups.empty() || by_instruction_set) groups.emplace_back();
+      groups.back().push_back(alone[i]);
+      groups.back().push_back(shared.at(i));
+    }
+    return groups;
   }
 };
 
-// Sums of a product are the library's, or go by the instruction set; all else has one order.
+// What a product sums up goes by the instruction set, and where it is the library's by the threads.
+bool is_library_product(const OpDef& op) {
+  return std::string_view(op.name).starts_with("dense_");
+}
 bool is_product(const OpDef& op) {
-  const std::string_view name = op.name;
-  return name.starts_with("dense_") || name.starts_with("conv2d_");
+  return is_library_product(op) || std::string_view(op.name).starts_with("conv2d_");
 }
 
 TEST(LadderThreads, OwnLoopsGiveTheSameBitsOnEveryInstructionSetAndAnyNumberOfThreads) {
   if (kDeviceIsEmulated && !runs_all()) GTEST_SKIP() << "other builds run the CPU's kernels";
   HostWays ways;
-  const std::vector<Target> targets = ways.targets();
   int large = 0;
   for (const OpDef* op : all_ops()) {
-    if (is_product(*op)) continue;
+    if (is_library_product(*op)) continue;
     for (const Case& test_case : cases_of(*selftest::find_cases(*op))) {
       if (!is_in_this_build(test_case)) continue;
       const CaseData data = data_of(test_case);
       for (const Kernel& kernel : op->kernels) {
         if (kernel.is_reference || kernel.space != Space::kHost) continue;
-        EXPECT_EQ(differing(test_case, data, kernel, targets), "")
-            << kernel.name << " on " << test_case.name;
+        for (const std::vector<Target>& targets : ways.groups(is_product(*op)))
+          EXPECT_EQ(differing(test_case, data, kernel, targets), "")
+              << kernel.name << " on " << test_case.name;
         large += test_case.is_large ? 1 : 0;
       }
     }
@@ -345,7 +354,7 @@ TEST(LadderThreads, SeesAKernelThatGoesByItsThreads) {
     };
   };
   const Case test_case = cases_of(selftest::kAddCases)[0];
-  EXPECT_NE(differing(test_case, data_of(test_case), kernel, ways.targets()), "");
+  EXPECT_NE(differing(test_case, data_of(test_case), kernel, ways.groups(false).front()), "");
 }
 
 TEST(Selftest, TableHasARowForEveryKernel) {
