@@ -2,6 +2,7 @@
 // is the other's mirror, and an image that goes through both comes back in its own size.
 #include <array>
 #include <cmath>
+#include <tuple>
 
 #include "model/block.h"
 #include "model/model_graph.h"
@@ -84,7 +85,9 @@ void read_padding(const Layer& layer, const std::array<int32_t, 2>& kernel, Conv
     }
     return;
   }
-  if (edges != kUnsaid) refuse(layer, cat("expected a padding or ", kEdgeWords[0], ", not both"));
+  if (edges != kUnsaid)
+    refuse(layer, cat("expected a padding or ", kEdgeWords[static_cast<size_t>(edges)],
+                      ", found both; take one of them out"));
   if (said.size() == 3) refuse(layer, "padding: expected 1, 2 or 4 numbers, found 3");
   g.before = g.after = both(said);
   if (said.size() < 4) return;
@@ -195,13 +198,12 @@ LayerLine mirror(const Layer& layer) {
   return {&kConvTransposeBlock, std::move(options)};
 }
 
-// Both store the weight of the convolution, whichever way round they use it.
+// Both store the weight of the convolution, whichever way round they use it. How their lines say it
+// may differ: "same" is a padding, too.
 void tie(Layer& layer, const Layer& encoder) {
   const auto weight_like = [](const Layer& of) {
-    auto options = of.line.options;
-    options.resize(kRest);
-    options[kChannels].clear();
-    return options;
+    const auto [kernel, g] = convolution_of(of);
+    return std::tuple(kernel, g.stride, g.dilation, g.before, g.after, g.groups);
   };
   if (weight_like(layer) != weight_like(encoder) ||
       layer.parameters[0].desc != encoder.parameters[0].desc)

@@ -74,7 +74,8 @@ TEST(ConvBlock, RefusalsSayWhatWasExpected) {
   EXPECT_THAT(refusal_of("conv 3 kernel 5 valid", {9, 4, 1}), HasSubstr("at least 5 columns"));
   EXPECT_THAT(refusal_of("conv 4 groups 3", {9, 9, 3}), HasSubstr("divides its 4 channels"));
   EXPECT_THAT(refusal_of("conv 3 padding 1x1x1", {9, 9, 1}), HasSubstr("1, 2 or 4 numbers"));
-  EXPECT_THAT(refusal_of("conv 3 padding 1 same", {9, 9, 1}), HasSubstr("not both"));
+  EXPECT_THAT(refusal_of("conv 3 padding 1 same", {9, 9, 1}), HasSubstr("a padding or same, "));
+  EXPECT_THAT(refusal_of("conv 3 padding 1 valid", {9, 9, 1}), HasSubstr("a padding or valid, "));
   EXPECT_THAT(refusal_of("conv 3 samee", {9, 9, 1}), HasSubstr("did you mean \"same\"?"));
   EXPECT_THAT(refusal_of("conv_transpose 3 output_padding 1", {9, 9, 1}),
               HasSubstr("expected less than the stride, 1, found 1"));
@@ -110,6 +111,18 @@ TEST(ConvBlock, SharesItsWeightsWithItsMirror) {
   EXPECT_EQ(network.decoder[1].parameters[0].name, "encoder.1.weight");
   EXPECT_EQ(network.decoder[2].parameters[0].name, "encoder.0.weight");
   EXPECT_EQ(network.decoder[2].parameters[1].name, "decoder.2.bias");
+}
+
+TEST(ConvBlock, SharesWithALineThatSaysTheSameInOtherWords) {
+  Config config = config_of({"conv 8 stride 2 relu"});
+  config.model.decoder.tied = true;
+  config.model.decoder.mirror = false;
+  const auto weight_of_decoder = [&](const char* line) {
+    config.model.decoder.layers = {"dense 5x5x8 relu", line};
+    return Network::of(config.model, Extents{9, 9, 2}).decoder.back().parameters[0].name;
+  };
+  EXPECT_EQ(weight_of_decoder("conv_transpose 2 stride 2x2 padding 1x1x1x1"), "encoder.0.weight");
+  EXPECT_THROW(weight_of_decoder("conv_transpose 2 stride 2 padding 1x1x2x0"), Error);
 }
 
 TEST(ConvBlock, TheDerivativeRidesInTheDataGradient) {
