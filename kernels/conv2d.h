@@ -240,22 +240,29 @@ DIABOLO_KERNELS(Conv2dForward)
 DIABOLO_KERNELS(Conv2dDataGrad)
 DIABOLO_KERNELS(Conv2dWeightGrad)
 namespace cuda {
-// Its kernels walk over any extents.
-inline const char* refuse_shape(const Conv2dShape&, const Device& device) {
+// Its kernels walk over any extents of at least 1.
+inline const char* refuse_shape(const Conv2dShape& s, const Device& device) {
+  for (const int64_t extent :
+       {s.B, s.h.image, s.h.grid, s.h.kernel, s.w.image, s.w.grid, s.w.kernel, s.C, s.O, s.groups})
+    if (extent < 1) return "an extent is 0";
   return refuse_device(device);
 }
-// The batch of a weight gradient in parts, and the numbers of weight and bias that each sums.
+// The sums of a weight gradient in parts: rows of the grids of all images, cells of the output for
+// the bias, and the numbers of weight and bias that each part sums.
 struct Conv2dGradParts {
-  int64_t parts, images, numbers;
+  int64_t parts, rows, cells, numbers;
 };
-// Enough parts for some 2^17 threads, by the shape alone.
+// By the shape alone. Enough parts for some 2^17 threads, but no more than 512, which one thread
+// adds up for each number: below 2^17 / 512 = 256 numbers there are fewer threads.
 inline Conv2dGradParts conv2d_grad_parts(const Conv2dShape& s, bool has_bias) {
-  constexpr int64_t kThreads = int64_t{1} << 17, kMostParts = 64;
-  const int64_t numbers = s.weight_elems() + (has_bias ? conv2d_output(s).channels : 0);
+  constexpr int64_t kThreads = int64_t{1} << 17, kMostParts = 512;
+  const ConvSide out = conv2d_output(s);
+  const int64_t numbers = s.weight_elems() + (has_bias ? out.channels : 0);
   const int64_t wanted = kThreads / numbers + 1;
   const int64_t most = wanted < kMostParts ? wanted : kMostParts;
-  const int64_t images = (s.B + most - 1) / most;
-  return {(s.B + images - 1) / images, images, numbers};
+  const int64_t all_rows = s.B * s.h.grid;
+  const int64_t rows = (all_rows + most - 1) / most, parts = (all_rows + rows - 1) / rows;
+  return {parts, rows, (out.B * out.rows * out.columns + parts - 1) / parts, numbers};
 }
 template <class T>
 uint64_t scratch_bytes(const Conv2dWeightGrad<T>& p, const Device&) {

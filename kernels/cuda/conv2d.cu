@@ -4,8 +4,8 @@
 // Shapes      images [B,H,W,C] and grids [B,P,Q,O] T, weight [R,S,C/G,O] T; bias and gradients f32
 // Work split  a thread per number of the side that is made, channels side by side, so that a warp
 //             reads one pixel's channels together and weights in rows; choose_flat_blocks.
-//             Gradients of weight and bias: a thread per number and part of the batch, parts to
-//             scratch, then one thread per number adds them
+//             Gradients of weight and bias: a thread per number and part of the grids' rows, or of
+//             the output's cells; parts to scratch, then one thread per number adds them
 // Traffic     every number of a patch once per channel that it goes to, from cache
 // Numerics    float, in the order of the reference; parts ascending. An image has the same bits in
 //             every batch
@@ -58,7 +58,8 @@ struct Parts {
   float* sums;  // [parts, numbers]: of the weight, then of the bias
 };
 
-// Rolled up: what a few more registers would bring is no match for a product.
+// Over rows of the grids of all images. Rolled up: what a few more registers would bring is no
+// match for a product.
 template <class T>
 GPU_VERB float weight_part(const Conv2dWeightGrad<T>& p, int64_t k, int64_t first, int64_t last) {
   const Conv2dShape& s = p.shape;
@@ -68,7 +69,7 @@ GPU_VERB float weight_part(const Conv2dWeightGrad<T>& p, int64_t k, int64_t firs
   const T* grid = s.is_transposed ? p.x : p.dz;
   float sum = 0;
 #pragma unroll 1
-  for (int64_t row = first * s.h.grid; row < last * s.h.grid; ++row) {
+  for (int64_t row = first; row < last; ++row) {
     const int64_t b = row / s.h.grid;
     const int64_t y = s.h.image_at(row - b * s.h.grid, tap / s.w.kernel);
     if (y < 0) continue;
@@ -85,11 +86,10 @@ GPU_VERB float weight_part(const Conv2dWeightGrad<T>& p, int64_t k, int64_t firs
 
 template <class T>
 GPU_VERB float bias_part(const Conv2dWeightGrad<T>& p, int64_t c, int64_t first, int64_t last) {
-  const ConvSide side = conv2d_output(p.shape);
-  const int64_t cells = side.rows * side.columns;
+  const int64_t channels = conv2d_output(p.shape).channels;
   float sum = 0;
 #pragma unroll 1
-  for (int64_t k = first * cells; k < last * cells; ++k) sum += widen(p.dz[k * side.channels + c]);
+  for (int64_t k = first; k < last; ++k) sum += widen(p.dz[k * channels + c]);
   return sum;
 }
 
@@ -98,12 +98,16 @@ __global__ void __launch_bounds__(kFlatThreads)
     conv2d_weight_grad_kernel(const __grid_constant__ Parts<T> call) {
   const Conv2dGradParts& split = call.split;
   for_each_number(split.parts * split.numbers, [&](int64_t at) {
-    const int64_t first = at / split.numbers * split.images, k = at % split.numbers;
-    const int64_t end = first + split.images;
-    const int64_t last = end < call.p.shape.B ? end : call.p.shape.B;
-    const int64_t weights = call.p.shape.weight_elems();
-    call.sums[at] = k < weights ? weight_part(call.p, k, first, last)
-                                : bias_part(call.p, k - weights, first, last);
+    const int64_t part = at / split.numbers, k = at % split.numbers;
+    const Conv2dShape& s = call.p.shape;
+    const ConvSide out = conv2d_output(s);
+    const int64_t weights = s.weight_elems();
+    const bool is_weight = k < weights;
+    const int64_t share = is_weight ? split.rows : split.cells;
+    const int64_t all = is_weight ? s.B * s.h.grid : out.B * out.rows * out.columns;
+    const int64_t end = (part + 1) * share, last = end < all ? end : all;
+    call.sums[at] = is_weight ? weight_part(call.p, k, part * share, last)
+                              : bias_part(call.p, k - weights, part * share, last);
   });
 }
 
