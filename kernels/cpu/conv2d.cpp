@@ -10,10 +10,16 @@
 //
 // With groups, and where no tap falls on the cells of a phase, plain loops sum.
 //
+// Limits: kMostPhases, since each has its weights, and an entry of the plan, for itself. What is
+// kept does not grow with cells: a piece of work is computed from its number.
+//
 // Numerics: a cell's sum is that of its tile's row, or a row of the product, whose bits depend
 // neither on the rows beside it nor on threads; so an image's bits depend neither on its batch nor
-// on threads.
+// on threads. Tiles and patches read zeros beside the source and multiply them: a weight that is
+// infinite or NaN makes a NaN there, where the reference and the loops skip the tap.
+#include <map>
 #include <memory>
+#include <utility>
 
 #include "kernels/cpu/conv_gather.h"
 #include "kernels/cpu/conv_tiles.h"
@@ -28,6 +34,7 @@ namespace {
 constexpr int64_t kChunkBytes = int64_t{512} << 10;
 constexpr int64_t kLeastCells = 64, kMostCells = 512;
 constexpr double kLoopFlopsPerNanosecond = 8;  // of the own loops
+constexpr int64_t kMostPhases = 64 * 64;
 
 // What is gathered, without addresses.
 template <class T>
@@ -49,7 +56,25 @@ struct Phase {
   By by = By::kLoops;
   int64_t chunk = 0;                           // cells
   uint64_t weights_at = 0, weights_bytes = 0;  // packed; 0: as the layer has them
-  std::unique_ptr<const Product> whole, tail;
+  std::shared_ptr<const Product> whole, tail;  // phases of the same extents share them
+};
+
+// Numbers of all phases in a row, such as chunks: those of phase k are first[k] up to first[k + 1].
+class Numbering {
+ public:
+  void add_phase(int64_t count) { first_.push_back(first_.back() + count); }
+  int64_t count() const { return first_.back(); }
+  struct Place {
+    size_t phase;
+    int64_t index;
+  };
+  Place operator[](int64_t number) const {
+    const auto behind = std::upper_bound(first_.begin(), first_.end(), number);
+    return {static_cast<size_t>(behind - first_.begin()) - 1, number - behind[-1]};
+  }
+
+ private:
+  std::vector<int64_t> first_ = {0};
 };
 
 template <class T>
@@ -59,10 +84,8 @@ By way_of(const Sums<T>& sums, const Gather& gather) {
 }
 
 template <class T>
-std::unique_ptr<const Product> product_of(const Sums<T>& sums, const Gather& gather, int64_t rows) {
-  if (rows == 0 || way_of(sums, gather) != By::kProduct) return nullptr;
+std::unique_ptr<const Product> product_of(const Sums<T>& sums, int64_t rows, int64_t inner) {
   const Channels n = sums.channels();
-  const int64_t inner = gather.taps() * n.K;
   CpuFeatures one = sums.cpu;
   one.threads = 1;
   return make_product({{element_of<T>(), rows, inner, false},
@@ -76,7 +99,8 @@ std::unique_ptr<const Product> product_of(const Sums<T>& sums, const Gather& gat
 template <class T>
 double nanoseconds_of(const Sums<T>& sums, const Gather& gather) {
   const Channels n = sums.channels();
-  const auto numbers = static_cast<double>(gather.cells() * gather.taps() * n.K * n.groups);
+  const double numbers = static_cast<double>(gather.cells()) * static_cast<double>(gather.taps()) *
+                         static_cast<double>(n.K * n.groups);
   const double flops = 2 * numbers * static_cast<double>(n.N);
   const double rate = way_of(sums, gather) == By::kLoops ? kLoopFlopsPerNanosecond : 100;
   return flops / rate + numbers * pass_cost::kCopy +
@@ -99,8 +123,8 @@ class Plan {
       nanoseconds += nanoseconds_of(sums, gather);
       add_phase(std::move(gather));
     }
-    lanes_ = std::min(threads_for(sums.cpu.threads, nanoseconds),
-                      static_cast<int>(std::min<size_t>(tasks_.size(), 1 << 20)));
+    lanes_ = static_cast<int>(
+        std::min<int64_t>(threads_for(sums.cpu.threads, nanoseconds), tasks_.count()));
   }
 
   uint64_t scratch_bytes() const {
@@ -121,7 +145,15 @@ class Plan {
   const Sums<T>& of() const { return sums_; }
   int lanes() const { return lanes_; }
   const std::vector<Phase>& phases() const { return phases_; }
-  const std::vector<Task>& tasks() const { return tasks_; }
+  bool has_products() const { return !products_.empty(); }
+  int64_t tasks() const { return tasks_.count(); }
+  Task task(int64_t number) const {
+    const auto [phase, chunk] = tasks_[number];
+    const Range cells = chunk_range(chunk, phases_[phase].chunk, phases_[phase].gather.cells());
+    return {phase, cells.begin, cells.size()};
+  }
+  // Taps of which the weights are packed, of all phases.
+  const Numbering& packed_taps() const { return packed_taps_; }
 
  private:
   uint64_t lane_bytes() const { return patch_bytes_ + 2 * sum_bytes_ + product_bytes_; }
@@ -136,19 +168,27 @@ class Plan {
     phase.by = by;
     phase.chunk =
         std::min(cells, std::clamp(kChunkBytes / cell_bytes / 8 * 8, kLeastCells, kMostCells));
-    for (int64_t at = 0; at < cells; at += phase.chunk)
-      tasks_.push_back({phases_.size(), at, std::min(phase.chunk, cells - at)});
-    phase.whole = product_of(sums_, gather, phase.chunk);
-    phase.tail = product_of(sums_, gather, cells % phase.chunk);
-    for (const auto* product : {phase.whole.get(), phase.tail.get()})
-      if (product) product_bytes_ = std::max(product_bytes_, align_64(product->scratch_bytes()));
+    tasks_.add_phase(chunk_count(cells, phase.chunk));
+    if (by == By::kProduct) {
+      phase.whole = product(phase.chunk, inner);
+      phase.tail = product(cells % phase.chunk, inner);
+    }
     patch_bytes_ = std::max(patch_bytes_, bytes_of<T>(phase.chunk * inner));
     sum_bytes_ = std::max(sum_bytes_, bytes_of<float>(phase.chunk * n.all()));
     phase.weights_at = weights_bytes_;
     phase.weights_bytes = weights_bytes(gather, by);
     weights_bytes_ += phase.weights_bytes;
+    packed_taps_.add_phase(phase.weights_bytes > 0 ? gather.taps() : 0);
     phase.gather = std::move(gather);
     phases_.push_back(std::move(phase));
+  }
+
+  std::shared_ptr<const Product> product(int64_t rows, int64_t inner) {
+    if (rows == 0) return nullptr;
+    std::shared_ptr<const Product>& made = products_[{rows, inner}];
+    if (!made) made = product_of(sums_, rows, inner);
+    product_bytes_ = std::max(product_bytes_, align_64(made->scratch_bytes()));
+    return made;
   }
 
   // Packed; 0: as the layer has them.
@@ -162,7 +202,8 @@ class Plan {
 
   Sums<T> sums_;
   std::vector<Phase> phases_;
-  std::vector<Task> tasks_;
+  std::map<std::pair<int64_t, int64_t>, std::shared_ptr<const Product>> products_;
+  Numbering tasks_, packed_taps_;
   int lanes_ = 1;
   uint64_t weights_bytes_ = 0, patch_bytes_ = 0, sum_bytes_ = 0, product_bytes_ = 0;
 };
@@ -181,21 +222,19 @@ class Bound {
  public:
   Bound(const Sums<T>& sums, const Operand<T>& at, Finish finish)
       : plan_(sums), at_(at), isa_(isa_of(sums.cpu)), finish_(finish) {
-    for (int lane = 0; lane < plan_.lanes(); ++lane)
+    for (int lane = 0; lane < plan_.lanes() && plan_.has_products(); ++lane)
       for (const Phase& phase : plan_.phases())
         products_.push_back(
             {bound(phase, phase.whole.get(), lane), bound(phase, phase.tail.get(), lane)});
   }
 
   void run() const {
-    for (const Phase& phase : plan_.phases()) {
-      if (phase.weights_bytes == 0) continue;
-      parallel_for(plan_.lanes(), phase.gather.taps(), [&](int64_t tap) { pack(phase, tap); });
-    }
+    parallel_for(plan_.lanes(), plan_.packed_taps().count(), [&](int64_t number) {
+      const auto place = plan_.packed_taps()[number];
+      pack(plan_.phases()[place.phase], place.index);
+    });
     guarded_parallel_for(plan_.lanes(), plan_.lanes(), [&](int64_t lane) {
-      const auto step = static_cast<size_t>(plan_.lanes());
-      for (auto k = static_cast<size_t>(lane); k < plan_.tasks().size(); k += step)
-        run_task(plan_.tasks()[k], lane);
+      for (int64_t k = lane; k < plan_.tasks(); k += plan_.lanes()) run_task(plan_.task(k), lane);
     });
   }
 
@@ -264,7 +303,7 @@ class Bound {
   Operand<T> at_;
   Isa isa_;
   Finish finish_;
-  std::vector<Products> products_;  // by lane and phase
+  std::vector<Products> products_;  // by lane and phase; none where nothing is a product
 };
 
 template <class T, class Finish>
@@ -329,9 +368,24 @@ Launch make(const Conv2dDataGrad<T>& p, const CpuFeatures& cpu, void* scratch) {
   return bind(sums_of(p, cpu), {p.dz, p.weight, nullptr, scratch}, finish);
 }
 
-template <template <class> class Record, class T>
-uint64_t scratch_of(const Record<T>& p, const CpuFeatures& cpu) {
-  return Plan<T>(sums_of(p, cpu)).scratch_bytes();
+template <class Record>
+uint64_t scratch_of(const Record& p, const CpuFeatures& cpu) {
+  return Plan(sums_of(p, cpu)).scratch_bytes();
+}
+
+template <class T>
+const char* refusal_of(const Sums<T>& sums) {
+  if (sums.to_image && phase_count(sums.shape) > kMostPhases)
+    return "more than 4096 phases, which is strides of 64x64";
+  return product_refusal(element_of<T>(), sums.cpu);
+}
+template <class T>
+const char* refusal_of(const Conv2dForward<T>& p, const CpuFeatures& cpu) {
+  return refusal_of(sums_of(p, cpu));
+}
+template <class T>
+const char* refusal_of(const Conv2dDataGrad<T>& p, const CpuFeatures& cpu) {
+  return refusal_of(sums_of(p, cpu));
 }
 
 }  // namespace

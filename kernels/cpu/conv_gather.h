@@ -64,6 +64,11 @@ struct Gather {
   bool is_whole() const { return h.pitch == 1 && w.pitch == 1; }  // cells lie as the result does
 };
 
+// Of an image: the cells that the same taps fall on, down and across.
+inline int64_t phase_count(const Conv2dShape& s) {
+  return std::min(s.h.stride, s.h.image) * std::min(s.w.stride, s.w.image);
+}
+
 inline std::vector<Gather> gathers_of(const Conv2dShape& s, bool to_image) {
   if (!to_image) return {{s.B, grid_axis(s.h), grid_axis(s.w), s.C}};
   std::vector<Gather> phases;

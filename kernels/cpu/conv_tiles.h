@@ -14,7 +14,9 @@ void pack_tile_tap(Isa isa, const Conv2dShape& s, bool to_image, const Gather& g
                    const float* weight, float* packed);
 
 // sums [count, N] of the cells from `first`, plus the bias where there is one. A sum is one chain
-// of multiply-adds over taps and channels, whatever cells are beside it.
+// of multiply-adds over taps and channels, whatever cells are beside it. What is beside the source
+// is 0, and multiplied: by an infinite weight it is a NaN, which the reference, that skips it, has
+// not.
 void tile_sums(Isa isa, const Gather& g, const Channels& n, const float* source,
                const float* packed, const float* bias, int64_t first, int64_t count, float* sums);
 

@@ -97,12 +97,18 @@ inline uint64_t staged_bytes(const RowProduct& p) {
                   sizeof(float));
 }
 
+template <template <class> class Record, class T>
+const char* refusal_of(const Record<T>&, const CpuFeatures& cpu) {
+  return product_refusal(element_of<T>(), cpu);
+}
+
 }  // namespace diabolo::kernels::cpu
 
-// The three overloads of a dense record; the file has scratch_of and make.
+// The three overloads of a dense record; the file has scratch_of and make, and a refusal_of where a
+// record has more to refuse.
 #define DIABOLO_CPU_DEFINE_DENSE(Record, T)                                      \
-  const char* refusal(const Record<T>&, const CpuFeatures& cpu) {                \
-    return product_refusal(element_of<T>(), cpu);                                \
+  const char* refusal(const Record<T>& call, const CpuFeatures& cpu) {           \
+    return refusal_of(call, cpu);                                                \
   }                                                                              \
   uint64_t scratch_bytes(const Record<T>& call, const CpuFeatures& cpu) {        \
     return scratch_of(call, cpu);                                                \

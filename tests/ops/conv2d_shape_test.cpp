@@ -1,12 +1,14 @@
 // The extents of convolutions, against a table that was counted by hand, and against a kernel that
-// is put down place by place.
+// is put down place by place; and plans of large ones, which nothing is allocated for but that.
 #include "ops/conv2d_shape.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <limits>
 
 #include "base/error.h"
+#include "kernels/conv2d.h"
 
 namespace diabolo {
 namespace {
@@ -92,6 +94,76 @@ TEST(ConvExtents, NumbersThatDoNotFitAreNothing) {
   EXPECT_FALSE(conv_image(kMost, {3, 2, 1, 0, 0}, 0));
   EXPECT_FALSE(conv_image(kMost, {3, 1, 1, 0, 0}, 0));
   EXPECT_FALSE(padded_same({3, 1, kMost, 0, 0}));
+}
+
+// Of a layer with as much padding as "same" has.
+kernels::Conv2dShape shape_of(int64_t B, int64_t image, ConvWalk walk, int64_t C, int64_t O) {
+  walk = *padded_same(walk);
+  const kernels::ConvAxis axis{image,       *conv_grid(image, walk), walk.kernel,
+                               walk.stride, walk.dilation,           walk.before};
+  return {.B = B, .h = axis, .w = axis, .C = C, .O = O};
+}
+
+int64_t peak_kibibytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_maxrss;
+}
+
+template <class T>
+void plan_all(const kernels::Conv2dShape& shape, const kernels::cpu::CpuFeatures& cpu) {
+  kernels::Conv2dForward<T> forward{.shape = shape};
+  kernels::Conv2dDataGrad<T> data{.shape = shape};
+  kernels::Conv2dWeightGrad<T> weight{.shape = shape};
+  prepare(forward, cpu, nullptr);
+  EXPECT_GT(scratch_bytes(forward, cpu), 0u);
+  EXPECT_GT(scratch_bytes(data, cpu), 0u);
+  EXPECT_GT(scratch_bytes(weight, cpu), 0u);
+  prepare(data, cpu, nullptr);
+  prepare(weight, cpu, nullptr);
+}
+
+// A plan comes before anybody has asked whether there is memory for it.
+TEST(ConvPlans, TakeLittleMemoryWhateverTheBatchAndTheStride) {
+  const kernels::cpu::CpuFeatures cpu{.threads = 16};
+  plan_all<float>(shape_of(2, 8, {3, 2, 1, 0, 0}, 2, 3), cpu);
+  const int64_t before = peak_kibibytes();
+  plan_all<float>(shape_of(65536, 1024, {3, 2, 1, 0, 0}, 1, 8), cpu);
+  plan_all<float>(shape_of(4, 1024, {3, 64, 1, 0, 0}, 2, 3), cpu);
+  EXPECT_LT(peak_kibibytes() - before, 64 << 10);
+}
+
+TEST(ConvPlans, TooManyPhasesAreForTheReference) {
+  const kernels::cpu::CpuFeatures cpu{.threads = 2};
+  const auto refusal_of = [&](int64_t stride, bool is_transposed) {
+    kernels::Conv2dShape shape = shape_of(1, 1024, {3, stride, 1, 0, 0}, 1, 1);
+    shape.is_transposed = is_transposed;
+    return refusal(kernels::Conv2dForward<float>{.shape = shape}, cpu);
+  };
+  EXPECT_EQ(refusal_of(64, true), nullptr);
+  EXPECT_NE(refusal_of(65, true), nullptr);
+  EXPECT_EQ(refusal_of(1024, false), nullptr);
+}
+
+TEST(ConvPlans, PartsOfAGradientOnADeviceAreEnoughAndCoverAllOnce) {
+  for (const int64_t B : {1, 7, 4096})
+    for (const int64_t image : {1, 5, 64})
+      for (const int64_t O : {1, 24, 512}) {
+        const auto shape = shape_of(B, image, {3, 1, 1, 0, 0}, 1, O);
+        const auto split = kernels::cuda::conv2d_grad_parts(shape, true);
+        const int64_t rows = B * image, cells = rows * image;
+        EXPECT_TRUE(split.parts * split.rows >= rows && (split.parts - 1) * split.rows < rows);
+        EXPECT_GE(split.parts * split.cells, cells);
+        EXPECT_LE(split.parts, 512);
+        EXPECT_TRUE(rows < 4096 || O < 24 || split.parts * split.numbers >= int64_t{1} << 16);
+      }
+}
+
+TEST(ConvPlans, AnExtentOf0IsRefusedByADevice) {
+  kernels::Conv2dShape shape = shape_of(2, 5, {3, 1, 1, 0, 0}, 1, 1);
+  EXPECT_STRNE(kernels::cuda::refuse_shape(shape, {}), "an extent is 0");
+  shape.B = 0;
+  EXPECT_STREQ(kernels::cuda::refuse_shape(shape, {}), "an extent is 0");
 }
 
 }  // namespace
