@@ -4,7 +4,7 @@
 // adds to the sums of its part: floats by own tiles (conv_tiles.h), bf16 as patches and a product.
 // How many parts there are goes by the shape alone, and they are added up in order, so the bits are
 // those of any number of threads. Where one part alone is worth its memory, the threads share its
-// taps or products instead.
+// taps, each with a copy of the grid's tail for itself, or its products instead.
 //
 // With groups, own loops, a tap at a time: the sums of an image, then those of all images in order.
 #include <memory>
@@ -110,6 +110,7 @@ class Plan {
     part_cells_ = chunk_count(chunks, parts) * chunk_;
     parts_ = chunk_count(cells, part_cells_);
     threads_ = parts_ > 1 || kHasTiles ? threads_for(cpu.threads, flops / 100) : 1;
+    tap_ranges_ = parts_ > 1 ? 1 : std::min<int64_t>(threads_, gather_.taps());
     if (parts_ > 1) cpu_.threads = 1;
     if (kHasTiles) return;
     first_ = product(chunk_, false);
@@ -131,9 +132,17 @@ class Plan {
     return static_cast<char*>(scratch) + static_cast<uint64_t>(index) * part_bytes();
   }
   float* sums(char* part) const { return reinterpret_cast<float*>(part); }
-  // Whether tiles copy what they read of the grid, which only one thread of a part can.
-  bool has_tail() const { return tile_weight_scratch(isa_of(cpu_), outer_) > 0; }
-  float* tail(char* part) const { return sums(part) + bytes_of<float>(elems()) / sizeof(float); }
+  // The taps of a part in so many ranges, for a thread each. Which are together shows in no bit.
+  int64_t tap_ranges() const { return tap_ranges_; }
+  Range taps_of(int64_t range) const {
+    const int64_t taps = gather_.taps();
+    return {range * taps / tap_ranges_, (range + 1) * taps / tap_ranges_};
+  }
+  // Where tiles copy to what they read of the grid.
+  float* tail(char* part, int64_t range) const {
+    return reinterpret_cast<float*>(part + bytes_of<float>(elems()) +
+                                    static_cast<uint64_t>(range) * tail_bytes());
+  }
   T* patches(char* part) const { return reinterpret_cast<T*>(part + bytes_of<float>(elems())); }
   T* grid(char* part) const {
     return reinterpret_cast<T*>(part + bytes_of<float>(elems()) + bytes_of<T>(chunk_ * inner_));
@@ -168,10 +177,12 @@ class Plan {
     product_bytes_ = std::max(product_bytes_, align_64(made->scratch_bytes()));
     return made;
   }
+  uint64_t tail_bytes() const {
+    return bytes_of<float>(chunk_ * tile_weight_scratch(isa_of(cpu_), outer_));
+  }
   uint64_t part_bytes() const {
     if (kHasTiles)
-      return bytes_of<float>(elems()) +
-             bytes_of<float>(chunk_ * tile_weight_scratch(isa_of(cpu_), outer_));
+      return bytes_of<float>(elems()) + static_cast<uint64_t>(tap_ranges_) * tail_bytes();
     return bytes_of<float>(elems()) + bytes_of<T>(chunk_ * inner_) + bytes_of<T>(chunk_ * outer_) +
            product_bytes_;
   }
@@ -179,7 +190,7 @@ class Plan {
   Gather gather_;
   int64_t inner_, outer_;
   CpuFeatures cpu_;
-  int64_t chunk_ = 0, part_cells_ = 0, parts_ = 0;
+  int64_t chunk_ = 0, part_cells_ = 0, parts_ = 0, tap_ranges_ = 1;
   int threads_ = 1;
   std::unique_ptr<const Product> first_, more_, tail_;
   uint64_t product_bytes_ = 0;
@@ -203,24 +214,24 @@ class Bound {
 
  private:
   void sum_parts() const {
-    const int64_t parts = plan_.parts(), taps = plan_.gather().taps();
     if constexpr (!Plan<T>::kHasTiles) {
-      guarded_parallel_for(plan_.threads(), parts, [&](int64_t part) { sum_part(part); });
-    } else if (parts > 1 || plan_.has_tail()) {
-      parallel_for(plan_.threads(), parts, [&](int64_t part) { sum_tiles(part, 0, taps); });
+      guarded_parallel_for(plan_.threads(), plan_.parts(), [&](int64_t part) { sum_part(part); });
     } else {
-      parallel_for(plan_.threads(), taps, [&](int64_t tap) { sum_tiles(0, tap, tap + 1); });
+      const int64_t ranges = plan_.tap_ranges();
+      parallel_for(plan_.threads(), plan_.parts() * ranges,
+                   [&](int64_t k) { sum_tiles(k / ranges, k % ranges); });
     }
   }
 
-  void sum_tiles(int64_t part, int64_t first_tap, int64_t last_tap) const {
+  void sum_tiles(int64_t part, int64_t range) const {
     const Sides<T> sides = sides_of(call_);
     char* own = plan_.part(scratch_, part);
     const Range cells = plan_.cells_of(part);
-    const TileWeights of{plan_.gather(), plan_.outer(),   sides.image,
-                         sides.grid,     plan_.tail(own), plan_.sums(own)};
+    const Range taps = plan_.taps_of(range);
+    const TileWeights of{plan_.gather(), plan_.outer(),          sides.image,
+                         sides.grid,     plan_.tail(own, range), plan_.sums(own)};
     for (int64_t at = cells.begin; at < cells.end; at += plan_.chunk())
-      tile_weight_sums(isa_, of, first_tap, last_tap, at, std::min(plan_.chunk(), cells.end - at),
+      tile_weight_sums(isa_, of, taps.begin, taps.end, at, std::min(plan_.chunk(), cells.end - at),
                        at != cells.begin);
   }
 
@@ -298,13 +309,16 @@ template <class T>
 template <class T>
 Launch grouped(const Conv2dWeightGrad<T>& p, const CpuFeatures& cpu, float* sums) {
   const Conv2dShape& s = p.shape;
-  const Team team(cpu, s.B * s.h.grid * s.w.grid * s.weight_elems(), pass_cost::kCopy);
-  return [p, team, sums](void*) {
+  const double products =
+      static_cast<double>(s.B * s.h.grid * s.w.grid) * static_cast<double>(s.weight_elems());
+  const Isa isa = isa_of(cpu);
+  const int threads = threads_for(cpu.threads, products * pass_cost::kCopy);
+  return [p, isa, threads, sums](void*) {
     const Conv2dShape& shape = p.shape;
     const int64_t elems = shape.group_in() * shape.O;
-    parallel_for(team.threads, shape.h.kernel * shape.w.kernel, [&](int64_t tap) {
+    parallel_for(threads, shape.h.kernel * shape.w.kernel, [&](int64_t tap) {
       float* own = sums + tap * 2 * elems;
-      on_isa(team.isa, [&] {
+      on_isa(isa, [&] {
         sum_tap(shape, sides_of(p), tap / shape.w.kernel, tap % shape.w.kernel, own, own + elems);
         put(p.accumulates_weight, own, elems, p.d_weight + tap * elems);
       });

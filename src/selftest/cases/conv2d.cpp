@@ -94,6 +94,13 @@ const Layer kLarge[] = {
     {"large depthwise", 33, 14, 15, 24, 24, kThree, {.before = kOne, .after = kOne, .groups = 24}},
     {"large image", 1, 130, 67, 4, 9, {5, 5}, {.before = kTwo, .after = kTwo}},
 };
+// Gradients of weights whose sums are one part, of which threads share the taps: with panels that
+// are full, with a tail, and own loops over few channels.
+const Layer kOnePart[] = {
+    {"one part", 21, 14, 14, 8, 16, kThree, {.before = kOne, .after = kOne}},
+    {"one part with a tail", 21, 14, 14, 8, 21, kThree, {.before = kOne, .after = kOne}},
+    {"large groups", 21, 14, 15, 8, 16, kThree, {.before = kOne, .after = kOne, .groups = 2}},
+};
 
 TensorDesc image_desc(DType dtype, const Layer& l) {
   return TensorDesc(dtype, {l.B, l.H, l.W, l.C});
@@ -252,6 +259,10 @@ void list_weight(CaseList& list) {
   });
   for_each_layer(kLarge, false, [&](const Layer& l, DType dtype, size_t) {
     add_weight(list, l, dtype, Fill::kUniform).is_large = true;
+  });
+  for_each_layer(kOnePart, false, [&](const Layer& l, DType dtype, size_t number) {
+    add_weight(list, l, dtype, Fill::kUniform, {.accumulates_weight = number % 2 == 1}).is_large =
+        true;
   });
 }
 
