@@ -8,6 +8,7 @@
 
 #include "harness/planted_kernels.h"
 #include "ops/add.h"
+#include "ops/conv2d.h"
 #include "ops/dense.h"
 #include "ops/gaussian_kl.h"
 #include "ops/loss.h"
@@ -67,9 +68,9 @@ std::vector<std::string> findings(const OpDef& op, const Kernel& kernel) {
   return all;
 }
 
-const OpDef* const kOps[] = {&kDenseWeightGrad, &kDenseDataGrad, &kDenseForward, &kLoss,
-                             &kOptimizer,       &kUpdateState,   &kMeanAbsGrad,  &kReparameterise,
-                             &kGaussianKlGrad,  &kWeighTerm,     &kAdd};
+const OpDef* const kOps[] = {&kDenseWeightGrad, &kDenseDataGrad, &kDenseForward,  &kLoss,
+                             &kOptimizer,       &kUpdateState,   &kMeanAbsGrad,   &kReparameterise,
+                             &kGaussianKlGrad,  &kWeighTerm,     &kConv2dForward, &kAdd};
 
 TEST(PlantedBugs, TheRightKernelsAreNotFlagged) {
   for (const OpDef* op : kOps)
@@ -128,6 +129,9 @@ const Planted kPlanted[] = {
     {&kReparameterise, Bug::kIgnoresStep, kWrongNumber},
     {&kReparameterise, Bug::kIgnoresLayer, "layer 3"},
     {&kTopK, Bug::kLaterOfEqual, kWrongNumber},
+    {&kConv2dForward, Bug::kPhaseOffByOne, kWrongNumber},
+    {&kConv2dForward, Bug::kForgetsRest, "nan instead of "},
+    {&kConv2dForward, Bug::kInterleavesGroups, "groups"},
     {&kAdd, Bug::kForgetsToRound, kWrongNumber},
 };
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "harness/planted_conv.h"
 #include "kernels/dense.h"
 #include "kernels/loss.h"
 #include "kernels/reparameterise.h"
@@ -381,6 +382,7 @@ Kernel kernel_with(const OpDef& op) {
   if (&op == &kMeanAbsGrad) return entry<mean_abs_grad<kBug>>();
   if (&op == &kGaussianKlGrad) return entry<gaussian_kl_grad<kBug>>();
   if (&op == &kReparameterise) return entry<reparameterise<kBug>>();
+  if (&op == &kConv2dForward) return entry<convolve<kBug>>();
   if (&op == &kTopK) return entry<top_k<kBug>>();
   if (&op == &kAdd) return entry<add<kBug>, DType::kBf16>();
   DIABOLO_CHECK(&op == &kLoss, "no planted kernel for ", op.name);
@@ -426,20 +428,23 @@ const char* name(Bug bug) {
                                            "SlopeOutside",
                                            "WritesPastScratch",
                                            "ForgetsToRound",
-                                           "LaterOfEqual"};
+                                           "LaterOfEqual",
+                                           "PhaseOffByOne",
+                                           "ForgetsRest",
+                                           "InterleavesGroups"};
   return kNames[static_cast<int>(bug)];
 }
 
 Kernel planted_kernel(const OpDef& op, Bug bug) {
-  return pick<
-      Bug::kNone, Bug::kWrongTransposition, Bug::kMissingBias, Bug::kMissingTailRow,
-      Bug::kMissingTailColumn, Bug::kUninitialisedSum, Bug::kDerivativeAtH, Bug::kMissingLastTile,
-      Bug::kIgnoresAccumulate, Bug::kReadsOverwritten, Bug::kWrongCount, Bug::kSlopeAtZero,
-      Bug::kLowPrecisionSum, Bug::kUnstableOrder, Bug::kWritesPastTheEnd, Bug::kChangesItsInput,
-      Bug::kAssumesAlignment, Bug::kReadsPastTheEnd, Bug::kOverflows, Bug::kIgnoresHalt,
-      Bug::kIgnoresStep, Bug::kIgnoresLayer, Bug::kIgnoresUpstream, Bug::kRowsDependOnBatch,
-      Bug::kSlopeOutside, Bug::kWritesPastScratch, Bug::kForgetsToRound, Bug::kLaterOfEqual>(op,
-                                                                                             bug);
+  return pick<Bug::kNone, Bug::kWrongTransposition, Bug::kMissingBias, Bug::kMissingTailRow,
+              Bug::kMissingTailColumn, Bug::kUninitialisedSum, Bug::kDerivativeAtH,
+              Bug::kMissingLastTile, Bug::kIgnoresAccumulate, Bug::kReadsOverwritten,
+              Bug::kWrongCount, Bug::kSlopeAtZero, Bug::kLowPrecisionSum, Bug::kUnstableOrder,
+              Bug::kWritesPastTheEnd, Bug::kChangesItsInput, Bug::kAssumesAlignment,
+              Bug::kReadsPastTheEnd, Bug::kOverflows, Bug::kIgnoresHalt, Bug::kIgnoresStep,
+              Bug::kIgnoresLayer, Bug::kIgnoresUpstream, Bug::kRowsDependOnBatch,
+              Bug::kSlopeOutside, Bug::kWritesPastScratch, Bug::kForgetsToRound, Bug::kLaterOfEqual,
+              Bug::kPhaseOffByOne, Bug::kForgetsRest, Bug::kInterleavesGroups>(op, bug);
 }
 
 }  // namespace diabolo::planted

@@ -35,6 +35,9 @@ enum class Bug {
   kWritesPastScratch,   // one element
   kForgetsToRound,      // truncates to bf16
   kLaterOfEqual,        // takes of equal numbers the later ones
+  kPhaseOffByOne,       // finds the taps of an image's place without what pads it
+  kForgetsRest,        // makes an image of what a kernel reaches, and not what the stride left over
+  kInterleavesGroups,  // takes channel c for one of group c mod groups
 };
 const char* name(Bug bug);
 
