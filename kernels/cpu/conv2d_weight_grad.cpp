@@ -4,7 +4,8 @@
 // adds to the sums of its part: floats by own tiles (conv_tiles.h), bf16 as patches and a product.
 // How many parts there are goes by the shape alone, and they are added up in order, so the bits are
 // those of any number of threads. Where one part alone is worth its memory, the threads share its
-// taps, each with a copy of the grid's tail for itself, or its products instead.
+// taps, each with a copy of the grid's tail for itself. Products are of one thread: those that
+// several share have other bits; so bf16 has more parts where they are large.
 //
 // With groups, own loops, a tap at a time: the sums of an image, then those of all images in order.
 #include <memory>
@@ -23,6 +24,7 @@ constexpr int64_t kLeastCells = 128, kMostCells = kTileCells;
 constexpr int64_t kMostParts = 16;
 constexpr int64_t kPartsBytes = int64_t{32} << 20;
 constexpr int64_t kPartFlops = 8'000'000;
+constexpr int64_t kProductParts = 4;  // of bf16, however many bytes
 
 template <class T>
 struct Sides {
@@ -106,12 +108,14 @@ class Plan {
     const int64_t worth = static_cast<int64_t>(
         std::min(flops / static_cast<double>(kPartFlops), static_cast<double>(kMostParts)));
     const int64_t parts = std::clamp<int64_t>(
-        std::min(worth, kPartsBytes / (elems() * int64_t{sizeof(float)})), 1, chunks);
+        std::min(worth, std::max(kPartsBytes / (elems() * int64_t{sizeof(float)}),
+                                 kHasTiles ? 1 : kProductParts)),
+        1, chunks);
     part_cells_ = chunk_count(chunks, parts) * chunk_;
     parts_ = chunk_count(cells, part_cells_);
-    threads_ = parts_ > 1 || kHasTiles ? threads_for(cpu.threads, flops / 100) : 1;
+    threads_ = threads_for(cpu.threads, flops / 100);
     tap_ranges_ = parts_ > 1 ? 1 : std::min<int64_t>(threads_, gather_.taps());
-    if (parts_ > 1) cpu_.threads = 1;
+    cpu_.threads = 1;
     if (kHasTiles) return;
     first_ = product(chunk_, false);
     if (cells > chunk_) more_ = product(chunk_, true);
