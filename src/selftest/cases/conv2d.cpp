@@ -58,7 +58,7 @@ struct Layer {
   Conv2dGeometry geometry = {};
 };
 using Two = std::array<int32_t, 2>;
-constexpr Two kOne = {1, 1}, kTwo = {2, 2}, kThree = {3, 3}, kNone = {0, 0};
+constexpr Two kOne = {1, 1}, kTwo = {2, 2}, kThree = {3, 3};
 
 // Odd sizes; every number that a line of a model may say, alone and with others.
 const Layer kLayers[] = {
