@@ -1,6 +1,8 @@
 // topk: of the encoder's last layer the k largest numbers, the others 0, in use as in training; the
 // gradient goes through what is kept (Makhzani and Frey 2014, "k-Sparse Autoencoders", section
 // 2.1). Beside the loss it measures how many numbers a code has and how many units are dead.
+#include <algorithm>
+
 #include "base/error.h"
 #include "kernels/unit_use.h"
 #include "model/code.h"
@@ -14,11 +16,16 @@ namespace {
 ModelOption k_option() {
   return {.table = "model.code",
           .name = "k",
-          .meaning = "numbers of a code that are kept, the largest",
+          .meaning = "numbers of a code that are kept, the largest; 0: an eighth of them",
           .type = ConfigType::kInt,
-          .low = 1,
+          .low = 0,
           .high = static_cast<double>(kMaxWidth),
-          .standard = {.number = 32}};
+          .standard = {.number = 0}};
+}
+
+int64_t kept_of(const ModelConfig& config, int64_t width) {
+  const int64_t k = k_option().integer(config);
+  return k > 0 ? k : std::max<int64_t>(1, width / 8);
 }
 
 ModelOption dead_after() {
@@ -43,7 +50,7 @@ std::vector<StateSpec> states(const ModelConfig&, const Layer& last) {
 }
 
 CodeRow row(const ModelConfig& config, const Layer& last) {
-  const int64_t k = k_option().integer(config), width = last.out_width();
+  const int64_t width = last.out_width(), k = kept_of(config, width);
   if (k > width)
     throw Error(ErrorCode::kUsage, cat(k_option().path(), ": expected at most ", width,
                                        ", the numbers of a code, found ", k));
@@ -51,7 +58,8 @@ CodeRow row(const ModelConfig& config, const Layer& last) {
 }
 
 ValueId use(const CodeBuild& build) {
-  const TopKAttrs attrs{k_option().integer(build.model.config())};
+  const int64_t width = build.model.network().code_row.desc.elems();
+  const TopKAttrs attrs{kept_of(build.model.config(), width)};
   return build.model.graph().add(kTopK, attrs, {build.code}, "code").front();
 }
 
