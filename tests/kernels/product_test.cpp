@@ -130,6 +130,9 @@ TEST(LoopProduct, Avx2AndAvx512GiveTheSameBits) {
 TEST(Product, OfAChildDoesNotWaitForThreadsOfItsParent) {
   if (testing::kIsSanitized)
     GTEST_SKIP() << "sanitizers have locks of their own, which a child may find taken for ever";
+#ifdef __clang__
+  GTEST_SKIP() << "LLVM's OpenMP runtime has, and takes them in fork() in another order than we do";
+#endif
   const Problem problem({97, 130, 33});
   const auto multiply = [&] {
     const ProductShape shape{{Element::kF32, 97, 33, false},
