@@ -131,7 +131,7 @@ TEST(Product, OfAChildDoesNotWaitForThreadsOfItsParent) {
   if (testing::kIsSanitized)
     GTEST_SKIP() << "sanitizers have locks of their own, which a child may find taken for ever";
 #ifdef __clang__
-  GTEST_SKIP() << "LLVM's OpenMP runtime has, and takes them in fork() in another order than we do";
+  GTEST_SKIP() << "LLVM's OpenMP runtime has a lock that fork() takes in another order than ours";
 #endif
   const Problem problem({97, 130, 33});
   const auto multiply = [&] {
